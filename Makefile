@@ -1,0 +1,36 @@
+# `make report` and `make test` set up everything from nothing: a virtual environment in .venv, filled by uv from requirements.txt.
+
+PYTHON ?= python3
+BIN := .venv/bin
+CORES ?= all
+WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: report test bench lint format lock clean
+report: .venv/ready
+	$(BIN)/python -m snakemake --cores $(CORES) --quiet rules $(ARGS)
+	@echo "The report is $(CURDIR)/reports/index.html"
+
+test: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+lint: .venv/ready
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow/rules
+
+format: .venv/ready
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/snakefmt Snakefile workflow/rules
+
+# uv where it is installed, else one of its own, from the package index that pip is set up for.
+.venv/ready: requirements.txt
+	@rm -rf .venv && $(PYTHON) -m venv .venv
+	@if command -v uv >/dev/null && uv --version >/dev/null 2>&1; then uv=uv; \
+	 else $(BIN)/python -m pip install --quiet uv && uv=$(BIN)/uv; fi; \
+	 echo "Setting up .venv from requirements.txt (some 6 GB with CUDA's libraries; a minute or two)"; \
+	 $$uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
+	@touch $@
+
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command "make lock" --quiet --upgrade --output-file requirements.txt
+
+clean:
+	rm -rf .venv .snakemake reports/index.html reports/tables reports/figures results/smoke

@@ -1,0 +1,58 @@
+# The suite's index: configuration, stages, targets. `snakemake --list-target-rules` names the targets; config/README.md the settings.
+#
+# Nothing that this file imports imports torch, so that `snakemake -n` takes a few seconds.
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.12")
+HERE = Path(
+    workflow.basedir
+)  # in this file `workflow` is Snakemake's object; `from workflow import` finds our package
+sys.path.insert(0, str(HERE))
+
+from workflow import plan as planning
+from workflow.config import cuda_devices, load
+from workflow.digests import text_digest
+from workflow.errors import UserError
+
+
+configfile: HERE / "config" / "config.yaml"
+
+
+try:
+    PLAN = planning.make_plan(load(config))
+except UserError as error:
+    raise WorkflowError(str(error))
+
+RESULTS = f"results/{PLAN['preset']}"
+LOGS = f"{RESULTS}/logs"
+ENVIRONMENT = str(HERE / "environment.yml")
+ON_GPU = PLAN["device"] == "cuda"
+
+# A rule's `gpu: 1` limits nothing without a pool, and the user's command does not set one. --resources gpu=N wins.
+if ON_GPU and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", cuda_devices())
+
+# Conda's jobs start with PYTHONPATH cleared, and --directory moves them away from the code.
+shell.prefix(f"export PYTHONPATH='{HERE}'; ")
+
+
+wildcard_constraints:
+    job=r"[a-z0-9][\w./-]*",
+    dataset="|".join({run["dataset"] for run in PLAN["runs"]}),
+    product="|".join(PLAN["tables"]),
+
+
+# Here and not among the targets: an included file cannot set the default.
+rule all:
+    input:
+        "reports/index.html",
+
+
+include: "workflow/rules/targets.smk"
+include: "workflow/rules/stages.smk"
+include: "workflow/rules/report.smk"

@@ -1,0 +1,214 @@
+"""The whole road: the smoke preset from an empty folder to the report, as `snakemake --cores 2 --use-conda` with a stand-in conda.
+
+One run of the pipeline serves every test of this module; each looks at what it left, or runs it again after a small change.
+"""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.road, pytest.mark.xdist_group("road")]
+HERE = Path(__file__).parent
+
+
+def copy_of(root: Path, target: Path) -> Path:
+    """The files a fresh clone would hold, work in progress included."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.splitlines():
+        if (root / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / name, target / name)
+    return target
+
+
+class Road:
+    """A clone with a stand-in conda beside it."""
+
+    def __init__(self, root: Path, base: Path):
+        self.folder = copy_of(root, base / "clone")
+        self.conda = base / "conda"
+        (self.conda / "bin").mkdir(parents=True)
+        shutil.copy2(HERE / "conda", self.conda / "bin" / "conda")
+        (self.conda / "bin" / "activate").write_text('export CONDA_PREFIX=$1 PATH="$1/bin:$PATH"\n')
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "COV", "OMP_"))},
+            "PATH": f"{self.conda / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "STAND_IN_PYTHON": sys.executable,
+        }
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+
+    def workflow(self, *arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "workflow", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+
+    def due(self, *arguments: str) -> dict[str, int]:
+        """Jobs by rule that a dry run plans."""
+        done = self.snakemake("-n", *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        table = (done.stdout + done.stderr).split("Job stats:")
+        return (
+            {name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", table[1].split("\n\n")[0], re.M)}
+            if table[1:]
+            else {}
+        )
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        path = self.folder / name
+        text = path.read_text()
+        assert old in text, f"{name} has no {old!r}"
+        path.write_text(text.replace(old, new, 1))
+
+
+@pytest.fixture(scope="module")
+def road(root, tmp_path_factory):
+    road = Road(root, tmp_path_factory.mktemp("road"))
+    done = road.snakemake("--cores", "2", "--use-conda", "--config", "preset=smoke")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    road.output = done.stdout + done.stderr
+    return road
+
+
+def records(road, pattern):
+    return [json.loads(path.read_text()) for path in sorted((road.folder / "results" / "smoke").glob(pattern))]
+
+
+def test_every_planned_run_has_a_result(road):
+    plan = json.loads((road.folder / "results/smoke/plan.json").read_text())
+    results = {record["run"]["id"] for record in records(road, "runs/**/result.json")}
+    assert results == {run["id"] for run in plan["runs"]} and len(results) >= 96
+    timed = {f"{record['dataset']}/{record['row']}" for record in records(road, "timings/*/*.json")}
+    assert timed == {name.rpartition("/")[0] for name in results}
+
+
+def test_the_report_and_the_preset_are_announced(road):
+    assert "Preset smoke" in road.output and "The report is reports/index.html" in road.output
+    page = (road.folder / "reports/index.html").read_text()
+    assert "not comparable" in page and "CIFARResNet-44" in page
+    for name in ("table1", "table2", "table3", "table4"):
+        for suffix in ("csv", "md", "tex"):
+            assert (road.folder / f"reports/tables/{name}.{suffix}").stat().st_size > 100
+    for name in ("figure2", "figure3a", "figure3b", "figure3c"):
+        for suffix in ("svg", "png", "csv"):
+            assert (road.folder / f"reports/figures/{name}.{suffix}").stat().st_size > 100
+
+
+def test_every_job_ran_in_the_activated_environment(road):
+    calls = (road.conda / "jobs.txt").read_text().splitlines()
+    prefixes = {line.split()[0] for line in calls}
+    assert len(prefixes) == 1 and "/.snakemake/conda/" in prefixes.pop()
+    assert sum(" -m workflow train " in line for line in calls) == len(records(road, "jobs/train/**/*.json"))
+    created = next(road.folder.glob(".snakemake/conda/*/environment.yml"))
+    assert created.read_text() == (road.folder / "environment.yml").read_text()
+
+
+def test_no_job_needed_two_gigabytes(road):
+    peaks = [record["peak_memory_mb"] for record in records(road, "runs/**/result.json")]
+    assert 100 < max(peaks) < 2000
+
+
+def test_the_summary_counts_networks_as_the_literature_does(road):
+    with open(road.folder / "results/smoke/summary.csv") as file:
+        rows = {(row["dataset"], row["row"]): row for row in csv.DictReader(file)}
+    # He et al. (2016): ResNet-20, -32, -44 with parameter-free shortcuts and ten classes; one input channel is 288 weights fewer.
+    assert float(rows["cifar10", "cifar-resnet-20"]["parameters"]) == 269_722
+    assert float(rows["cifar10", "cifar-resnet-44"]["parameters"]) == 658_586
+    assert float(rows["mnist", "cifar-resnet-20"]["parameters"]) == 269_722 - 2 * 9 * 16
+    assert float(rows["imagenet32", "cifar-resnet-32"]["parameters"]) == 528_504
+    assert {row["n"] for row in rows.values()} == {"3"}
+
+
+def test_a_dry_run_is_quick_and_finds_nothing_to_do(road):
+    started = time.monotonic()
+    assert road.due() == {}
+    assert (
+        time.monotonic() - started < 30
+    )  # five seconds on an idle machine; what is guarded against is an import of torch
+    loaded = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "snakemake", "-n"],
+        cwd=road.folder,
+        env=road.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert not re.search(r"\| +(torch|timm|matplotlib|scipy)\n", loaded.stderr)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("environment.yml", "name: effconv", "name: effconv  # ours"),
+        ("workflow/engine/train.py", "\nimport", "\n# a comment\nimport"),
+        ("workflow/report/page.py", "\nimport", "\n_ANOTHER_NAME = 1\nimport"),
+    ],
+)
+def test_what_cannot_change_a_number_retrains_nothing(road, name, old, new):
+    road.edit(name, old, new)
+    due = road.due()
+    road.edit(name, new, old)
+    assert not {"prepare", "search", "train", "time"} & set(due), due
+
+
+def test_changed_training_code_retrains_and_says_which_module(road):
+    road.edit("workflow/engine/train.py", "\nimport", "\n_ANOTHER_NAME = 1\nimport")
+    dry = road.snakemake("-n")
+    road.edit("workflow/engine/train.py", "\n_ANOTHER_NAME = 1\nimport", "\nimport")
+    text = dry.stdout + dry.stderr
+    assert "workflow.engine.train" in text and "Params have changed" in text
+    plan = road.workflow("plan", "--preset", "smoke")
+    assert "0 of" in plan.stdout.splitlines()[-1]
+
+
+def test_a_single_table_can_be_rerun_and_shares_runs(road):
+    due = road.due("table2", "-R", "train")
+    with open(road.folder / "config/tables.yaml") as file:
+        rows = len(re.findall(r"system:", file.read().split("table2:")[1].split("table3:")[0]))
+    assert due["train"] == rows and "search" not in due and "time" not in due
+
+
+def test_status_lists_every_run_as_done(road):
+    done = road.workflow("status", "--preset", "smoke")
+    assert re.search(r"(\d+) runs of preset smoke: \1 done$", done.stdout.strip()), done.stdout[-500:]
+
+
+def test_a_failed_run_stops_no_other_and_is_shown(road):
+    """A budget that no size can reach: its seeds fail with a sentence, the rest of the table is made, the exit status says so."""
+    road.edit(
+        "config/tables.yaml",
+        "      - {row: cifar-resnet-20, label: CIFARResNet-20, system: cifar_resnet20}\n      - {row: cifar-resnet-32, label: CIFARResNet-32, system: cifar_resnet32}\n  table3",
+        "      - {row: impossible, label: Impossible, system: cifar_resnet20, learn: {parameters: 1000}}\n"
+        "      - {row: cifar-resnet-20, label: CIFARResNet-20, system: cifar_resnet20}\n      - {row: cifar-resnet-32, label: CIFARResNet-32, system: cifar_resnet32}\n  table3",
+    )
+    done = road.snakemake("--cores", "2", "--config", "preset=smoke")
+    assert done.returncode != 0
+    failure = json.loads((road.folder / "results/smoke/runs/cifar10/impossible/seed1/failure.json").read_text())
+    assert "1000" in failure["reason"].replace(",", "") and "\n" not in failure["reason"]
+    page = (road.folder / "reports/index.html").read_text()
+    assert "Impossible" in page and "0/3 seeds" in page
+    assert "failed" in road.workflow("status", "--preset", "smoke").stdout

@@ -1,0 +1,138 @@
+"""The plan: rows become runs once each, jobs cover them, digests follow what matters, mistakes are named."""
+
+import copy
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from workflow import config, plan
+from workflow.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def smoke():
+    return plan.make_plan(config.load({"preset": "smoke", "device": "cpu"}))
+
+
+@pytest.fixture
+def tables():
+    return copy.deepcopy(config.read_yaml(plan.TABLES))
+
+
+def load_changed(tables, tmp_path):
+    path = tmp_path / "tables.yaml"
+    path.write_text(yaml.safe_dump(tables))
+    return plan.load_tables(path)
+
+
+def test_ids_are_unique_and_shared_rows_run_once(smoke):
+    ids = [run["id"] for run in smoke["runs"]]
+    assert len(ids) == len(set(ids))
+    assert ids.count("cifar10/effconv-20-0.66m/seed0") == 1  # in table 2 and figures 2 and 3a
+
+
+def test_every_run_is_in_one_train_job_and_every_row_is_timed_once(smoke):
+    trained = [member for members in smoke["jobs"]["train"].values() for member in members]
+    assert sorted(trained) == sorted(run["id"] for run in smoke["runs"])
+    timed = [row for rows in smoke["jobs"]["time"].values() for row in rows]
+    assert sorted(timed) == sorted({run["id"].rpartition("/")[0] for run in smoke["runs"]})
+    searched = {member for members in smoke["jobs"]["search"].values() for member in members}
+    assert searched == {run["id"] for run in smoke["runs"] if run["search"]}
+
+
+def test_the_papers_protocol_in_the_paper_preset():
+    paper = plan.make_plan(config.load({"preset": "paper", "device": "cpu"}))
+    runs = {run["id"]: run for run in paper["runs"]}
+    assert runs["cifar10/effconv-20-0.66m/seed2"]["search"]["epochs"] == 10
+    assert runs["imagenet32/effconv-20-0.50m/seed0"]["search"]["epochs"] == 5
+    assert runs["cifar10/effconv-44-0.66m/seed1"]["search"]["parameters"] == 660_000
+    assert runs["cifar10/effconv-20-0.66m/seed0"]["search"]["options"]["kernel_predictor"] == "literal"
+    assert paper["comparable"] and set(paper["jobs"]["train"]) == set(runs)
+
+
+def test_quick_is_a_tenth(monkeypatch):
+    made = {
+        preset: {run["id"]: run for run in plan.make_plan(config.load({"preset": preset, "device": "cpu"}))["runs"]}
+        for preset in ("quick", "paper")
+    }
+    for name, run in made["quick"].items():
+        assert run["train"]["epochs"] == max(1, round(made["paper"][name]["train"]["epochs"] / 10))
+
+
+def test_only_restricts_the_runs_and_keeps_the_rows():
+    made = plan.make_plan(
+        config.load({"preset": "smoke", "device": "cpu", "only": ["cifar10/effconv-20-*"], "seeds": [4]})
+    )
+    assert {run["id"] for run in made["runs"]} == {f"cifar10/effconv-20-0.{n}0m/seed4" for n in range(1, 6)} | {
+        "cifar10/effconv-20-0.66m/seed4"
+    }
+    assert len(made["tables"]["table1"]["rows"]) > 5
+    with pytest.raises(UserError, match="key 'only'"):
+        plan.make_plan(config.load({"preset": "smoke", "only": ["cifar11/*"]}))
+
+
+def test_every_number_of_the_papers_tables_is_there(smoke):
+    rows = {(row["label"], row["size"]): row["paper"] for row in smoke["tables"]["table2"]["rows"]}
+    assert rows["EffConv-44", "0.66M"] == {"params": 0.66, "acc": 93.35, "std": 0.17, "sec": 27.65}
+    assert rows["FlexNet-16", None]["sec"] == 127
+    counts = {
+        name: sum(row["in_paper"] for row in smoke["tables"][name]["rows"])
+        for name in ("table1", "table2", "table3", "table4")
+    }
+    assert counts == {"table1": 5, "table2": 19, "table3": 5, "table4": 4}
+
+
+def test_digests_follow_the_run_and_not_its_label(smoke):
+    run = next(run for run in smoke["runs"] if run["search"])
+    before = plan.expected_digests(run, "train")
+    assert plan.expected_digests({**run, "label": "Other"}, "train") == before
+    changed = plan.expected_digests({**run, "seed": 9}, "train")
+    assert {key for key in before if before[key] != changed[key]} == {"run"}
+    longer = {**run, "train": {**run["train"], "epochs": 99}}
+    assert plan.expected_digests(longer, "search") == plan.expected_digests(run, "search")
+    assert plan.expected_digests(longer, "train") != before
+    assert not any(name.startswith("workflow.report") for name in before)
+    assert "workflow.engine.measure" not in before and "workflow.engine.train" in before
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda t: t["tables"]["table1"]["rows"][4].update(system="cifar_resnet2"),
+            ["table1", "cifar_resnet2", "did you mean"],
+        ),
+        (lambda t: t["tables"]["table1"].update(dataset="mnst"), ["table1", "'mnst'", "'mnist'"]),
+        (lambda t: t["tables"]["table1"]["rows"][4].update(recipe="resnet_sdg"), ["'resnet_sdg'", "'resnet_sgd'"]),
+        (lambda t: t["tables"]["table1"]["rows"][4].update(learn={"parameter": 3}), ["learn.parameter", "parameters"]),
+        (
+            lambda t: t["tables"]["table1"]["rows"][0].update(learn={"parameters": 3}),
+            ["efficient-capsnet", "need a 'system'"],
+        ),
+        (
+            lambda t: t["figures"]["figure2"].update(rows=["effconv-20-0.67m"]),
+            ["figure2", "effconv-20-0.67m", "did you mean"],
+        ),
+        (lambda t: t["tables"]["table2"].update(reference="flexnet-17"), ["table2.reference", "flexnet-17"]),
+    ],
+)
+def test_a_mistake_in_the_tables_is_named(tables, tmp_path, change, words):
+    change(tables)
+    with pytest.raises(UserError) as caught:
+        plan.make_plan(config.load({"preset": "smoke"}), load_changed(tables, tmp_path))
+    text = str(caught.value)
+    assert "\n" not in text and all(word in text for word in words), text
+
+
+def test_a_row_defined_twice_is_refused(tables, tmp_path):
+    tables["tables"]["table1"]["rows"].append(tables["tables"]["table1"]["rows"][4])
+    with pytest.raises(UserError, match="defined twice"):
+        plan.make_plan(config.load({"preset": "smoke"}), load_changed(tables, tmp_path))
+
+
+def test_planning_imports_no_torch(root):
+    code = "import sys; from workflow import config, plan; plan.make_plan(config.load({'preset': 'paper'})); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,83 @@
+"""A record enters a table only if it is whole, finite and of the planned length."""
+
+import json
+
+import pytest
+
+from workflow.files import write_json, write_text
+from workflow.records import BadRecord, read_failure, read_result, read_search, read_timing
+
+RESULT = {
+    "schema": 1, "status": "complete", "run": {"id": "mnist/x/seed0", "train": {"epochs": 2}}, "digests": {}, "provenance": {},
+    "accuracy": 97.5, "correct": 195, "test_images": 200, "best_accuracy": 98.0, "best_epoch": 1, "parameters": 10, "macs": 20,
+    "epochs": 2, "seconds_per_epoch": [1.0, 1.1], "kernel_sizes": None,
+}  # fmt: skip
+
+
+def test_a_sound_result_is_read_back(tmp_path):
+    write_json(tmp_path / "result.json", RESULT)
+    assert read_result(tmp_path / "result.json") == RESULT
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"schema": 2}, "schema 1"),
+        ({"status": "failed"}, "status 'failed'"),
+        ({"accuracy": "97.5"}, "'accuracy'"),
+        ({"accuracy": 98.5}, "correct test images"),
+        ({"correct": 201}, "201 correct of 200"),
+        ({"epochs": 1}, "1 of 2 epochs"),
+        ({"seconds_per_epoch": [1.0]}, "1 of 2 epochs"),
+        ({"loss": float("nan")}, "not finite"),
+        ({"seconds_per_epoch": [1.0, float("inf")]}, "not finite"),
+    ],
+)
+def test_a_bad_result_is_refused_with_its_reason(tmp_path, change, words):
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps({**RESULT, **change}))
+    with pytest.raises(BadRecord, match=words):
+        read_result(path)
+
+
+def test_missing_cut_off_and_foreign_files(tmp_path):
+    path = tmp_path / "result.json"
+    with pytest.raises(BadRecord, match="missing"):
+        read_result(path)
+    path.write_text(json.dumps(RESULT)[:50])
+    with pytest.raises(BadRecord, match="cannot be read as JSON"):
+        read_result(path)
+    path.write_text("[]")
+    with pytest.raises(BadRecord, match="not a record"):
+        read_result(path)
+    with pytest.raises(BadRecord):
+        read_timing(path)
+
+
+def test_search_needs_a_size_a_layer(tmp_path):
+    record = {
+        "schema": 1, "status": "complete", "run": {"search": {"epochs": 1}}, "digests": {}, "provenance": {}, "layers": ["a", "b"],
+        "sizes": [3], "soft_sizes": [3.1], "parameters": 5, "macs": 5, "epochs": 1, "seconds_per_epoch": [1.0], "trajectory": {},
+    }  # fmt: skip
+    write_json(tmp_path / "search.json", record)
+    with pytest.raises(BadRecord, match="1 sizes for 2 layers"):
+        read_search(tmp_path / "search.json")
+    write_json(tmp_path / "search.json", {**record, "sizes": [3, 5]})
+    assert read_search(tmp_path / "search.json")["sizes"] == [3, 5]
+
+
+def test_failure_record(tmp_path):
+    assert read_failure(tmp_path / "failure.json") is None
+    (tmp_path / "failure.json").write_text("{")
+    assert "cannot be read" in read_failure(tmp_path / "failure.json")["reason"]
+
+
+def test_writing_is_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "file.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [p.name for p in path.parent.iterdir()] == ["file.json"]
+    write_text(path, "b")
+    assert path.read_text() == "b" and path.stat().st_mode & 0o777 == 0o644

@@ -1,0 +1,85 @@
+"""What `status` and `plan` say of runs in every state."""
+
+import json
+import os
+import time
+
+import pytest
+
+from workflow import costs, status
+from workflow.config import load
+from workflow.files import write_json
+from workflow.plan import expected_digests, make_plan
+
+
+@pytest.fixture
+def plan():
+    return make_plan(
+        load({"preset": "smoke", "device": "cpu", "only": ["cifar10/effconv-20-0.66m"], "seeds": [0, 1, 2, 3, 4]})
+    )
+
+
+def record(run, **changes):
+    done = {"schema": 1, "status": "complete", "run": run, "digests": expected_digests(run, "train"), "provenance": {}}
+    done |= {
+        "accuracy": 50.0,
+        "correct": 5,
+        "test_images": 10,
+        "best_accuracy": 50.0,
+        "best_epoch": 1,
+        "parameters": 1,
+        "macs": 1,
+    }
+    return {**done, "epochs": run["train"]["epochs"], "seconds_per_epoch": [1.0] * run["train"]["epochs"], **changes}
+
+
+def test_status_tells_every_state(plan, tmp_path, capsys):
+    done, stale, failed, running, waiting = plan["runs"]
+    write_json(tmp_path / "runs" / done["id"] / "result.json", record(done))
+    write_json(tmp_path / "runs" / stale["id"] / "result.json", record(stale, digests={"run": "other"}))
+    write_json(tmp_path / "runs" / failed["id"] / "failure.json", {"stage": "search", "reason": "no sizes reach it."})
+    line = {"stage": "train", "epoch": 3, "epochs": 10, "seconds": 20.0, "evaluation_seconds": 5.0}
+    history = tmp_path / "runs" / running["id"] / "history.jsonl"
+    history.parent.mkdir(parents=True)
+    history.write_text(json.dumps(line) + "\n" + '{"stage": "tra')
+    write_json(tmp_path / "jobs/train/cifar10/effconv-20-0.66m/all.running", {})
+    assert status.print_status(plan, tmp_path) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [text.split()[0] for text in lines[:5]] == ["done", "stale", "failed", "running", "waiting"]
+    assert "search: no sizes reach it." in lines[2]
+    assert "train epoch 3/10, 3 min left" in lines[3]  # 7 epochs of 25 seconds
+    assert lines[5] == "5 runs of preset smoke: 1 done, 1 failed, 1 running, 1 stale, 1 waiting"
+    hour_ago = time.time() - 3600
+    os.utime(history, (hour_ago, hour_ago))
+    status.print_status(plan, tmp_path)
+    assert "stopped" in (text := capsys.readouterr().out.splitlines()[3]) and "silent for 60 min" in text
+
+
+def test_plan_says_why_and_what_it_costs(plan, tmp_path, capsys):
+    done, stale, failed, stopped, new = plan["runs"]
+    write_json(tmp_path / "runs" / done["id"] / "result.json", record(done))
+    old = {**expected_digests(stale, "train"), "workflow.engine.train": "000000000000"}
+    write_json(tmp_path / "runs" / stale["id"] / "result.json", record(stale, digests=old))
+    write_json(tmp_path / "runs" / failed["id"] / "failure.json", {"stage": "train", "reason": "it broke."})
+    (tmp_path / "runs" / stopped["id"]).mkdir(parents=True)
+    (tmp_path / "runs" / stopped["id"] / "train.pt").touch()
+    timing = {
+        "schema": 1,
+        "status": "complete",
+        "digests": {},
+        "provenance": {},
+        "row": "effconv-20-0.66m",
+        "dataset": "cifar10",
+    }
+    timing |= {"device": "x", "segments": [], "train_seconds": 60.0, "search_seconds": 120.0, "seconds_per_epoch": 80.0}
+    assert costs.print_plan(plan, tmp_path) == 0
+    assert "(from MACs)" in capsys.readouterr().out
+    write_json(tmp_path / "timings/cifar10/effconv-20-0.66m.json", timing)
+    costs.print_plan(plan, tmp_path)
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert lines[0].split() == ["done", done["id"]]
+    assert "changed: workflow.engine.train 000000000000 -> " in lines[1]
+    assert "failed before: it broke." in lines[2] and "interrupted" in lines[3] and "no result yet" in lines[4]
+    # 5 s to start, one search epoch of 120 s and two training epochs of 60 s: 245 s, four minutes.
+    assert lines[4].split()[:2] == ["4", "min"] and "(timed)" in lines[4]
+    assert lines[5].startswith("4 of 5 runs to do on cpu: about 16 min")

@@ -1,0 +1,201 @@
+"""`python -m workflow COMMAND`: every stage without Snakemake, and a look at what is planned, running and done.
+
+The rules call the same commands. Exit status: 0 done, 1 something failed (one sentence on stderr), 75 stopped at its time limit.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from workflow.config import load, merge, read_yaml
+from workflow.errors import UserError
+from workflow.files import write_json
+
+RESULTS, REPORTS = Path("results"), Path("reports")
+
+
+def _configuration(options: argparse.Namespace) -> dict:
+    """The configuration from --config-json (the rules), --configfile and --preset (people)."""
+    user = json.loads(options.config_json) if options.config_json else {}
+    if options.configfile:
+        user = merge(user, read_yaml(options.configfile))
+    if options.preset:
+        user["preset"] = options.preset
+    return load(user)
+
+
+def _plan(options: argparse.Namespace) -> dict:
+    """The plan of --plan FILE, or the one made from the configuration."""
+    if options.plan is None:
+        from workflow.plan import make_plan
+
+        return make_plan(_configuration(options))
+    try:
+        return json.loads(options.plan.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{options.plan} cannot be read as a plan ({error}): `snakemake plan` writes it again."
+        ) from None
+
+
+def _results(plan: dict) -> Path:
+    return RESULTS / plan["preset"]
+
+
+def plan_command(options: argparse.Namespace) -> int:
+    """Print every run, why it would run, its estimated cost, and the sum; with --out, write plan.json instead."""
+    plan = _plan(options)
+    if options.out:
+        write_json(options.out, plan)
+        return 0
+    from workflow.costs import print_plan
+
+    return print_plan(plan, _results(plan))
+
+
+def status_command(options: argparse.Namespace) -> int:
+    """List runs done, running, failed and waiting."""
+    from workflow.status import print_status
+
+    plan = _plan(options)
+    return print_status(plan, _results(plan))
+
+
+def prepare_command(options: argparse.Namespace) -> int:
+    """Prepare one data set of the plan into memory-mapped arrays with a manifest."""
+    from workflow.data import prepare
+
+    plan = _plan(options)
+    wanted = {run["dataset"]: run["data"] for run in plan["runs"]}
+    if options.dataset not in wanted:
+        raise UserError(f"the plan uses no data set '{options.dataset}': it has {', '.join(wanted)}.")
+    source = "synthetic" if plan["source"] == "synthetic" else "auto"
+    synthetic = (plan["synthetic"] or {}).get(options.dataset) if source == "synthetic" else None
+    manifest = prepare(
+        options.dataset,
+        source=source,
+        folder=Path(plan["data"]),
+        out=Path(wanted[options.dataset]),
+        synthetic=synthetic,
+    )
+    counts = {name: split["images"] for name, split in manifest["splits"].items()}
+    print(
+        f"{options.dataset}: {counts['train']} training and {counts['test']} test images in {wanted[options.dataset]}"
+    )
+    return 0
+
+
+def data_command(options: argparse.Namespace) -> int:
+    """List each data set: found or not, where, how big, verified or not, what to do."""
+    from workflow.data.status import main
+
+    return main(Path(_configuration(options)["data"]))
+
+
+def job_command(options: argparse.Namespace) -> int:
+    """Do one job of a stage (search, train, time): the runs that the plan gives it."""
+    from workflow.jobs import Job
+
+    os.environ.setdefault("OMP_NUM_THREADS", str(options.threads))
+    import torch
+
+    torch.set_num_threads(options.threads)
+    plan = _plan(options)
+    sys.stdout.reconfigure(line_buffering=True)
+    minutes = options.minutes or plan["time_limit"]
+    return Job(options.command, options.job, plan, _results(plan), limit=minutes and 60 * minutes).execute()
+
+
+def report_command(options: argparse.Namespace) -> int:
+    """Make one product of the report (aggregate, a table, a figure, claims), or all of them and the page."""
+    from workflow import report
+
+    plan = _plan(options)
+    results = _results(plan)
+    if options.product == "aggregate":
+        report.aggregate(plan, results)
+    elif options.product == "claims":
+        report.write_claims(plan, results, REPORTS)
+    elif options.product == "page":
+        report.aggregate(plan, results)
+        for name in (name for name in plan["tables"] if name.startswith("table")):
+            report.write_table(name, plan, results, REPORTS)
+        for name in report.FIGURES:
+            report.write_figure(name, plan, results, REPORTS)
+        report.write_claims(plan, results, REPORTS)
+        report.write_page(plan, results, REPORTS, RESULTS / "recorded")
+        print(f"The report is {REPORTS / 'index.html'}")
+    elif options.product in report.FIGURES:
+        report.write_figure(options.product, plan, results, REPORTS)
+    elif options.product in plan["tables"]:
+        report.write_table(options.product, plan, results, REPORTS)
+    else:
+        known = ("page", "aggregate", "claims", *(n for n in plan["tables"] if n.startswith("table")), *report.FIGURES)
+        raise UserError(f"no product '{options.product}': choose one of {', '.join(known)}.")
+    return 0
+
+
+def names_command(options: argparse.Namespace) -> int:
+    """Print the names that config/tables.yaml may use: systems or recipes."""
+    import baselines
+    from workflow import recipes
+
+    print("\n".join(baselines.names() if options.command == "systems" else recipes.names()))
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m workflow", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    source = argparse.ArgumentParser(add_help=False)
+    source.add_argument("--plan", type=Path, help="a plan.json; without it the plan is made from the configuration")
+    source.add_argument("--preset", choices=["auto", "smoke", "quick", "paper"], help="default: config/config.yaml's")
+    source.add_argument("--configfile", type=Path, help="YAML on top of config/config.yaml")
+    source.add_argument("--config-json", help=argparse.SUPPRESS)
+
+    def add(name: str, function: object) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name, help=function.__doc__.splitlines()[0], description=function.__doc__, parents=[source]
+        )
+        command.set_defaults(function=function)
+        return command
+
+    add("plan", plan_command).add_argument("--out", type=Path, help="write plan.json here")
+    add("status", status_command)
+    add("data", data_command)
+    add("prepare", prepare_command).add_argument("dataset")
+    for stage in ("search", "train", "time"):
+        command = add(stage, job_command)
+        command.add_argument("job")
+        command.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
+        command.add_argument(
+            "--minutes", type=float, help="stop cleanly after so many minutes; the same command continues"
+        )
+    report = add("report", report_command)
+    report.add_argument("product", nargs="?", default="page")
+    report.add_argument("--partial", action="store_true", help="the default: whatever exists is shown")
+    add("systems", names_command)
+    add("recipes", names_command)
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.function(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # `python -m workflow plan | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""The configuration: config/config.yaml, a preset and what the user gave, merged and checked. Torch-free: the Snakefile imports it.
+
+Precedence, lowest first: the preset's file, `config/config.yaml`, `--configfile`, `--config`. Lists replace, mappings merge.
+"""
+
+import difflib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from workflow.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+PRESETS = ("smoke", "quick", "paper")
+
+
+def read_yaml(path: Path) -> dict:
+    """The mapping in a YAML file; a UserError names the file and the line that is wrong."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): restore it or correct the path.") from None
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" line {where.line + 1}" if where else ""
+        raise UserError(f"{path}{line} is not valid YAML ({getattr(error, 'problem', error)}): correct it.") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold a mapping of keys to values: correct it.")
+    return content
+
+
+def merge(base: dict, over: dict) -> dict:
+    """`base` with `over` on top: mappings merge key by key, everything else is replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def validate(value: dict, schema_name: str, what: str) -> None:
+    """Hold `value` against workflow/schemas/<schema_name>.yaml; the first fault becomes one sentence with the key."""
+    schema = read_yaml(ROOT / "workflow" / "schemas" / f"{schema_name}.yaml")
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
+    if error is None:
+        return
+    key = ".".join(str(part) for part in error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", ()))
+        unknown = sorted(set(error.instance) - set(known))[0]
+        path = f"{key}.{unknown}" if key else unknown
+        close = difflib.get_close_matches(str(unknown), known, n=1)
+        advice = f"did you mean '{close[0]}'?" if close else f"the keys are {', '.join(known)}."
+        raise UserError(f"{what}: unknown key '{path}'; {advice}")
+    shown = repr(error.instance) if len(repr(error.instance)) < 80 else "that value"
+    expected = {
+        "enum": lambda: f"must be one of {', '.join(map(str, error.validator_value))}",
+        "type": lambda: f"must be of type {error.validator_value}",
+        "required": lambda: f"lacks {error.message.split(' ')[0]}",
+    }.get(error.validator, lambda: f"breaks the rule '{error.validator}: {error.validator_value}'")()
+    subject = f"key '{key}'" if key else "the top level"
+    if error.validator == "required":
+        raise UserError(f"{what}: {subject} {expected}: add it.")
+    raise UserError(f"{what}: {subject} is {shown}, but {expected}: correct it.")
+
+
+def cuda_devices() -> int:
+    """How many CUDA devices are visible, asked of the driver's own tool, since importing torch costs seconds."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    tool = shutil.which("nvidia-smi")
+    if tool is None or visible in ("", "-1"):
+        return 0
+    try:
+        listed = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    present = sum(line.startswith("GPU ") for line in listed.stdout.splitlines()) if listed.returncode == 0 else 0
+    return min(present, len(visible.split(","))) if visible else present
+
+
+def _numbers(values: object) -> object:
+    """`--config seeds=[0,1]` arrives as ['0', '1'] and `seeds=0` as 0: lists of numbers are given back as such."""
+    values = values if isinstance(values, list) else [values]
+    return [int(v) if isinstance(v, str) and v.lstrip("-").isdigit() else v for v in values]
+
+
+def load(user: dict | None = None) -> dict:
+    """The whole configuration, checked. `user`: what the user gave on top of config/config.yaml.
+
+    Adds `why`, a sentence on how the preset was chosen, and turns `device: auto` into cpu or cuda.
+    """
+    given = merge(read_yaml(ROOT / "config" / "config.yaml"), user or {})
+    name, why = given.get("preset", "auto"), "it was asked for"
+    if name == "auto":
+        name = "paper" if cuda_devices() else "smoke"
+        why = "a CUDA device is here" if name == "paper" else "no CUDA device was found"
+    if name not in PRESETS:
+        raise UserError(f"config: key 'preset' is {name!r}, but must be one of auto, {', '.join(PRESETS)}: correct it.")
+    config = merge(read_yaml(ROOT / "config" / "presets" / f"{name}.yaml"), {**given, "preset": name})
+    for key in ("seeds", "only"):
+        if key in config:
+            config[key] = _numbers(config[key])
+    validate(config, "config", "config")
+    if config["device"] == "auto":
+        config["device"] = "cuda" if cuda_devices() else "cpu"
+    elif config["device"] == "cuda" and not cuda_devices():
+        raise UserError(
+            "config: key 'device' is 'cuda', but no CUDA device was found: set it to 'cpu', or check `nvidia-smi`."
+        )
+    return {**config, "why": why}

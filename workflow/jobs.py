@@ -1,0 +1,197 @@
+"""A job: the runs of one stage that one process does, one after the other.
+
+What Snakemake sees of a job is its stamp, `jobs/<stage>/<job>.json`, written at the end. The runs' own records and checkpoints are
+not declared to it, because Snakemake deletes declared files before a job starts and after it fails. In their place a marker,
+`<job>.running`, is laid beside the stamp at the start and taken away at the end:
+
+* marker there: an earlier process was killed, stopped or had a failure; records that are current are kept, checkpoints continued;
+* no marker: the job starts for the first time, or was forced, or its code changed; what an earlier one left is cleared first.
+
+A failed run leaves failure.json with one sentence and does not stop the others. A failed *search* does not fail its job: the train
+job of the same runs finds no sizes, tries the search again, and fails with the reason, so that a failure is reported once.
+"""
+
+import json
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from workflow.errors import UserError
+from workflow.files import write_json
+from workflow.plan import expected_digests
+from workflow.provenance import now, provenance
+from workflow.records import SCHEMA, BadRecord, read_result, read_search, read_timing, run_folder, timing_path
+
+Say = Callable[[str], None]
+STOPPED = 75  # exit status of a job that ran out of its time with checkpoints written (EX_TEMPFAIL)
+
+
+def current(read: Callable[[Path], dict], path: Path, expected: dict[str, str]) -> dict | None:
+    """The record at `path` if it is sound and was made by this code from this description, else None."""
+    try:
+        record = read(path)
+    except BadRecord:
+        return None
+    return record if all(record["digests"].get(key) == value for key, value in expected.items()) else None
+
+
+class Job:
+    """One job of one stage; `results` is results/<preset>, `limit` seconds after which it stops cleanly (None: never)."""
+
+    def __init__(
+        self, stage: str, name: str, plan: dict, results: Path, *, limit: float | None = None, say: Say = print
+    ):
+        if name not in plan["jobs"][stage]:
+            raise UserError(f"the plan has no {stage} job '{name}': `python -m workflow plan` lists them.")
+        self.stage, self.name, self.results, self.say = stage, name, results, say
+        self.members = plan["jobs"][stage][name]
+        self.plan = plan
+        self.runs = {run["id"]: run for run in plan["runs"]}
+        self.stamp = results / "jobs" / stage / f"{name}.json"
+        self.marker = self.stamp.with_suffix(".running")
+        self.deadline = None if limit is None else time.monotonic() + limit
+        self.failures: dict[str, str] = {}
+
+    def execute(self) -> int:
+        """Do the job; the process's exit status: 0 done, 1 a run failed, 75 out of time."""
+        from workflow.engine import OutOfTime
+
+        if not self.marker.exists():
+            self._clear()
+        write_json(self.marker, {"started": now()})
+        done: dict[str, str] = {}
+        for position, member in enumerate(self.members, 1):
+            self.say(f"[{self.stage} {position}/{len(self.members)}] {member}")
+            try:
+                record = self._one(member)
+            except OutOfTime as stop:
+                self.say(f"stopped at its time limit: {stop}; run the same command again to continue.")
+                return STOPPED
+            except Exception as error:  # whatever goes wrong in one run must not take the others with it
+                self._fail(member, error)
+            else:
+                self._failure(member).unlink(missing_ok=True)
+                done[member] = record
+        fails = bool(self.failures) and self.stage != "search"
+        if not fails:
+            write_json(self.stamp, {"stage": self.stage, "done": done, "failed": self.failures})
+            self.marker.unlink()
+        return int(fails)
+
+    def _clear(self) -> None:
+        """Forget what an earlier, finished job of this name left."""
+        for member in self.members:
+            if self.stage == "time":
+                timing_path(self.results, *member.split("/")).unlink(missing_ok=True)
+                continue
+            folder = run_folder(self.results, member)
+            names = ("search.json",) if self.stage == "search" else ("result.json",)
+            for path in (*(folder / name for name in names), *folder.glob(f"{self.stage}*.pt")):
+                path.unlink(missing_ok=True)
+
+    def _failure(self, member: str) -> Path:
+        if self.stage == "time":
+            return timing_path(self.results, *member.split("/")).with_suffix(".failure.json")
+        return run_folder(self.results, member) / "failure.json"
+
+    def _fail(self, member: str, error: Exception) -> None:
+        expected = isinstance(error, (UserError, ValueError, ArithmeticError, OSError))
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if not expected:
+            self.say("".join(traceback.format_exception(error)))
+            reason = f"{type(error).__name__}: {reason} (the log has the whole trace)"
+        self.failures[member] = reason
+        self.say(f"FAILED {member}: {reason}")
+        record = {
+            "run": member,
+            "stage": self.stage,
+            "reason": reason,
+            "epoch": getattr(error, "epoch", None),
+            "when": now(),
+        }
+        write_json(self._failure(member), record)
+
+    def _one(self, member: str) -> str:
+        """Do one member; what the stamp says of it."""
+        if self.stage == "time":
+            return self._time(member)
+        run = self.runs[member]
+        if self.stage == "search":
+            return " ".join(map(str, self._search(run)["sizes"]))
+        return f"{self._train(run)['accuracy']:.2f} %"
+
+    def _data(self, run: dict) -> tuple[object, dict]:
+        """The prepared data set and the checksums that a record keeps of it."""
+        from workflow.data import load
+
+        data = load(Path(run["data"]))
+        return data, {split: data.manifest["splits"][split]["sha256_images"] for split in ("train", "test")}
+
+    def _record(self, run: dict, stage: str, started: str, checksums: dict, digests: dict, outcome: dict) -> dict:
+        import torch
+
+        source = provenance(device=run["device"], threads=torch.get_num_threads(), started=started, data=checksums)
+        return {"schema": SCHEMA, "run": run, "status": "complete", "digests": digests, "provenance": source, **outcome}
+
+    def _search(self, run: dict) -> dict:
+        """The sizes of a run: its record where that is current, else learned now."""
+        from workflow import engine
+
+        folder, expected = run_folder(self.results, run["id"]), expected_digests(run, "search")
+        data, checksums = self._data(run)
+        expected = {**expected, "data": checksums["train"][:12]}
+        if record := current(read_search, folder / "search.json", expected):
+            return record
+        started = now()
+        write_json(folder / "run.json", run)
+        outcome = engine.search(run, data, folder, digest=_joint(expected), say=self.say, deadline=self.deadline)
+        record = self._record(run, "search", started, checksums, expected, outcome)
+        write_json(folder / "search.json", record)
+        return record
+
+    def _train(self, run: dict) -> dict:
+        from workflow import engine
+
+        folder, expected = run_folder(self.results, run["id"]), expected_digests(run, "train")
+        data, checksums = self._data(run)
+        search = self._search(run) if run["search"] else None
+        sizes = search["sizes"] if search else None
+        expected = {**expected, "data": checksums["train"][:12], "sizes": " ".join(map(str, sizes or []))}
+        if record := current(read_result, folder / "result.json", expected):
+            self.say("kept: an earlier process finished it.")
+            return record
+        started = now()
+        write_json(folder / "run.json", run)
+        outcome = engine.train(
+            run, data, folder, kernel_sizes=sizes, digest=_joint(expected), say=self.say, deadline=self.deadline
+        )
+        if search:
+            outcome["search"] = {key: search[key] for key in ("epochs", "seconds_per_epoch", "sizes")}
+        record = self._record(run, "train", started, checksums, expected, outcome)
+        write_json(folder / "result.json", record)
+        return record
+
+    def _time(self, row: str) -> str:
+        """Seconds per epoch of a row, at the sizes of its first seed."""
+        from workflow import engine
+
+        run = next(run for run in self.runs.values() if run["id"].rpartition("/")[0] == row)
+        path, expected = timing_path(self.results, run["dataset"], run["row"]), expected_digests(run, "time")
+        data, checksums = self._data(run)
+        sizes = None
+        if run["search"]:
+            sizes = read_search(run_folder(self.results, run["id"]) / "search.json")["sizes"]
+        expected = {**expected, "sizes": " ".join(map(str, sizes or []))}
+        record = current(read_timing, path, expected)
+        if record is None:
+            started = now()
+            outcome = engine.measure(run, data, kernel_sizes=sizes, say=self.say, **self.plan["timing"])
+            record = self._record(run, "time", started, checksums, expected, outcome)
+            write_json(path, {**record, "row": run["row"], "dataset": run["dataset"]})
+        return f"{record['seconds_per_epoch']:.3g} s per epoch"
+
+
+def _joint(digests: dict[str, str]) -> str:
+    """One text for a checkpoint to carry: a checkpoint of other code, data or settings is refused."""
+    return json.dumps(digests, sort_keys=True)

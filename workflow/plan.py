@@ -1,0 +1,209 @@
+"""From the configuration to the list of runs, jobs and expected digests. Torch-free: the Snakefile asks it at every `snakemake -n`.
+
+A *row* is one line of a table (a system on a data set, perhaps with a budget), a *run* one seed of it, a *job* the runs that one
+process does. Tables and figures only name rows; a row that two of them share is run once.
+"""
+
+import difflib
+import fnmatch
+import json
+from functools import cache
+from pathlib import Path
+
+import baselines
+from workflow import recipes
+from workflow.config import ROOT, read_yaml, validate
+from workflow.datasets import DATASETS
+from workflow.digests import code_digests, text_digest
+from workflow.errors import UserError
+from workflow.records import SCHEMA
+
+TABLES = ROOT / "config" / "tables.yaml"
+# What the numbers of each stage come from; a system adds its own module.
+ENTRIES = {
+    "search": ("workflow.engine.search",),
+    "train": ("workflow.engine.train",),
+    "time": ("workflow.engine.measure",),
+    "synthetic": ("workflow.data.synthetic",),
+}
+
+
+def _known(kind: str, value: str, names: object, where: str) -> None:
+    """A UserError with the nearest names, unless `value` is one of `names`."""
+    if value in (names := list(names)):
+        return
+    close = difflib.get_close_matches(value, names, n=1)
+    advice = f"did you mean '{close[0]}'?" if close else f"the {kind}s are {', '.join(names)}."
+    raise UserError(f"{where}: unknown {kind} '{value}'; {advice}")
+
+
+def load_tables(path: Path = TABLES) -> dict:
+    """config/tables.yaml, checked: every data set, system, recipe and row that it names exists."""
+    tables = read_yaml(path)
+    validate(tables, "tables", path.name)
+    for dataset, protocol in tables["datasets"].items():
+        _known("data set", dataset, DATASETS, f"{path.name}, datasets")
+        _known("recipe", protocol["recipe"], recipes.names(), f"{path.name}, datasets.{dataset}")
+    for name, entry in {**tables["tables"], **tables["figures"]}.items():
+        _known("data set", entry["dataset"], tables["datasets"], f"{path.name}, {name}")
+        for row in entry["rows"]:
+            if isinstance(row, dict):
+                _check_row(row, f"{path.name}, {name}, row '{row['row']}'")
+    return tables
+
+
+def _check_row(row: dict, where: str) -> None:
+    if "system" in row:
+        _known("system", row["system"], baselines.names(), where)
+    elif {"learn", "recipe", "arguments"} & set(row):
+        raise UserError(f"{where}: 'learn', 'recipe' and 'arguments' need a 'system': add it, or take them out.")
+    if "recipe" in row:
+        _known("recipe", row["recipe"], recipes.names(), where)
+
+
+def _catalogue(tables: dict) -> dict[tuple[str, str], dict]:
+    """Every row by (data set, name), tables before figures."""
+    rows: dict[tuple[str, str], dict] = {}
+    for name, entry in {**tables["tables"], **tables["figures"]}.items():
+        for row in entry["rows"]:
+            key = (entry["dataset"], row if isinstance(row, str) else row["row"])
+            if isinstance(row, dict):
+                if key in rows:
+                    raise UserError(
+                        f"tables.yaml, {name}: row '{key[1]}' is defined twice for {key[0]}: name it once and refer to it."
+                    )
+                rows[key] = row
+            elif key not in rows:
+                _known("row", key[1], [r for d, r in rows if d == key[0]], f"tables.yaml, {name}")
+        if "reference" in entry:
+            _known(
+                "row",
+                entry["reference"],
+                [r for d, r in rows if d == entry["dataset"]],
+                f"tables.yaml, {name}.reference",
+            )
+    return rows
+
+
+def data_folder(config: dict, dataset: str) -> str:
+    """Where a data set lies prepared; made-up ones carry their counts, so that presets cannot mix them up."""
+    base = f"{config['data']}/prepared"
+    if config["source"] == "real":
+        return f"{base}/{dataset}"
+    counts = config["synthetic"][dataset]
+    return f"{base}/synthetic-{dataset}-{counts['train']}-{counts['test']}"
+
+
+def _run(config: dict, protocol: dict, dataset: str, row: dict, seed: int) -> dict:
+    """One run, described wholly."""
+    name = row.get("recipe", protocol["recipe"])
+    recipe = recipes.recipe(name, dataset)
+    epochs, factor = config["epochs"], config["epochs"].get("factor", 1)
+    batch_size = config.get("batch_size", recipe.batch_size)
+    search = None
+    if learn := row.get("learn"):
+        learn_epochs = learn.get("epochs", protocol["search_epochs"])
+        search = {
+            "epochs": epochs.get("search") or max(1, round(learn_epochs * factor)),
+            "parameters": learn.get("parameters"), "macs": learn.get("macs"), "recipe": name, "batch_size": batch_size,
+            "options": {**config["search_options"], **learn.get("options", {})},
+        }  # fmt: skip
+    return {
+        "id": f"{dataset}/{row['row']}/seed{seed}", "dataset": dataset, "row": row["row"], "label": row["label"], "seed": seed,
+        "system": row["system"], "arguments": row.get("arguments", {}), "data": data_folder(config, dataset), "search": search,
+        "train": {"recipe": name, "epochs": epochs.get("train") or max(1, round(recipe.epochs * factor)), "batch_size": batch_size},
+        "precision": config["precision"], "device": config["device"],
+    }  # fmt: skip
+
+
+def _jobs(config: dict, runs: list[dict], homes: dict[str, str]) -> dict[str, dict[str, list[str]]]:
+    """Stage -> job name -> run ids (search, train) or `dataset/row` (time). `homes`: the table or figure that defines a row."""
+    jobs: dict[str, dict[str, list[str]]] = {"search": {}, "train": {}, "time": {}}
+    for run in runs:
+        row = f"{run['dataset']}/{run['row']}"
+        job = run["id"] if config["jobs"]["seeds"] == "one" else f"{row}/all"
+        jobs["train"].setdefault(job, []).append(run["id"])
+        if run["search"]:
+            jobs["search"].setdefault(job, []).append(run["id"])
+        clock = jobs["time"].setdefault(row if config["jobs"]["timing"] == "row" else homes[row], [])
+        if row not in clock:
+            clock.append(row)
+    return jobs
+
+
+def make_plan(config: dict, tables: dict | None = None) -> dict:
+    """The plan: a JSON-able dict with the runs, the jobs, and the tables and figures with their rows resolved."""
+    tables = tables or load_tables()
+    rows = _catalogue(tables)
+    chosen = [key for key, row in rows.items() if "system" in row and _wanted(config, *key)]
+    if not chosen:
+        raise UserError(
+            f"config: key 'only' ({config.get('only')}) matches no row with a system: `python -m workflow plan` lists them."
+        )
+    for dataset in {d for d, _ in chosen}:
+        if config["source"] == "synthetic":
+            _known("data set", dataset, config.get("synthetic", {}), "config, synthetic")
+    runs = [_run(config, tables["datasets"][d], d, rows[d, r], seed) for d, r in chosen for seed in config["seeds"]]
+    shown = {}
+    for name, entry in {**tables["tables"], **tables["figures"]}.items():
+        names = [row if isinstance(row, str) else row["row"] for row in entry["rows"]]
+        shown[name] = {**entry, "rows": [_shown(rows[entry["dataset"], row]) for row in names]}
+    homes = {
+        f"{entry['dataset']}/{row['row']}": name
+        for name, entry in {**tables["tables"], **tables["figures"]}.items()
+        for row in entry["rows"]
+        if isinstance(row, dict)
+    }
+    plan = {
+        "schema": SCHEMA, "preset": config["preset"], "why": config["why"], "comparable": config["preset"] == "paper",
+        "banner": BANNERS[config["preset"]], "seeds": config["seeds"], "device": config["device"], "source": config["source"],
+        "data": config["data"], "time_limit": config.get("time_limit"), "synthetic": config.get("synthetic"), "timing": config["timing"],
+        "runs": runs, "jobs": _jobs(config, runs, homes), "tables": shown,
+    }  # fmt: skip
+    return json.loads(json.dumps(plan))  # the same types as when read back from plan.json
+
+
+BANNERS = {
+    "smoke": "Smoke preset: small made-up images and a few steps of training. Networks, parameters and MACs are real; "
+    "accuracies and seconds are not comparable with the paper's.",
+    "quick": "Quick preset: the real data with a tenth of the epochs. Seconds per epoch are right; "
+    "accuracies are not comparable with the paper's.",
+    "paper": "Paper preset: the paper's protocol on the real data.",
+}
+
+
+def _wanted(config: dict, dataset: str, row: str) -> bool:
+    return any(fnmatch.fnmatchcase(f"{dataset}/{row}", pattern) for pattern in config.get("only", ["*"]))
+
+
+def _shown(row: dict) -> dict:
+    """A row as the report needs it."""
+    return {
+        "row": row["row"], "label": row["label"], "size": row.get("size"), "system": row.get("system"),
+        "learn": row.get("learn"), "in_paper": "paper" in row, "paper": row.get("paper"), "note": row.get("note"),
+    }  # fmt: skip
+
+
+def entry_rows(plan: dict, name: str) -> set[str]:
+    """`dataset/row` of every row of one table or figure that the plan runs."""
+    entry = plan["tables"][name]
+    wanted = {f"{entry['dataset']}/{row['row']}" for row in entry["rows"]}
+    return {f"{run['dataset']}/{run['row']}" for run in plan["runs"]} & wanted
+
+
+@cache
+def _code(stage: str, system: str | None) -> dict[str, str]:
+    return code_digests((*ENTRIES[stage], *([baselines.module_of(system)] if system else [])))
+
+
+def expected_digests(run: dict, stage: str) -> dict[str, str]:
+    """What a record of `stage` must carry to be current: a digest of the run's description and one of each module behind it."""
+    spec = {key: value for key, value in run.items() if key != "label"}
+    if stage == "search":
+        spec.pop("train")
+    return {"run": text_digest(json.dumps(spec, sort_keys=True)), **_code(stage, run["system"])}
+
+
+def data_digests() -> dict[str, str]:
+    """Digests of the code that makes up the smoke preset's images."""
+    return _code("synthetic", None)

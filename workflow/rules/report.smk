@@ -1,0 +1,85 @@
+# Records -> runs.csv, tables, figures, claims, page.
+
+
+def stamps(rows):
+    """Stamps of every job that the given rows (`dataset/row`; None: all) need before they can be shown."""
+    wanted = {run["id"]: f"{run['dataset']}/{run['row']}" for run in PLAN["runs"]}
+    found = []
+    for stage in ("train", "time"):
+        for job, members in PLAN["jobs"][stage].items():
+            if rows is None or rows & {
+                wanted.get(member, member) for member in members
+            }:
+                found.append(f"{RESULTS}/jobs/{stage}/{job}.json")
+    return found
+
+
+rule aggregate:
+    input:
+        stamps(None),
+        plan=f"{RESULTS}/plan.json",
+    output:
+        f"{RESULTS}/runs.csv",
+        f"{RESULTS}/summary.csv",
+    log:
+        f"{LOGS}/report/aggregate.log",
+    conda:
+        ENVIRONMENT
+    shell:
+        "python -m workflow report aggregate --plan {input.plan} > {log} 2>&1"
+
+
+rule table:
+    input:
+        lambda wildcards: stamps(planning.entry_rows(PLAN, wildcards.product)),
+        plan=f"{RESULTS}/plan.json",
+    output:
+        multiext("reports/tables/{product}", ".csv", ".md", ".tex"),
+    log:
+        f"{LOGS}/report/{{product}}.log",
+    conda:
+        ENVIRONMENT
+    shell:
+        "python -m workflow report {wildcards.product} --plan {input.plan} > {log} 2>&1"
+
+
+rule figure:
+    input:
+        lambda wildcards: stamps(planning.entry_rows(PLAN, wildcards.product)),
+        plan=f"{RESULTS}/plan.json",
+    output:
+        multiext("reports/figures/{product}", ".svg", ".png", ".csv"),
+    log:
+        f"{LOGS}/report/{{product}}.log",
+    conda:
+        ENVIRONMENT
+    shell:
+        "python -m workflow report {wildcards.product} --plan {input.plan} > {log} 2>&1"
+
+
+rule judge:
+    input:
+        stamps(None),
+        plan=f"{RESULTS}/plan.json",
+    output:
+        "reports/claims.csv",
+    log:
+        f"{LOGS}/report/claims.log",
+    conda:
+        ENVIRONMENT
+    shell:
+        "python -m workflow report claims --plan {input.plan} > {log} 2>&1"
+
+
+rule page:
+    input:
+        f"{RESULTS}/summary.csv",
+        plan=f"{RESULTS}/plan.json",
+    output:
+        "reports/index.html",
+    log:
+        f"{LOGS}/report/page.log",
+    conda:
+        ENVIRONMENT
+    shell:
+        "python -m workflow report page --plan {input.plan} > {log} 2>&1"

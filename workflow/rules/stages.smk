@@ -1,0 +1,159 @@
+# plan -> prepare -> search -> train -> time. A job's stamp is its only declared output: see workflow/jobs.py for why.
+#
+# The plan file is `ancient`: a run is redone when its own digests change, which are parameters, not whenever the plan is rewritten.
+
+
+def runs_of(stage, job):
+    """The runs of a job; for the time stage, the first seed of each of its rows."""
+    members = PLAN["jobs"][stage].get(job, [])
+    if stage == "time":
+        members = [f"{row}/seed{PLAN['seeds'][0]}" for row in members]
+    return [run for run in PLAN["runs"] if run["id"] in members]
+
+
+def manifests(stage):
+    """The prepared data of a job."""
+    return lambda wildcards: sorted(
+        {f"{run['data']}/manifest.json" for run in runs_of(stage, wildcards.job)}
+    )
+
+
+def digests(stage, layer):
+    """Digests of the modules of one layer behind a job's numbers ("run": of the runs' descriptions). One parameter a layer, so
+    that Snakemake's reason names the layer that changed, with its modules before and after.
+    """
+
+    def of_job(wildcards):
+        found = set()
+        for run in runs_of(stage, wildcards.job):
+            for name, digest in planning.expected_digests(run, stage).items():
+                if name.split(".")[0] == layer:
+                    found.add(
+                        f"{run['id']} {digest}" if name == "run" else f"{name} {digest}"
+                    )
+        return sorted(found)
+
+    return of_job
+
+
+def learned(stage):
+    """Stamps of the searches that a job's sizes come from."""
+
+    def of_job(wildcards):
+        needed = {run["id"] for run in runs_of(stage, wildcards.job) if run["search"]}
+        jobs = PLAN["jobs"]["search"]
+        return [
+            f"{RESULTS}/jobs/search/{job}.json"
+            for job in jobs
+            if needed & set(jobs[job])
+        ]
+
+    return of_job
+
+
+THREADS = load(config).get("threads", 2 if ON_GPU else 1)
+
+
+rule write_plan:
+    output:
+        f"{RESULTS}/plan.json",
+    log:
+        f"{LOGS}/plan.log",
+    conda:
+        ENVIRONMENT
+    params:
+        config=json.dumps(config, sort_keys=True),
+        plan=text_digest(json.dumps(PLAN, sort_keys=True)),
+    shell:
+        "python -m workflow plan --config-json {params.config:q} --out {output} > {log} 2>&1"
+
+
+rule prepare:
+    input:
+        plan=ancient(f"{RESULTS}/plan.json"),
+    output:
+        "{folder}/manifest.json",
+    log:
+        f"{LOGS}/prepare/{{folder}}.log",
+    wildcard_constraints:
+        folder="|".join(sorted({run["data"] for run in PLAN["runs"]})),
+    conda:
+        ENVIRONMENT
+    resources:
+        download=1,
+    params:
+        dataset=lambda wildcards: next(
+            run["dataset"] for run in PLAN["runs"] if run["data"] == wildcards.folder
+        ),
+        code=planning.data_digests() if PLAN["source"] == "synthetic" else "",
+    shell:
+        "python -m workflow prepare {params.dataset} --plan {input.plan} > {log} 2>&1"
+
+
+rule search:
+    input:
+        manifests("search"),
+        plan=ancient(f"{RESULTS}/plan.json"),
+    output:
+        f"{RESULTS}/jobs/search/{{job}}.json",
+    log:
+        f"{LOGS}/search/{{job}}.log",
+    conda:
+        ENVIRONMENT
+    threads: THREADS
+    resources:
+        gpu=int(ON_GPU),
+    params:
+        run=digests("search", "run"),
+        effconv=digests("search", "effconv"),
+        baselines=digests("search", "baselines"),
+        engine=digests("search", "workflow"),
+    shell:
+        "python -m workflow search {wildcards.job} --plan {input.plan} --threads {threads} > {log} 2>&1"
+
+
+rule train:
+    input:
+        manifests("train"),
+        learned("train"),
+        plan=ancient(f"{RESULTS}/plan.json"),
+    output:
+        f"{RESULTS}/jobs/train/{{job}}.json",
+    log:
+        f"{LOGS}/train/{{job}}.log",
+    conda:
+        ENVIRONMENT
+    threads: THREADS
+    resources:
+        gpu=int(ON_GPU),
+    params:
+        run=digests("train", "run"),
+        effconv=digests("train", "effconv"),
+        baselines=digests("train", "baselines"),
+        engine=digests("train", "workflow"),
+    shell:
+        "python -m workflow train {wildcards.job} --plan {input.plan} --threads {threads} > {log} 2>&1"
+
+
+# Alone on the machine: it takes every core, and the whole pool of GPUs, so that nothing is scheduled beside it.
+rule time:
+    input:
+        manifests("time"),
+        learned("time"),
+        plan=ancient(f"{RESULTS}/plan.json"),
+    output:
+        f"{RESULTS}/jobs/time/{{job}}.json",
+    log:
+        f"{LOGS}/time/{{job}}.log",
+    conda:
+        ENVIRONMENT
+    threads: workflow.cores
+    resources:
+        gpu=workflow.global_resources.get("gpu", 0) if ON_GPU else 0,
+    params:
+        run=digests("time", "run"),
+        effconv=digests("time", "effconv"),
+        baselines=digests("time", "baselines"),
+        engine=digests("time", "workflow"),
+    shell:
+        "python -m workflow time {wildcards.job} --plan {input.plan} --threads {threads} > {log} 2>&1"

@@ -1,0 +1,61 @@
+# The names that people type. A run that two targets share is done once.
+
+
+rule report:
+    input:
+        "reports/index.html",
+
+
+rule claims:
+    input:
+        "reports/claims.csv",
+
+
+for name in PLAN["tables"]:
+
+    rule:
+        name:
+            name
+        input:
+            f"reports/{'tables' if name.startswith('table') else 'figures'}/{name}.csv",
+
+
+# Prints every run, why it would run, its estimated cost, and the sum. Trains nothing.
+rule plan:
+    input:
+        f"{RESULTS}/plan.json",
+    conda:
+        ENVIRONMENT
+    shell:
+        "python -m workflow plan --plan {input}"
+
+
+onstart:
+    logger.info(
+        f"Preset {PLAN['preset']} ({PLAN['why']}), device {PLAN['device']}, {len(PLAN['runs'])} runs. {PLAN['banner']}"
+    )
+    logger.info(
+        "Another: --config preset=smoke|quick|paper. Costs, run by run: snakemake plan. Progress: python -m workflow status"
+    )
+
+
+onsuccess:
+    if Path("reports/index.html").exists():
+        logger.info("The report is reports/index.html")
+
+
+# Whatever was measured is worth showing, with the failures and their reasons in place of what is missing.
+onerror:
+    launcher = sys.executable if importlib.util.find_spec("matplotlib") else None
+    pythons = (
+        [launcher]
+        if launcher
+        else sorted(map(str, Path(".snakemake/conda").glob("*/bin/python")))
+    )
+    if pythons and Path(f"{RESULTS}/plan.json").exists():
+        shell(
+            f"'{pythons[-1]}' -m workflow report --plan {RESULTS}/plan.json || true"
+        )
+        logger.info(
+            "Some runs failed: the report shows them with their reasons; the same command tries them again."
+        )

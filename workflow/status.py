@@ -1,0 +1,83 @@
+"""`python -m workflow status`: where every run of the plan stands."""
+
+import json
+import time
+from pathlib import Path
+
+from workflow.jobs import current
+from workflow.plan import expected_digests
+from workflow.records import BadRecord, read_failure, read_result, run_folder
+
+ALIVE = 600  # seconds since the last epoch's line after which a run that claims to be running is doubted
+
+
+def last_epoch(folder: Path) -> dict | None:
+    """The last whole line of a run's history."""
+    try:
+        lines = (folder / "history.jsonl").read_text().splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        try:
+            return json.loads(line)
+        except ValueError:
+            continue
+    return None
+
+
+def state(run: dict, results: Path, running: set[str]) -> tuple[str, str]:
+    """(done | stale | running | failed | stopped | waiting, detail) of one run. `running`: ids in jobs that carry a marker."""
+    folder = run_folder(results, run["id"])
+    try:
+        result = read_result(folder / "result.json")
+    except BadRecord:
+        result = None
+    if result:
+        if current(read_result, folder / "result.json", expected_digests(run, "train")):
+            return "done", f"{result['accuracy']:.2f} %"
+        return "stale", f"{result['accuracy']:.2f} % from other code or settings"
+    if failure := read_failure(folder / "failure.json"):
+        return "failed", f"{failure['stage']}: {failure['reason']}"
+    line = last_epoch(folder)
+    if line is None:
+        return "waiting", ""
+    left = (line["epochs"] - line["epoch"]) * (line["seconds"] + line.get("evaluation_seconds", 0))
+    quiet = time.time() - (folder / "history.jsonl").stat().st_mtime
+    detail = f"{line['stage']} epoch {line['epoch']}/{line['epochs']}, {clock(left)} left in this stage"
+    if run["id"] not in running:
+        return "waiting", f"next stage after {line['stage']} epoch {line['epoch']}/{line['epochs']}"
+    if quiet > ALIVE + 3 * line["seconds"]:
+        return "stopped", f"{detail}; silent for {clock(quiet)}: it hangs or was killed, run snakemake again"
+    return "running", detail
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def running_members(plan: dict, results: Path) -> set[str]:
+    """Ids of runs in jobs that were started and have not ended."""
+    return {
+        member
+        for stage in ("search", "train")
+        for job, members in plan["jobs"][stage].items()
+        if (results / "jobs" / stage / f"{job}.running").exists()
+        for member in members
+    }
+
+
+def print_status(plan: dict, results: Path) -> int:
+    """Print a line a run and the counts; exit status 0."""
+    running, counts = running_members(plan, results), {}
+    for run in plan["runs"]:
+        what, detail = state(run, results, running)
+        counts[what] = counts.get(what, 0) + 1
+        print(f"{what:8} {run['id']:45} {detail}".rstrip())
+    print(
+        f"{len(plan['runs'])} runs of preset {plan['preset']}: "
+        + ", ".join(f"{n} {what}" for what, n in sorted(counts.items()))
+    )
+    return 0
