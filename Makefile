@@ -25,7 +25,7 @@ format: .venv/ready
 	@if command -v uv >/dev/null && uv --version >/dev/null 2>&1; then uv=uv; \
 	 else $(BIN)/python -m pip install --quiet uv && uv=$(BIN)/uv; fi; \
 	 echo "Setting up .venv from requirements.txt (some 6 GB with CUDA's libraries; a minute or two)"; \
-	 $$uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
+	 $$uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.txt
 	@touch $@
 
 lock:

@@ -86,6 +86,9 @@ def print_plan(plan: dict, results: Path) -> int:
         if why is None:
             print(f"{'done':>9}  {run['id']}")
             continue
+        if run["dataset"] in plan["unavailable"]:
+            print(f"{'waits':>9}  {run['id']:45} {plan['unavailable'][run['dataset']]}")
+            continue
         cost, basis = seconds(plan, run, results)
         due, total = due + 1, total + cost
         print(f"{clock(cost):>9}  {run['id']:45} {why} ({basis})")

@@ -94,6 +94,21 @@ def data_folder(config: dict, dataset: str) -> str:
     return f"{base}/synthetic-{dataset}-{counts['train']}-{counts['test']}"
 
 
+def unavailable(config: dict, datasets: set[str]) -> dict[str, str]:
+    """Data set -> what to do, for those that are neither here nor to be downloaded. Their rows wait; nothing else does."""
+    if config["source"] == "synthetic":
+        return {}
+    from workflow.data.layouts import find, missing  # here, since only the real data sets need numpy at planning
+    from workflow.data.status import DOWNLOADABLE
+
+    folder, sentences = Path(config["data"]), {}
+    for dataset in sorted(datasets - set(DOWNLOADABLE)):
+        found, lacking = find(dataset, folder)
+        if not found and not Path(data_folder(config, dataset), "manifest.json").exists():
+            sentences[dataset] = str(missing(DATASETS[dataset], folder, lacking))
+    return sentences
+
+
 def _run(config: dict, protocol: dict, dataset: str, row: dict, seed: int) -> dict:
     """One run, described wholly."""
     name = row.get("recipe", protocol["recipe"])
@@ -116,11 +131,16 @@ def _run(config: dict, protocol: dict, dataset: str, row: dict, seed: int) -> di
     }  # fmt: skip
 
 
-def _jobs(config: dict, runs: list[dict], homes: dict[str, str]) -> dict[str, dict[str, list[str]]]:
-    """Stage -> job name -> run ids (search, train) or `dataset/row` (time). `homes`: the table or figure that defines a row."""
+def _jobs(config: dict, runs: list[dict], homes: dict[str, str], absent: dict[str, str]) -> dict[str, dict[str, list[str]]]:
+    """Stage -> job name -> run ids (search, train) or `dataset/row` (time).
+
+    `homes`: the table or figure that defines a row. `absent`: data sets whose runs have to wait.
+    """
     jobs: dict[str, dict[str, list[str]]] = {"search": {}, "train": {}, "time": {}}
     for run in runs:
         row = f"{run['dataset']}/{run['row']}"
+        if run["dataset"] in absent:
+            continue
         job = run["id"] if config["jobs"]["seeds"] == "one" else f"{row}/all"
         jobs["train"].setdefault(job, []).append(run["id"])
         if run["search"]:
@@ -137,9 +157,7 @@ def make_plan(config: dict, tables: dict | None = None) -> dict:
     rows = _catalogue(tables)
     chosen = [key for key, row in rows.items() if "system" in row and _wanted(config, *key)]
     if not chosen:
-        raise UserError(
-            f"config: key 'only' ({config.get('only')}) matches no row with a system: `python -m workflow plan` lists them."
-        )
+        raise UserError(f"config: key 'only' ({config['only']}) matches no row with a system: `snakemake plan` lists them.")
     for dataset in {d for d, _ in chosen}:
         if config["source"] == "synthetic":
             _known("data set", dataset, config.get("synthetic", {}), "config, synthetic")
@@ -154,11 +172,14 @@ def make_plan(config: dict, tables: dict | None = None) -> dict:
         for row in entry["rows"]
         if isinstance(row, dict)
     }
+    absent = unavailable(config, {dataset for dataset, _ in chosen})
     plan = {
         "schema": SCHEMA, "preset": config["preset"], "why": config["why"], "comparable": config["preset"] == "paper",
         "banner": BANNERS[config["preset"]], "seeds": config["seeds"], "device": config["device"], "source": config["source"],
-        "data": config["data"], "time_limit": config.get("time_limit"), "synthetic": config.get("synthetic"), "timing": config["timing"],
-        "runs": runs, "jobs": _jobs(config, runs, homes), "tables": shown,
+        "data": config["data"], "synthetic": config.get("synthetic"),
+        "timing": config["timing"], "time_limit": config.get("time_limit"),
+        "runs": runs, "unavailable": absent,
+        "jobs": _jobs(config, runs, homes, absent), "tables": shown,
     }  # fmt: skip
     return json.loads(json.dumps(plan))  # the same types as when read back from plan.json
 

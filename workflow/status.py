@@ -74,6 +74,8 @@ def print_status(plan: dict, results: Path) -> int:
     running, counts = running_members(plan, results), {}
     for run in plan["runs"]:
         what, detail = state(run, results, running)
+        if what == "waiting":
+            detail = plan["unavailable"].get(run["dataset"], detail)
         counts[what] = counts.get(what, 0) + 1
         print(f"{what:8} {run['id']:45} {detail}".rstrip())
     print(

@@ -14,9 +14,8 @@ from workflow.plan import expected_digests, make_plan
 
 @pytest.fixture
 def plan():
-    return make_plan(
-        load({"preset": "smoke", "device": "cpu", "only": ["cifar10/effconv-20-0.66m"], "seeds": [0, 1, 2, 3, 4]})
-    )
+    given = {"only": ["cifar10/effconv-20-0.66m"], "seeds": [0, 1, 2, 3, 4], "epochs": {"search": 1, "train": 2}}
+    return make_plan(load({"preset": "smoke", "device": "cpu", **given}))
 
 
 def record(run, **changes):

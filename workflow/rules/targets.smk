@@ -34,6 +34,8 @@ onstart:
     logger.info(
         f"Preset {PLAN['preset']} ({PLAN['why']}), device {PLAN['device']}, {len(PLAN['runs'])} runs. {PLAN['banner']}"
     )
+    for dataset, sentence in PLAN["unavailable"].items():
+        logger.info(f"The rows of {dataset} have to wait: {sentence}")
     logger.info(
         "Another: --config preset=smoke|quick|paper. Costs, run by run: snakemake plan. Progress: python -m workflow status"
     )

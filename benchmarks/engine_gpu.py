@@ -1,0 +1,144 @@
+"""CIFAR ResNets at batch 128 on one GPU: the suite's captured step against the usual loop, and runs side by side on one card.
+
+    python -m benchmarks.engine_gpu [--seconds 3] [--rounds 5] [--side 1 3 6]
+
+The first table: images per second of the usual loop, of the suite's step uncaptured and captured, in each precision, taking turns.
+The second: K processes, each training its own ResNet-20, and K captured graphs on streams of one process; total images per second,
+and CIFAR-10 rows (one seed of 164 epochs, training only) per hour of the card.
+"""
+
+import argparse
+import multiprocessing
+import statistics
+import time
+from collections import defaultdict
+
+import torch
+
+from benchmarks.engine_usual import BATCH, Ours, Usual, cifar10
+from workflow.engine import graphs
+from workflow.engine.precision import backend
+
+ROW_IMAGES = 164 * 50_000
+WARM = 30  # steps before the clock
+
+
+def timed(variant: Ours | Usual, seconds: float) -> float:
+    """Images per second over about `seconds`."""
+    torch.cuda.synchronize()
+    began, steps = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        variant.steps(20)
+        torch.cuda.synchronize()
+        steps += 20
+    return steps * BATCH / (time.perf_counter() - began)
+
+
+def uncaptured(*arguments, **options) -> Ours:
+    """The suite's step without capture."""
+    before, graphs.capturable = graphs.capturable, lambda model, device: False
+    try:
+        return Ours(*arguments, **options)
+    finally:
+        graphs.capturable = before
+
+
+def compare(depth: int, *, rounds: int, seconds: float, workers: int) -> None:
+    """Print the first table for one depth."""
+    images, labels, what = cifar10()
+    device = torch.device("cuda:0")
+    variants: dict[str, tuple[str, Ours | Usual]] = {
+        "usual fp32": ("fp32", Usual(images, labels, depth=depth, device="cuda:0", workers=workers))
+    }
+    for precision in ("fp32", "tf32", "bf16"):
+        for name, make in (("uncaptured", uncaptured), ("captured", Ours)):
+            with backend(precision, device):
+                variant = make(images, labels, depth=depth, device="cuda:0", precision=precision)
+                variant.steps(WARM)
+            variants[f"{name} {precision}"] = (precision, variant)
+    speeds = defaultdict(list)
+    for number in range(rounds):
+        for name in list(variants)[:: 1 if number % 2 == 0 else -1]:
+            precision, variant = variants[name]
+            with backend(precision, device):
+                speeds[name].append(timed(variant, seconds))
+    base = statistics.median(speeds["usual fp32"])
+    print(
+        f"\nCIFAR ResNet-{depth}, batch {BATCH}, {what}, {torch.cuda.get_device_name()}, {workers} workers for the usual loop"
+    )
+    for name, values in speeds.items():
+        speed = statistics.median(values)
+        spread = f"{min(values):,.0f}..{max(values):,.0f}"
+        print(f"  {name:18}{speed:12,.0f} images/s ({spread}){50_000 / speed:9.3f} s/epoch{speed / base:8.1f}x")
+
+
+def _process(precision: str, seconds: float, start, results) -> None:
+    """One of K processes: build, warm up, wait for the others, train."""
+    images, labels, _ = cifar10()
+    with backend(precision, torch.device("cuda:0")):
+        variant = Ours(images, labels, depth=20, device="cuda:0", precision=precision)
+        variant.steps(WARM)
+        torch.cuda.synchronize()
+        start.wait()
+        results.put(timed(variant, seconds))
+
+
+def processes(count: int, precision: str, seconds: float) -> float:
+    """Total images per second of `count` processes."""
+    context = multiprocessing.get_context("spawn")
+    start, results = context.Barrier(count), context.Queue()
+    children = [context.Process(target=_process, args=(precision, seconds, start, results)) for _ in range(count)]
+    for child in children:
+        child.start()
+    total = sum(results.get(timeout=300) for _ in children)
+    for child in children:
+        child.join()
+    return total
+
+
+def streams(count: int, precision: str, seconds: float) -> float:
+    """Total images per second of `count` captured steps replayed in turn, each on a stream of its own."""
+    images, labels, _ = cifar10()
+    with backend(precision, torch.device("cuda:0")):
+        lanes = []
+        for _ in range(count):
+            variant = Ours(images, labels, depth=20, device="cuda:0", precision=precision)
+            variant.steps(WARM)
+            torch.cuda.synchronize()
+            lanes.append((torch.cuda.Stream(), variant))
+        began, steps = time.perf_counter(), 0
+        while time.perf_counter() - began < seconds:
+            for _ in range(20):
+                for stream, variant in lanes:
+                    with torch.cuda.stream(stream):
+                        variant.steps(1)
+            torch.cuda.synchronize()
+            steps += 20 * count
+        return steps * BATCH / (time.perf_counter() - began)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--depths", type=int, nargs="+", default=[20, 44])
+    parser.add_argument("--side", type=int, nargs="+", default=[1, 3, 6])
+    parser.add_argument("--workers", type=int, default=2, help="of the usual loop's DataLoader")
+    parser.add_argument("--precision", default="fp32", help="of the runs side by side")
+    options = parser.parse_args()
+    if not torch.cuda.is_available():
+        raise SystemExit("This benchmark needs a CUDA device: run benchmarks.engine_cpu for the CPU.")
+    for depth in options.depths:
+        compare(depth, rounds=options.rounds, seconds=options.seconds, workers=options.workers)
+    print(f"\nResNet-20 side by side, {options.precision}")
+    for name, run in (("processes", processes), ("streams of one process", streams)):
+        for count in options.side:
+            speed = run(count, options.precision, options.seconds)
+            print(
+                f"  {count} {name:24}{speed:12,.0f} images/s in total{3600 * speed / ROW_IMAGES:10.0f} rows per GPU-hour"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""`python -m effconv`: learn the kernel sizes of a timm model from a folder of images, or draw the trajectory of a search."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from effconv.budget import parse_count
+from effconv.images import image_batches
+from effconv.learn import learn_kernel_sizes
+from effconv.learned import LearnedSizes
+from effconv.options import CHOICES, SearchOptions
+from effconv.trajectory import draw_trajectory
+
+EXAMPLE = "example: python -m effconv --data photos/ --model cifar_resnet20 --parameters 0.66M --out sizes.json"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m effconv", description=__doc__, epilog=EXAMPLE)
+    add = parser.add_argument
+    add("--data", type=Path, metavar="FOLDER", help="images in one folder a class, directly or below train/")
+    add("--model", metavar="NAME", help="cifar_resnet20, 26, ... 56, wrn28_1, or any model of timm")
+    add("--parameters", type=parse_count, metavar="N", help="budget of the whole network, such as 0.66M")
+    add("--macs", type=parse_count, metavar="N", help="budget of multiply-accumulates for one image, such as 80M")
+    add("--out", type=Path, required=True, metavar="FILE", help="where the sizes go (JSON); with --draw, the figure")
+    add("--draw", type=Path, metavar="FILE", help="draw the trajectory of this search (JSON) to --out (.svg, .png) and stop")
+    add("--epochs", type=int, default=10)
+    add("--batch-size", type=int, default=128)
+    add("--image-size", type=int, default=32, metavar="PIXELS", help="images are resized to this square (default 32)")
+    add("--workers", type=int, default=0, help="processes that read images (default 0: this one)")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--seed", type=int, default=0)
+    options = parser.add_argument_group("options of the search (choices that the paper leaves open, and its constants)")
+    for name, default in SearchOptions().to_dict().items():
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(default, bool):
+            options.add_argument(flag, action="store_true", help=f"default {default}")
+        else:
+            options.add_argument(flag, type=type(default), default=default, choices=CHOICES.get(name), help=f"default {default}")
+    return parser
+
+
+def _progress_bar(total: int):
+    from tqdm import tqdm
+
+    bar = tqdm(total=total, unit="step", disable=None)
+
+    def update(epoch: int, step: int, search) -> None:
+        bar.update()
+        if search.progress.step % 10 == 0:
+            count = search.deployed_parameters()
+            bar.set_postfix_str(f"epoch {epoch}, sizes {' '.join(map(str, search.sizes))}, {count / 1e6:.3f}M parameters")
+
+    return bar, update
+
+
+def _print(learned: LearnedSizes, arguments: argparse.Namespace, classes: int) -> None:
+    width = max(map(len, learned.layers))
+    for name, size in learned.sizes.items():
+        print(f"{name:{width}s}  {size}x{size}  (soft size {learned.soft_sizes[name]:.2f})")
+    for unit in ("parameters", "macs"):
+        label = "multiply-accumulates" if unit == "macs" else unit
+        print(f"{label}: {learned.before[unit]:,} before, {getattr(learned, unit):,} after")
+    if not learned.chosen["within"]:
+        print(f"No step came within 1% of the budget; these sizes are {learned.chosen['deviation']:.1%} off: search for more epochs.")
+    print(f"\nWritten to {arguments.out}. To build the network:\n")
+    print("    import timm\n    import effconv.timm_models\n    from effconv import LearnedSizes\n")
+    print(f"    model = timm.create_model({arguments.model!r}, num_classes={classes})")
+    print(f"    model = LearnedSizes.load({str(arguments.out)!r}).apply(model)")
+
+
+def _search(arguments: argparse.Namespace) -> None:
+    batches, classes = image_batches(
+        arguments.data,
+        image_size=arguments.image_size,
+        batch_size=arguments.batch_size,
+        workers=arguments.workers,
+        seed=arguments.seed,
+    )
+    import timm
+
+    import effconv.timm_models  # noqa: F401
+
+    torch.manual_seed(arguments.seed)
+    try:
+        model = timm.create_model(arguments.model, num_classes=classes).to(arguments.device)
+    except RuntimeError as error:
+        raise ValueError(f"--model {arguments.model}: {error}; timm.list_models() lists the names.") from error
+    bar, update = _progress_bar(arguments.epochs * len(batches))
+    with bar:
+        learned = learn_kernel_sizes(
+            model,
+            batches,
+            parameters=arguments.parameters,
+            macs=arguments.macs,
+            epochs=arguments.epochs,
+            seed=arguments.seed,
+            options=SearchOptions(**{name: getattr(arguments, name) for name in SearchOptions().to_dict()}),
+            progress=update,
+        )
+    learned.save(arguments.out)
+    _print(learned, arguments, classes)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status. What a user got wrong is one sentence on standard error."""
+    parser = _parser()
+    arguments = parser.parse_args(words)
+    if not arguments.draw and not (arguments.data and arguments.model):
+        parser.error(f"give --data and --model, or --draw; {EXAMPLE}")
+    try:
+        if arguments.draw:
+            draw_trajectory(json.loads(arguments.draw.read_text()), arguments.out)
+        else:
+            _search(arguments)
+    except (ValueError, OSError) as error:
+        print(f"effconv: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

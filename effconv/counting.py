@@ -1,0 +1,43 @@
+"""What a network costs as deployed: parameters, and multiply-accumulates for one image."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of parameters, each counted once however many modules share it; buffers are not parameters."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; every module's own mode is put back afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def example_input(model: nn.Module, input_shape: tuple[int, int, int]) -> torch.Tensor:
+    """One black image (1, C, H, W) on the model's device."""
+    parameter = next(model.parameters(), None)
+    where = {} if parameter is None else {"device": parameter.device, "dtype": parameter.dtype}
+    return torch.zeros(1, *input_shape, **where)
+
+
+def count_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> int:
+    """Multiply-accumulates of the convolutions and matrix products (linear layers) for one image of shape (C, H, W).
+
+    Counted on the operations that run, functional ones included; biases, normalisation and pooling are not counted.
+    """
+    with evaluating(model), FlopCounterMode(display=False) as counter:
+        model(example_input(model, input_shape))
+    return counter.get_total_flops() // 2

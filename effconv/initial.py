@@ -1,0 +1,18 @@
+"""Initial values drawn from an explicit generator, so that building a predictor leaves torch's global random state alone."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+def without_init(kind: type[nn.Module], *arguments, **options) -> nn.Module:
+    """A module whose parameters are allocated but not filled: the caller fills every one of them."""
+    return kind(*arguments, device="meta", **options).to_empty(device="cpu")
+
+
+@torch.no_grad()
+def fill_uniform(tensors: Iterable[Tensor], bound: float, generator: torch.Generator | None) -> None:
+    """Uniform in +-bound, the law of torch's GRU and linear layers with bound = 1 / sqrt(width)."""
+    for tensor in tensors:
+        tensor.uniform_(-bound, bound, generator=generator)

@@ -1,0 +1,97 @@
+"""What a search remembers of its steps: which sizes to return (the option `final_sizes`), and the trajectory.
+
+`closest` (default): the sizes of the last step whose count is within 1% of the budget, since soft sizes collect at x.5, where
+rounding flips and the count swings from step to step; where no step was within 1%, those of the step nearest to the budget.
+`last`: the sizes after the last step, as Algorithm 1 reads.
+"""
+
+import copy
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from effconv.budget import Budget, Costs
+from effconv.options import SearchOptions
+from effconv.trajectory import empty_trajectory
+
+TOLERANCE = 0.01
+
+
+class Progress:
+    """Notes each training step's sizes; records every `record_every`-th with the gradients that reached the soft sizes."""
+
+    def __init__(self, costs: Costs, budget: Budget, options: SearchOptions) -> None:
+        self.costs, self.budget, self.options = costs, budget, options
+        self.restore({"step": 0, "within": None, "nearest": None, "trajectory": empty_trajectory()})
+
+    def note(self, sizes: tuple[int, ...], soft: list[float], for_mask: Tensor, for_budget: Tensor) -> None:
+        """A training forward at these sizes; its gradients are watched where the step is to be recorded."""
+        self.step += 1
+        self.within, self.nearest = self._updated(sizes, soft, self.step)
+        self._pending = None
+        if (self.step - 1) % self.options.record_every == 0:
+            gradients: dict[str, list[float]] = {}
+            for source, reader in (("loss", for_mask), ("budget", for_budget)):
+                if reader.requires_grad:
+                    reader.register_hook(lambda g, source=source: gradients.__setitem__(source, g.detach().abs()))
+            self._pending = (self.step, sizes, soft, gradients)
+
+    def _updated(self, sizes: Sequence[int], soft: Sequence[float], step: int) -> tuple[dict | None, dict | None]:
+        """(last within the tolerance, nearest so far) with this step taken into account."""
+        entry = {"step": step, "sizes": list(sizes), "soft_sizes": list(soft), "deviation": self.budget.deviation(self.costs, sizes)}
+        within = entry if entry["deviation"] <= TOLERANCE else self.within
+        # A later step wins a tie: its network has been trained for longer.
+        nearer = self.nearest is None or entry["deviation"] <= self.nearest["deviation"]
+        return within, entry if nearer else self.nearest
+
+    def record(self) -> None:
+        """Add the step to the trajectory if it is one to be recorded; call after backward()."""
+        if self._pending is None:
+            return
+        step, sizes, soft, gradients = self._pending
+        self._pending = None
+        nothing = [0.0] * len(sizes)
+        row = {
+            "step": step,
+            "soft_sizes": [round(value, 4) for value in soft],
+            "sizes": list(sizes),
+            "parameters": self.costs.total("parameters", sizes),
+            "macs": self.costs.total("macs", sizes),
+        }
+        for source in ("loss", "budget"):
+            values = gradients[source].tolist() if source in gradients else nothing
+            row[f"gradient_{source}"] = [float(f"{value:.4g}") for value in values]
+        for field, value in row.items():
+            self._trajectory[field].append(value)
+
+    def final(self, soft: Sequence[float]) -> tuple[list[int], list[float], dict]:
+        """(sizes, soft sizes, how they were chosen), given the soft sizes after the last step."""
+        sizes = [round(value) for value in soft]
+        deviation = self.budget.deviation(self.costs, sizes)
+        last = {"step": self.step, "sizes": sizes, "soft_sizes": list(soft), "deviation": deviation}
+        entry = last
+        if self.options.final_sizes == "closest":
+            within, nearest = self._updated(sizes, soft, self.step)
+            entry = within or nearest
+        within = entry["deviation"] <= TOLERANCE
+        chosen = {"rule": self.options.final_sizes, "step": entry["step"], "within": within, "deviation": entry["deviation"]}
+        return list(entry["sizes"]), list(entry["soft_sizes"]), chosen
+
+    def trajectory(self) -> dict[str, list]:
+        """A copy of the record so far."""
+        return copy.deepcopy(self._trajectory)
+
+    def state(self) -> dict:
+        """Plain values from which `restore` continues exactly."""
+        return copy.deepcopy(
+            {"step": self.step, "within": self.within, "nearest": self.nearest, "trajectory": self._trajectory}
+        )
+
+    def restore(self, state: dict) -> None:
+        """Continue from a `state()`."""
+        state = copy.deepcopy(state)
+        self.step: int = state["step"]
+        self.within: dict | None = state["within"]
+        self.nearest: dict | None = state["nearest"]
+        self._trajectory: dict[str, list] = state["trajectory"]
+        self._pending: tuple | None = None

@@ -1,0 +1,67 @@
+"""The record of a search: sizes, counts, and how strongly the images and the budget pull at each layer's size; and its figure.
+
+A trajectory is a dict of equally long lists: step, soft_sizes, sizes (one list a layer each), parameters, macs, and gradient_loss and
+gradient_budget: the absolute gradient that reaches each soft size from the classification loss and from lambda times the budget loss.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+FIELDS = ("step", "soft_sizes", "sizes", "parameters", "macs", "gradient_loss", "gradient_budget")
+
+
+def empty_trajectory() -> dict[str, list]:
+    """A trajectory without entries."""
+    return {field: [] for field in FIELDS}
+
+
+def gradient_share(trajectory: Mapping, *, last: float = 0.5) -> list[float]:
+    """Each layer's |gradient from the loss| / (that + |gradient from the budget|), averaged over the last part of the steps."""
+    first = int(len(trajectory["step"]) * (1 - last))
+    loss, budget = (list(zip(*trajectory[f"gradient_{source}"][first:], strict=True)) for source in ("loss", "budget"))
+    return [sum(a) / ((sum(a) + sum(b)) or 1.0) for a, b in zip(loss, budget, strict=True)]
+
+
+def draw_trajectory(record: Mapping, path: str | Path) -> None:
+    """Draw a search's record (of `LearnedSizes.to_dict()`: keys trajectory and, where present, layers and budget) to a file.
+
+    Three panels over the steps: soft sizes, one line a layer, early layers dark; the count over its budget; the mean gradient that
+    reaches the sizes from the loss and from the budget. The file's suffix chooses the format. ValueError for an empty trajectory.
+    """
+    trajectory = record["trajectory"]
+    if not trajectory["step"]:
+        raise ValueError("The trajectory has no entries to draw: search for more steps than `record_every`.")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(3, 1, figsize=(8, 8), sharex=True, height_ratios=(3, 1, 1.5), layout="constrained")
+    steps = trajectory["step"]
+    _draw_sizes(axes[0], steps, trajectory["soft_sizes"], plt.get_cmap("viridis"))
+    _draw_counts(axes[1], trajectory, record.get("budget") or {})
+    for source, label in (("loss", "classification loss"), ("budget", "budget")):
+        means = [sum(row) / len(row) for row in trajectory[f"gradient_{source}"]]
+        axes[2].plot(steps, means, label=label, linewidth=1)
+    axes[2].set_yscale("log", nonpositive="clip")
+    axes[2].set(ylabel="mean |gradient| at a size", xlabel="step")
+    axes[2].legend(frameon=False, loc="lower left")
+    metadata = {"Date": None} if str(path).endswith(".svg") else None
+    with plt.rc_context({"svg.hashsalt": "effconv"}):
+        figure.savefig(path, metadata=metadata)
+    plt.close(figure)
+
+
+def _draw_sizes(axes, steps: list, soft_sizes: list, colours) -> None:
+    lines = list(zip(*soft_sizes, strict=True))
+    greatest = max(map(max, lines))
+    for edge in range(1, round(greatest) + 1):
+        axes.axhline(edge + 0.5, color="0.85", linewidth=0.6, zorder=0)  # where rounding flips
+    for layer, values in enumerate(lines):
+        axes.plot(steps, values, color=colours(layer / max(len(lines) - 1, 1)), linewidth=1.1)
+    axes.set(ylabel="soft size", title=f"{len(lines)} layers, first dark to last bright; grey lines: where rounding flips")
+
+
+def _draw_counts(axes, trajectory: Mapping, budget: Mapping) -> None:
+    steps, unit = trajectory["step"], "macs" if budget.get("macs") and trajectory.get("macs") else "parameters"
+    axes.plot(steps, [count / 1e6 for count in trajectory[unit]], linewidth=1, color="tab:blue")
+    if budget.get(unit):
+        axes.axhline(budget[unit] / 1e6, color="black", linewidth=0.8, linestyle="--")
+    axes.set(ylabel=f"{'MACs' if unit == 'macs' else unit} (millions)")

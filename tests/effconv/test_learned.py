@@ -1,0 +1,92 @@
+"""Learned sizes: saving, loading, applying, drawing."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from effconv import LearnedSizes, SearchOptions, cifar_resnet, draw_trajectory, learn_kernel_sizes
+from effconv.trajectory import gradient_share
+
+
+def batch():
+    return torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 3])
+
+
+@pytest.fixture(scope="module")
+def learned():
+    torch.manual_seed(0)
+    model = cifar_resnet(8, widths=(2, 4, 4))
+    options = SearchOptions(kernel_predictor="projected", even_padding="start", record_every=1)
+    return learn_kernel_sizes(model, [batch()] * 3, parameters=1800, epochs=2, options=options, lr_size_predictor=0.01)
+
+
+def test_save_and_load(learned, tmp_path):
+    path = tmp_path / "below" / "sizes.json"
+    learned.save(path)
+    assert LearnedSizes.load(path) == learned
+    assert [file.name for file in path.parent.iterdir()] == ["sizes.json"]
+    stored = json.loads(path.read_text())
+    assert stored["options"]["even_padding"] == "start" and stored["layers"] == list(learned.sizes)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 2}', '{"schema": 1, "sizes": {}}'])
+def test_load_refuses_other_files(tmp_path, text):
+    path = tmp_path / "sizes.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="sizes.json does not hold learned sizes"):
+        LearnedSizes.load(path)
+
+
+
+def test_apply_gives_a_fresh_plain_model():
+    model = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.Conv2d(32, 32, 3, padding=1))
+    plain = LearnedSizes(sizes={"1": 4, "2": 5}, soft_sizes={}, parameters=1, macs=1).apply(model)
+    assert [conv.weight.shape[-1] for conv in plain] == [3, 4, 5]
+    assert type(plain[2]) is nn.Conv2d and plain[2].padding == (2, 2)
+    assert plain(torch.zeros(1, 3, 9, 9)).shape == (1, 32, 5, 5)
+    assert torch.equal(plain[0].weight, model[0].weight) and plain[0].weight is not model[0].weight
+    assert torch.equal(plain[1].bias, model[1].bias) and plain[1].bias is not model[1].bias
+    # the spread of the output stays: standard deviation times 3 / 5
+    assert plain[2].weight.std().item() == pytest.approx(model[2].weight.std().item() * 3 / 5, rel=0.05)
+
+
+def test_apply_with_a_generator_is_reproducible():
+    model = cifar_resnet(8)
+    one, two = (
+        LearnedSizes(sizes={"blocks.0.conv1": 5}, soft_sizes={}, parameters=1, macs=1).apply(
+            model, generator=torch.Generator().manual_seed(1)
+        )
+        for _ in range(2)
+    )
+    assert torch.equal(one.blocks[0].conv1.weight, two.blocks[0].conv1.weight)
+    assert one.kernel_sizes == (5, 3, 3, 3, 3, 3)
+
+
+def test_apply_to_another_model():
+    with pytest.raises(ValueError, match="no convolution 'body'"):
+        LearnedSizes(sizes={"body": 5}, soft_sizes={}, parameters=1, macs=1).apply(cifar_resnet(8))
+
+
+def test_batches_that_end():
+    model = cifar_resnet(8, widths=(2, 4, 4))
+    with pytest.raises(ValueError, match="gone through once and 2 epochs"):
+        learn_kernel_sizes(model, iter([batch()]), epochs=2, kernel_predictor="projected")
+    with pytest.raises(ValueError, match="no batches"):
+        learn_kernel_sizes(model, [], epochs=2)
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png"])
+def test_draw(learned, tmp_path, suffix):
+    path = tmp_path / f"trajectory.{suffix}"
+    learned.draw(path)
+    again = tmp_path / f"again.{suffix}"
+    draw_trajectory(learned.to_dict(), again)
+    assert path.read_bytes() == again.read_bytes()  # no dates, no random identifiers
+
+
+def test_gradient_share_by_hand():
+    trajectory = {"step": [1, 2], "gradient_loss": [[9.0, 9.0], [1.0, 0.0]], "gradient_budget": [[0.0, 0.0], [3.0, 0.0]]}
+    assert gradient_share(trajectory) == [0.25, 0.0]
+    assert gradient_share(trajectory, last=1.0) == [10 / 13, 1.0]

@@ -1,0 +1,29 @@
+"""Data sets cut down to a handful of images, in everything else as they are."""
+
+from dataclasses import replace
+
+import pytest
+
+from workflow import datasets
+
+COUNTS = {"mnist": (20, 10), "cifar10": (50, 20), "stl10": (12, 8), "imagenet32": (200, 30)}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The data sets' table with small counts."""
+    for name, (train, test) in COUNTS.items():
+        monkeypatch.setitem(
+            datasets.DATASETS, name, replace(datasets.DATASETS[name], train_images=train, test_images=test)
+        )
+    for size in (16, 64):
+        other = replace(datasets.OTHER_SIZES[f"imagenet{size}"], train_images=200, test_images=30)
+        monkeypatch.setitem(datasets.OTHER_SIZES, f"imagenet{size}", other)
+    return COUNTS
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Downloads fail at once."""
+    monkeypatch.setattr("workflow.data.download._addresses", lambda _: {"cifar-10-python.tar.gz": ["http://nowhere"]})
+    monkeypatch.setattr("workflow.data.download._fetch", lambda addresses, *_: f"{addresses[0]}: no network")

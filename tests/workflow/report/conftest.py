@@ -1,0 +1,41 @@
+"""Made-up results for the report's tests."""
+
+from pathlib import Path
+
+import pytest
+import report_factory as factory
+
+from workflow.report import gather
+
+
+@pytest.fixture(autouse=True)
+def current(monkeypatch):
+    """The digests that records must carry: those that the factory writes."""
+    monkeypatch.setattr(gather, "expected", lambda run, stage: {"run": "current"})
+
+
+@pytest.fixture(scope="session")
+def partial(tmp_path_factory) -> tuple[dict, Path]:
+    """The suite's own tables with results: a seed failed, one unfinished, one stale, a row not run, a label of markup."""
+    root = tmp_path_factory.mktemp("partial")
+    plan, results = factory.configured_plan(), root / "results" / "paper"
+    markup = "<script>alert('x')</script> & co"
+    for table in plan["tables"].values():
+        for row in table["rows"]:
+            if row["row"] == "cifar-resnet-32" and table["dataset"] == "mnist":
+                row["label"] = markup
+    for run in plan["runs"]:
+        if run["row"] == "cifar-resnet-32" and run["dataset"] == "mnist":
+            run["label"] = markup
+    factory.fill(plan, results)
+    runs = {run["id"]: run for run in plan["runs"]}
+    failed = runs["cifar10/effconv-32-0.66m/seed1"]
+    (results / "runs" / failed["id"] / "result.json").unlink()
+    factory.write_failure(results, failed, "the loss is not a number: lower the learning rate <b>now</b>")
+    (results / "runs" / "cifar10/effconv-44-0.66m/seed2" / "result.json").unlink()
+    for seed in range(3):
+        folder = results / "runs" / f"stl10/cifar-resnet-44/seed{seed}"
+        for path in folder.iterdir():
+            path.unlink()
+    factory.write_result(results, runs["stl10/cifar-resnet-20/seed0"], 71.0, digests={"run": "older"})
+    return plan, results

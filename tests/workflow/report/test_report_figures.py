@@ -1,0 +1,94 @@
+"""Figures: the lines they are drawn from, the files, and how they stand on a page."""
+
+import csv
+import re
+
+import numpy
+import pytest
+import report_factory as factory
+
+import workflow.report as report
+from workflow.report.figures import alt_of, lines_of
+from workflow.report.figures.canvas import inline
+from workflow.report.figures.dynamics import thin
+from workflow.report.figures.kernels import side
+from workflow.report.gather import gather
+
+
+def test_sides():
+    assert side(5) == 5.0 and side([4, 9]) == 6.0
+
+
+def test_thinning_keeps_both_ends():
+    assert thin(list(range(1000)), 5) == [0, 250, 500, 749, 999]
+    assert thin([1, 2], 5) == [1, 2]
+
+
+def test_series_have_the_paper_the_mean_and_the_seeds(partial):
+    plan, results = partial
+    found = lines_of("figure3a", gather(plan, results))
+    paper = {line["x"]: line["value"] for line in found if line["source"] == "paper" and line["metric"] == "accuracy"}
+    assert paper == {20: 92.35, 32: 92.99, 44: 93.35}
+    at_44 = [line for line in found if line["x"] == 44 and line["metric"] == "accuracy"]
+    seeds = [line["value"] for line in at_44 if line["source"].startswith("seed")]
+    mean = next(line for line in at_44 if line["source"] == "mean")
+    assert len(seeds) == mean["n"] == 2 and mean["value"] == pytest.approx(sum(seeds) / 2)
+
+
+def test_kernels_of_a_run_are_shown_where_they_were_kept(partial, tmp_path):
+    rows = [factory.entry("a", learn=660000)]
+    plan = factory.plan_of({"figure2": {"dataset": "cifar10", "rows": rows}}, seeds=(0,))
+    results, run = tmp_path / "results", plan["runs"][0]
+    factory.write_search(results, run, [3, 1])
+    numpy.savez(
+        results / "runs" / run["id"] / "kernels.npz",
+        first=numpy.full((2, 2, 3, 3), 2.0),
+        second=numpy.array([[[[3.0]], [[4.0]]]]),
+    )
+    found = [line for line in lines_of("figure2", gather(plan, results)) if line["kind"] == "kernel"]
+    assert [line["value"] for line in found] == [2.0] * 9 + [pytest.approx(12.5**0.5)]  # sqrt((9 + 16) / 2)
+
+
+def test_alternative_text_has_the_numbers(partial):
+    plan, results = partial
+    evidence = gather(plan, results)
+    found = lines_of("figure3c", evidence)
+    text = alt_of("figure3c", found, plan)
+    layer5 = [line["size"] for line in found if line["layer"] == 5]
+    assert set(layer5) == {7.0} and text.count(", 7,") == 2
+
+
+@pytest.mark.parametrize("name", ["figure2", "figure3b", "accuracy-time"])
+def test_files_and_no_second_drawing(partial, tmp_path, name):
+    plan, results = partial
+    report.write_figure(name, plan, results, tmp_path)
+    base = tmp_path / "figures" / name
+    with open(base.with_suffix(".csv"), newline="") as file:
+        assert len(list(csv.DictReader(file))) > 5
+    svg, stamp = base.with_suffix(".svg").read_text(), base.with_suffix(".svg").stat().st_mtime_ns
+    assert "<text" in svg and base.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
+    report.write_figure(name, plan, results, tmp_path)
+    assert base.with_suffix(".svg").stat().st_mtime_ns == stamp
+    base.with_suffix(".svg").unlink()
+    report.write_figure(name, plan, results, tmp_path)
+    assert base.with_suffix(".svg").read_text() == svg
+
+
+@pytest.mark.parametrize("preset", ["paper", "smoke"])
+def test_every_figure_without_any_result(tmp_path, preset):
+    plan = factory.configured_plan(preset=preset)
+    for name in report.FIGURES:
+        report.write_figure(name, plan, tmp_path / "results", tmp_path)
+        assert (tmp_path / "figures" / f"{name}.svg").exists()
+
+
+def test_inline_svg_has_own_ids_themed_colours_and_no_addresses():
+    svg = (
+        '<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg xmlns:xlink="http://www.w3.org/1999/xlink" '
+        'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">'
+        '<g id="unused"><path id="m1" style="fill: #0072b2"/></g><use xlink:href="#m1"/><g clip-path="url(#m1)"/></svg>'
+    )
+    found = inline(svg, "fig", "a &quot;b&quot;")
+    assert "http" not in found and "unused" not in found and "var(--blue)" in found
+    assert re.findall(r'id="([^"]+)"', found) == ["fig-m1"] and 'href="#fig-m1"' in found and "url(#fig-m1)" in found
+    assert 'aria-label="a &quot;b&quot;"' in found

@@ -1,0 +1,135 @@
+"""Device names, GPU leases between processes, threads; the GPUs are pretended."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from workflow import devices
+from workflow.errors import UserError
+
+
+def gpus(number: int):
+    return lambda: number
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from workflow import devices
+with devices.lease("cuda", exclusive=sys.argv[2] == "exclusive", count=lambda: int(sys.argv[3]), folder=Path(sys.argv[1])) as name:
+    print(name, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path, root):
+    """Start a process that holds a lease: holder(kind, gpus) -> (process, its device)."""
+    started = []
+
+    def start(kind: str, number: int = 1):
+        command = [sys.executable, "-c", HOLD, str(tmp_path), kind, str(number)]
+        process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        return process, process.stdout.readline().strip()
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture(autouse=True)
+def no_visible_devices(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(devices, "POLL_SECONDS", 0.01)
+
+
+def test_resolve():
+    assert devices.resolve("cpu", count=gpus(2)) == "cpu"
+    assert devices.resolve("auto", count=gpus(0)) == "cpu"
+    assert devices.resolve("auto", count=gpus(1)) == "cuda"
+    assert devices.resolve("cuda", count=gpus(1)) == "cuda"
+
+
+def test_cuda_that_is_not_there_is_one_sentence(monkeypatch):
+    with pytest.raises(UserError, match="key 'device' is 'cuda', but torch finds no CUDA device: set it to 'cpu'"):
+        devices.resolve("cuda", count=gpus(0))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(UserError, match="CUDA_VISIBLE_DEVICES is ''"):
+        devices.resolve("cuda", count=gpus(0))
+    with pytest.raises(UserError, match="key 'device' is 'gpu'"):
+        devices.resolve("gpu")
+
+
+def test_visible_gpus_are_named_by_what_cuda_visible_devices_lists(monkeypatch):
+    assert devices.visible_gpus(2) == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-abc")
+    assert devices.visible_gpus(2) == ["3", "GPU-abc"]
+
+
+def test_a_cpu_needs_no_lease(tmp_path):
+    with devices.lease("cpu", exclusive=True, folder=tmp_path / "none") as name:
+        assert name == "cpu"
+    assert not (tmp_path / "none").exists()
+
+
+def test_shared_leases_spread_over_the_gpus(tmp_path):
+    lease = lambda: devices.lease("cuda", count=gpus(2), folder=tmp_path)
+    with lease() as first, lease() as second, lease() as third:
+        assert (first, second, third) == ("cuda:0", "cuda:1", "cuda:0")
+    with lease() as again:
+        assert again == "cuda:0"
+
+
+def test_an_exclusive_lease_takes_a_free_gpu(tmp_path, holder):
+    _, theirs = holder("shared", 2)
+    assert theirs == "cuda:0"
+    with devices.lease("cuda", exclusive=True, count=gpus(2), folder=tmp_path) as name:
+        assert name == "cuda:1"
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("exclusive", False), ("exclusive", True), ("shared", True)])
+def test_waits_for_the_other_process_and_a_killed_one_lets_go(tmp_path, holder, theirs, ours):
+    process, _ = holder(theirs)
+    assert devices._take(tmp_path, ["0"], ours) is None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    began = time.monotonic()
+    with devices.lease("cuda", exclusive=ours, count=gpus(1), folder=tmp_path) as name:
+        assert name == "cuda:0"
+    assert time.monotonic() - began < 5
+
+
+def test_a_lease_ends_with_its_block_whatever_happens(tmp_path):
+    with pytest.raises(RuntimeError), devices.lease("cuda", exclusive=True, count=gpus(1), folder=tmp_path):
+        raise RuntimeError
+    with open(tmp_path / "gpu-0.lock") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(UserError, match="cannot be made for GPU locks"),
+        devices.lease("cuda", count=gpus(1), folder=tmp_path / "file" / "locks"),
+    ):
+        pass
+
+
+def test_jobs_that_share_the_machine_wait_passively():
+    assert devices.thread_environment(2, cores=4) == {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"}
+    assert devices.thread_environment(4, cores=4) == {"OMP_NUM_THREADS": "4"}
+    assert devices.thread_environment(1, cores=4) == {"OMP_NUM_THREADS": "1"}
+
+
+def test_devices_do_not_import_torch(root):
+    subprocess.run(
+        [sys.executable, "-c", "import sys, workflow.devices; assert 'torch' not in sys.modules"], cwd=root, check=True
+    )

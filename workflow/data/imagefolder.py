@@ -1,0 +1,112 @@
+"""Any folder of images: SPLIT/CLASS/FILE, the classes numbered in the order of their names, as torchvision's ImageFolder does."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from workflow.data.files import Files, readable
+from workflow.datasets import DatasetInfo
+from workflow.errors import UserError
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
+SPLITS = {"train": ("train",), "test": ("test", "val", "validation")}
+CHUNK = 1024
+
+
+def split_folder(root: Path, split: str) -> Path | None:
+    """The folder of a split, where it holds at least one folder of a class."""
+    for name in SPLITS[split]:
+        if (root / name).is_dir() and any(path.is_dir() for path in (root / name).iterdir()):
+            return root / name
+    return None
+
+
+def _classes(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _images(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Every image of a split with its class, class by class, in the order of names."""
+    for label, name in enumerate(_classes(folder)):
+        for path in sorted((folder / name).rglob("*")):
+            if path.suffix.lower() in SUFFIXES:
+                yield path, label
+
+
+def _pixels(path: Path, channels: int) -> np.ndarray:
+    from PIL import Image
+
+    try:
+        with readable(path), Image.open(path) as image:
+            return np.asarray(image.convert("L" if channels == 1 else "RGB")).reshape(
+                image.height, image.width, channels
+            )
+    except Image.DecompressionBombError:
+        raise UserError(f"{path} is an image of more pixels than any data set has: delete it.") from None
+
+
+def describe(name: str, root: Path) -> DatasetInfo:
+    """The entry of a data set of one's own; its constants are plain halves, since none are published."""
+    splits = {split: split_folder(root, split) for split in SPLITS}
+    if lacking := [split for split, folder in splits.items() if folder is None]:
+        raise UserError(f"{root} has no folder {lacking[0]}/CLASS/ with images: put them there, one folder a class.")
+    first = next(_images(splits["train"]), None)
+    if first is None:
+        raise UserError(
+            f"{splits['train']} holds no image ({', '.join(sorted(SUFFIXES))}): put them into one folder a class."
+        )
+    height, width, _ = _pixels(first[0], 3).shape
+    if height != width:
+        raise UserError(f"{first[0]} is {width}x{height} pixels, not square: crop the images to squares of one size.")
+    counts = {split: sum(1 for _ in _images(folder)) for split, folder in splits.items()}
+    return DatasetInfo(
+        name=name,
+        title=name,
+        classes=len(_classes(splits["train"])),
+        image_size=height,
+        channels=3,
+        train_images=counts["train"],
+        test_images=counts["test"],
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+        constants_source="none published: halves and quarters",
+        augmentation="crop4-flip",
+        augmentation_source="the suite's default",
+    )
+
+
+def read_imagefolder(files: Files, split: str, info: DatasetInfo) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Chunks (images, labels) of a split under `files.folders[0]`; one digest over the files' bytes, in order, goes to the records."""
+    folder = split_folder(files.folders[0], split)
+    if len(_classes(folder)) != info.classes:
+        raise UserError(f"{folder} has {len(_classes(folder))} class folders, not {info.classes}: add or remove some.")
+    digest, count, size, images, labels = hashlib.sha256(), 0, 0, [], []
+    for path, label in _images(folder):
+        with readable(path):
+            content = path.read_bytes()
+        digest.update(content)
+        size, count = size + len(content), count + 1
+        pixels = _pixels(path, info.channels)
+        if pixels.shape != info.shape:
+            raise UserError(
+                f"{path} is {pixels.shape[1]}x{pixels.shape[0]} pixels, not {info.image_size}x{info.image_size}: resize it."
+            )
+        images.append(pixels)
+        labels.append(label)
+        if len(images) == CHUNK:
+            yield np.stack(images), np.array(labels, np.int64)
+            images, labels = [], []
+    if images:
+        yield np.stack(images), np.array(labels, np.int64)
+    files.records.append(
+        {
+            "path": str(folder),
+            "bytes": size,
+            "images": count,
+            "sha256": digest.hexdigest(),
+            "verified": False,
+            "against": "nothing: image files have no published checksum; counts, shapes and labels were checked",
+        }
+    )

@@ -1,0 +1,126 @@
+"""The data sets: image size, classes, counts, normalisation constants and augmentation, each with its source. No torch here.
+
+The constants are those of the FlexConv recipe that the EffConv experiments follow. They are used as published, although for
+CIFAR-10 and ImageNet-32 they are ImageNet's, not the set's own; a set's own mean and deviation stand in its manifest.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from workflow.errors import UserError
+
+FLEXCONV = "FlexConv's published commands (rjbruin/flexconv, experiments/readme.md)"
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What is known of a data set before a file of it is seen. Means and deviations are per channel, of pixels in 0..1."""
+
+    name: str
+    title: str
+    classes: int
+    image_size: int  # height and width in pixels
+    channels: int
+    train_images: int
+    test_images: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    constants_source: str
+    augmentation: str  # "none", or "crop4-flip": zero padding of 4 pixels, random crop, random horizontal flip
+    augmentation_source: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of one image, as stored."""
+        return (self.image_size, self.image_size, self.channels)
+
+    def images(self, split: str) -> int:
+        """The number of images of "train" or "test"."""
+        return {"train": self.train_images, "test": self.test_images}[split]
+
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+DATASETS: dict[str, DatasetInfo] = {
+    "mnist": DatasetInfo(
+        name="mnist",
+        title="MNIST",
+        classes=10,
+        image_size=28,
+        channels=1,
+        train_images=60_000,
+        test_images=10_000,
+        mean=(0.1307,),
+        std=(0.3081,),
+        constants_source=f"the training set's own; {FLEXCONV}",
+        augmentation="none",
+        augmentation_source=FLEXCONV,
+    ),
+    "cifar10": DatasetInfo(
+        name="cifar10",
+        title="CIFAR-10",
+        classes=10,
+        image_size=32,
+        channels=3,
+        train_images=50_000,
+        test_images=10_000,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        constants_source=f"ImageNet's; {FLEXCONV}",
+        augmentation="crop4-flip",
+        augmentation_source=f"He et al. 2016, section 4.2; {FLEXCONV}",
+    ),
+    "stl10": DatasetInfo(
+        name="stl10",
+        title="STL-10",
+        classes=10,
+        image_size=96,
+        channels=3,
+        train_images=5_000,
+        test_images=8_000,
+        mean=(0.4467, 0.4398, 0.4066),
+        std=(0.2603, 0.2566, 0.2713),
+        constants_source=f"the training set's own; {FLEXCONV}",
+        augmentation="none",
+        augmentation_source=FLEXCONV,
+    ),
+    "imagenet32": DatasetInfo(
+        name="imagenet32",
+        title="ImageNet-32",
+        classes=1000,
+        image_size=32,
+        channels=3,
+        train_images=1_281_167,
+        test_images=50_000,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        constants_source=f"ImageNet's; {FLEXCONV}",
+        augmentation="crop4-flip",
+        augmentation_source=f"Chrabaszcz et al. 2017; {FLEXCONV}",
+    ),
+}
+
+# The other sizes of downsampled ImageNet: in no table of the suite, prepared by the same readers.
+OTHER_SIZES: dict[str, DatasetInfo] = {
+    f"imagenet{size}": replace(
+        DATASETS["imagenet32"], name=f"imagenet{size}", title=f"ImageNet-{size}", image_size=size
+    )
+    for size in (16, 64)
+}
+
+
+def dataset_info(name: str, folder: Path | None = None) -> DatasetInfo:
+    """The entry of a data set; for any other name, that of the images in folder/NAME/{train,test}/CLASS/.
+
+    Raises UserError where the name is neither.
+    """
+    if known := DATASETS.get(name) or OTHER_SIZES.get(name):
+        return known
+    if folder is not None and (folder / name / "train").is_dir():
+        from workflow.data.imagefolder import describe
+
+        return describe(name, folder / name)
+    raise UserError(
+        f"no data set '{name}': choose one of {', '.join([*DATASETS, *OTHER_SIZES])}, or put your own images into "
+        f"{(folder or Path('data')) / name}/train/CLASS/ and .../test/CLASS/."
+    )

@@ -1,0 +1,70 @@
+"""Checkpoints that survive a kill at any moment: <stage>.pt is replaced as a whole, the one before it stays as <stage>.previous.pt.
+
+A checkpoint is a mapping of tensors and plain values, read back with weights_only, and carries a digest of the code, data and
+settings behind it: one with another digest is not used.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from workflow.errors import UserError
+
+SCHEMA = 1
+
+
+class Checkpoints:
+    """The checkpoints of one stage of one run."""
+
+    def __init__(self, directory: Path, stage: str, digest: str, say: Callable[[str], None]):
+        self.path, self.previous = directory / f"{stage}.pt", directory / f"{stage}.previous.pt"
+        self.digest, self.say = digest, say
+        self.seconds = 0.0  # how long the last write took
+
+    def save(self, state: dict, *, final: bool = False) -> None:
+        """Write `state`. A final one stands alone: the previous one is removed."""
+        started = time.monotonic()
+        temporary = None
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+            with os.fdopen(handle, "wb") as file:
+                torch.save({"schema": SCHEMA, "digest": self.digest, **state}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            if self.path.exists() and not final:
+                os.replace(self.path, self.previous)
+            os.replace(temporary, self.path)
+            if final:
+                self.previous.unlink(missing_ok=True)
+        except OSError as error:
+            if temporary:
+                Path(temporary).unlink(missing_ok=True)
+            reason = error.strerror or error
+            raise UserError(
+                f"{self.path} cannot be written ({reason}): make room, or choose another folder for results."
+            ) from None
+        self.seconds = time.monotonic() - started
+
+    def load(self, device: torch.device) -> dict | None:
+        """The newest usable checkpoint, None where there is none. Says which one was passed over, and why."""
+        for path, other in ((self.path, f"trying {self.previous.name}"), (self.previous, "starting afresh")):
+            if not path.exists():
+                continue
+            try:
+                state = torch.load(path, map_location=device, weights_only=True)
+            except Exception as error:  # a damaged file fails in many ways, and all of them mean: not this one
+                self.say(f"checkpoint {path.name} is unreadable ({' '.join(str(error).split())[:120]}): {other}.")
+                continue
+            if not isinstance(state, dict) or state.get("schema") != SCHEMA:
+                self.say(f"checkpoint {path.name} is of another version: {other}.")
+            elif state["digest"] != self.digest:
+                self.say(f"checkpoint {path.name} was made by other code, data or settings: {other}.")
+            else:
+                return state
+        return None

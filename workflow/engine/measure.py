@@ -1,0 +1,114 @@
+"""The time stage: seconds per epoch of one row, measured alone on the device.
+
+On the clock is the training part of an epoch: batches with their augmentation, forward, backward, update, everything a network does
+about its kernel sizes. Not on it: starting up, loading and preparing the data set, the choices that libraries make in the first
+steps, capture of a graph, evaluation, checkpoints. A segment (a stage, at the start, middle or end of it) is timed in slices of
+consecutive steps after a warm-up; a slice's images per second are scaled to an epoch, which is one pass over the training images.
+The median of the slices is reported with the least and the greatest.
+
+Networks whose kernels grow are timed at the start, the middle and the end of training and averaged with 1/4, 1/2, 1/4 (the
+trapezoidal rule). A search is timed at the sizes it starts with and at the learned ones, with equal weights. The paper's seconds
+are the mean over the epochs of both stages.
+
+Two clocks run: on CUDA, device events and the host's clock around a synchronised slice; on a CPU, the host's clock and the
+process's CPU time, which may not fall behind by more than 2%: if it does, the process was kept waiting.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from workflow.engine.clock import segment
+from workflow.engine.errors import peak_memory_mb
+from workflow.engine.graphs import stepper
+from workflow.engine.load import ForeignLoad, foreign_gpu_processes
+from workflow.engine.optimisation import for_recipe, for_search
+from workflow.engine.search import searched
+from workflow.engine.session import images, network, place, session
+from workflow.engine.step import Step
+from workflow.recipes import recipe
+
+TRAPEZOID = {"start": 0.25, "middle": 0.5, "end": 0.25}
+
+
+def set_sizes(search: nn.Module, sizes: list[int]) -> None:
+    """Shift a `KernelSizeSearch`'s size predictor so that it predicts `sizes` now: the same work at other sizes."""
+    predictor = search.size_predictor
+    with torch.no_grad():
+        numbers, k = predictor.numbers(), predictor.k
+        # Eq. 2's range is open: its ends, 1 and 2k + 1, are aimed at from inside.
+        target = torch.tensor(sizes, dtype=k.dtype, device=k.device).clamp(min=1.1).minimum(2 * k + 0.9)
+        wanted = predictor.tau * (torch.atanh((target - k - 1) / k) - predictor.b)
+        parameter = predictor.x if predictor.variant == "free" else predictor.bias
+        parameter.add_(wanted - numbers)
+
+
+def _search_segments(run: dict, data, device: torch.device, sizes: list[int], options: dict) -> list[dict]:
+    plan, segments = run["search"], []
+    model = searched(run, data, device)
+    rule = recipe(plan["recipe"], run["dataset"])
+    train = images(run, data, rule, stage="search", batch_size=plan["batch_size"], device=device).train
+    step = Step(model, for_search(model.parameter_groups()), train, precision=run["precision"])
+    for position in ("start", "end"):
+        if position == "end":
+            set_sizes(model, sizes)
+        segments.append(segment(step, stage="search", position=position, weight=0.5, **options))
+    return segments
+
+
+def _train_segments(run: dict, data, device: torch.device, sizes: list[int] | None, options: dict) -> list[dict]:
+    plan, segments = run["train"], []
+    rule = recipe(plan["recipe"], run["dataset"]).with_epochs(plan["epochs"])
+    train = images(run, data, rule, stage="train", batch_size=plan["batch_size"], device=device).train
+    model = place(network(run, data, stage="train", kernel_sizes=sizes), device)
+    grows = hasattr(model, "pretend_sizes")
+    for position, weight in (TRAPEZOID if grows else {"start": 1.0}).items():
+        if grows:
+            model.pretend_sizes(position)
+        step = stepper(
+            model,
+            lambda captured: for_recipe(model, rule, steps_per_epoch=train.steps, device=device, captured=captured),
+            train,
+            precision=run["precision"],
+        )
+        segments.append(segment(step, stage="train", position=position, weight=weight, **options))
+    return segments
+
+
+def _mean(segments: list[dict], stage: str) -> float | None:
+    chosen = [segment for segment in segments if segment["stage"] == stage]
+    total = sum(segment["weight"] for segment in chosen)
+    return sum(s["weight"] * s["seconds_per_epoch"] for s in chosen) / total if chosen else None
+
+
+def measure(
+    run: dict,
+    data,
+    *,
+    kernel_sizes: list[int] | None,
+    say: Callable[[str], None] = print,
+    slices: int,
+    slice_seconds: float,
+) -> dict:
+    """Seconds per epoch of a run's stages: the measured fields of a timing record. `kernel_sizes`: the learned ones, if any."""
+    load = ForeignLoad()
+    with session(run, "train", exclusive=True) as device:
+        options = {"slices": slices, "seconds": slice_seconds, "load": load}
+        segments = _search_segments(run, data, device, kernel_sizes, options) if run["search"] else []
+        segments += _train_segments(run, data, device, kernel_sizes, options)
+        foreign = foreign_gpu_processes() if device.type == "cuda" else None
+        search_seconds, train_seconds = _mean(segments, "search"), _mean(segments, "train")
+        search_epochs, train_epochs = run["search"]["epochs"] if run["search"] else 0, run["train"]["epochs"]
+        total = search_epochs * (search_seconds or 0.0) + train_epochs * train_seconds
+        outcome = {
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu", "precision": run["precision"],
+            "batch_size": run["train"]["batch_size"], "threads": torch.get_num_threads(), "segments": segments,
+            "search_seconds": search_seconds, "train_seconds": train_seconds,
+            "seconds_per_epoch": total / (search_epochs + train_epochs),
+            "clocks_agree": all(segment["clocks_agree"] for segment in segments),
+            "foreign_load": load.cores, "foreign_gpu_processes": foreign, "peak_memory_mb": peak_memory_mb(device),
+        }  # fmt: skip
+    note = "" if outcome["clocks_agree"] else ", the clocks disagree: something else ran"
+    say(f"{run['dataset']}/{run['row']}: {outcome['seconds_per_epoch']:.4g} s per epoch{note}")
+    return outcome

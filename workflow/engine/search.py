@@ -1,0 +1,87 @@
+"""The search stage: Algorithm 1, stage 1, by the same loop as training; the network's kernels are predicted, its sizes learned."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from effconv import KernelSizeSearch, SearchOptions
+from workflow.engine.checkpoint import Checkpoints
+from workflow.engine.loop import Loop, Stage
+from workflow.engine.optimisation import for_search
+from workflow.engine.randomness import derive
+from workflow.engine.session import classes, images, input_shape, network, place, session
+from workflow.engine.step import Step
+from workflow.recipes import recipe
+
+
+def searched(run: dict, data, device: torch.device) -> KernelSizeSearch:
+    """The run's network wrapped for learning its kernel sizes under the run's budget, on the device."""
+    plan = run["search"]
+    model = KernelSizeSearch(
+        network(run, data, stage="search"),
+        input_shape=input_shape(data),
+        parameters=plan["parameters"],
+        macs=plan["macs"],
+        options=SearchOptions.from_dict(plan["options"]),
+        seed=derive(run["seed"], "search", "predictors"),
+    )
+    return place(model, device)
+
+
+def search(
+    run: dict,
+    data,
+    directory: Path,
+    *,
+    digest: str,
+    say: Callable[[str], None] = print,
+    deadline: float | None = None,
+) -> dict:
+    """Learn the kernel sizes of a run's network, going on from a checkpoint where there is one.
+
+    Returns the measured fields of search.json. Raises OutOfTime (a checkpoint is written), NonFinite, UserError, and ValueError for
+    a budget that no sizes reach.
+    """
+    plan = run["search"]
+    with session(run, "search") as device:
+        checkpoints = Checkpoints(directory, "search", digest, say)
+        state = checkpoints.load(device)
+        if state and "outcome" in state:
+            return state["outcome"]
+        sets = images(
+            run,
+            data,
+            recipe(plan["recipe"], run["dataset"]),
+            stage="search",
+            batch_size=plan["batch_size"],
+            device=device,
+        )
+        model = searched(run, data, device)
+        step = Step(model, for_search(model.parameter_groups()), sets.train, precision=run["precision"])
+        stage = Stage(
+            name="search", step=step, test=sets.test, epochs=plan["epochs"], classes=classes(run),
+            columns=lambda: {"kernel_sizes": list(model.sizes), "parameters": model.deployed_parameters()},
+        )  # fmt: skip
+        loop = Loop(stage, directory=directory, checkpoints=checkpoints, say=say, deadline=deadline)
+        loop.restore(state)
+        del state  # it may be gigabytes
+        rows = loop.run()
+        outcome = {
+            **_learned(model), "budget": {"parameters": plan["parameters"], "macs": plan["macs"]}, "epochs": len(rows),
+            "seconds_per_epoch": [row["seconds"] for row in rows], "pieces": loop.pieces,
+        }  # fmt: skip
+        # Small on purpose: the literal kernel predictor's state is gigabytes, and the sizes are all that is kept of a search.
+        checkpoints.save({"outcome": outcome}, final=True)
+        return outcome
+
+
+def _learned(model: nn.Module) -> dict:
+    """What the search found, as plain values."""
+    learned = model.learned()
+    return {
+        "layers": list(learned.sizes), "sizes": [int(size) for size in learned.sizes.values()],
+        "soft_sizes": [float(v) for v in learned.soft_sizes.values()], "chosen": learned.chosen,
+        "parameters": int(learned.parameters), "macs": int(learned.macs), "trajectory": learned.trajectory,
+    }  # fmt: skip

@@ -1,0 +1,85 @@
+"""One training step, the same for every network: batch, forward, loss, backward, update. Nothing in it waits for the device.
+
+What the loop later reads (the loss of every step, the number of correct answers) is gathered in tensors on the device.
+A model may offer `training_loss(images, labels) -> (loss, logits)` in place of cross-entropy, `penalty()`, which is added to the
+loss of the forward pass that just ran, and `after_backward()`, called between backward pass and update.
+"""
+
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from workflow.engine.optimisation import Plan
+from workflow.engine.pixels import Batch, TrainingImages
+from workflow.engine.precision import autocast
+
+
+class Step:
+    """The steps of one stage. `begin` an epoch, then `take` its steps 0, 1, ... in order."""
+
+    def __init__(self, model: nn.Module, plan: Plan, images: TrainingImages, *, precision: str):
+        self.model, self.optimizer, self.rates, self.images, self.precision = (
+            model,
+            plan.optimizer,
+            plan.rates,
+            images,
+            precision,
+        )
+        self.losses = torch.zeros(images.steps, device=images.device)
+        self.correct = torch.zeros((), dtype=torch.int64, device=images.device)
+        self._plan: Batch | None = None
+        self._first = 0  # steps of the stage before this epoch
+
+    def begin(self, epoch: int) -> None:
+        """Draw the plan of an epoch (from 1) and clear what is gathered."""
+        self._plan, self._first = self.images.epoch(epoch), (epoch - 1) * self.images.steps
+        self.losses.zero_()
+        self.correct.zero_()
+
+    def take(self, step: int) -> None:
+        """Step 0, 1, ... of the epoch."""
+        for group, rate in zip(self.optimizer.param_groups, self.rates(self._first + step), strict=True):
+            group["lr"] = rate
+        loss, correct = self.arithmetic(self.images.step(self._plan, step))
+        self.losses[step].copy_(loss)
+        self.correct.add_(correct)
+
+    def arithmetic(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Loss and number of correct answers of one batch, the parameters updated."""
+        images, labels = self.images.load(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        with self.autocast():
+            loss, logits = self.loss(images, labels)
+        loss.backward()
+        if hasattr(self.model, "after_backward"):
+            self.model.after_backward()
+        self.optimizer.step()
+        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+
+    def autocast(self) -> AbstractContextManager:
+        """What the forward pass and the loss run under."""
+        return autocast(self.precision, self.images.device)
+
+    def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of a batch, with the model's penalty, and its logits."""
+        if hasattr(self.model, "training_loss"):
+            loss, logits = self.model.training_loss(images, labels)
+        else:
+            logits = self.model(images)
+            loss = F.cross_entropy(logits.float(), labels)
+        if hasattr(self.model, "penalty"):
+            loss = loss + self.model.penalty()
+        return loss, logits
+
+    def first_non_finite(self, done: int) -> int | None:
+        """The first of the epoch's `done` steps (from 1) whose loss was not finite; None if all were. Waits for the device."""
+        wrong = (~torch.isfinite(self.losses[:done])).nonzero()
+        return int(wrong[0]) + 1 if len(wrong) else None
+
+    def mean_loss(self) -> float:
+        """Mean loss of the epoch's images."""
+        sizes = torch.full((self.images.steps,), float(self.images.batch_size))
+        sizes[-1] = self.images.shown - (self.images.steps - 1) * self.images.batch_size
+        return float((self.losses.cpu().double() * sizes).sum() / self.images.shown)

@@ -1,0 +1,71 @@
+"""The train stage: a plain network, initialised afresh, trained by a recipe (Algorithm 1, stage 2; every baseline)."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from effconv import count_macs, count_parameters
+from workflow.engine.checkpoint import Checkpoints
+from workflow.engine.errors import peak_memory_mb
+from workflow.engine.graphs import stepper
+from workflow.engine.loop import Loop, Stage
+from workflow.engine.optimisation import for_recipe
+from workflow.engine.session import classes, images, input_shape, listed_sizes, network, place, session
+from workflow.recipes import recipe
+
+
+def train(
+    run: dict,
+    data,
+    directory: Path,
+    *,
+    kernel_sizes: list[int] | None,
+    digest: str,
+    say: Callable[[str], None] = print,
+    deadline: float | None = None,
+) -> dict:
+    """Train a run's network with the given kernel sizes (None: the network's own), going on from a checkpoint where there is one.
+
+    Returns the measured fields of result.json. Raises OutOfTime (a checkpoint is written), NonFinite, UserError.
+    """
+    plan = run["train"]
+    with session(run, "train") as device:
+        checkpoints = Checkpoints(directory, "train", digest, say)
+        state = checkpoints.load(device)
+        if state and "outcome" in state:
+            return state["outcome"]
+        rule = recipe(plan["recipe"], run["dataset"]).with_epochs(plan["epochs"])
+        sets = images(run, data, rule, stage="train", batch_size=plan["batch_size"], device=device)
+        model = place(network(run, data, stage="train", kernel_sizes=kernel_sizes), device)
+        step = stepper(
+            model,
+            lambda captured: for_recipe(
+                model, rule, steps_per_epoch=sets.train.steps, device=device, captured=captured
+            ),
+            sets.train,
+            precision=run["precision"],
+        )
+        stage = Stage(
+            name="train", step=step, test=sets.test, epochs=plan["epochs"], classes=classes(run),
+            columns=lambda: {"kernel_sizes": listed_sizes(model), "parameters": None},
+        )  # fmt: skip
+        loop = Loop(stage, directory=directory, checkpoints=checkpoints, say=say, deadline=deadline)
+        loop.restore(state)
+        del state
+        rows = loop.run()
+        outcome = {
+            **summary(rows, test_images=sets.test.count),
+            "parameters": count_parameters(model), "macs": count_macs(model, input_shape(data)),
+            "kernel_sizes": listed_sizes(model), "search": None, "peak_memory_mb": peak_memory_mb(device), "pieces": loop.pieces,
+        }  # fmt: skip
+        checkpoints.save({"outcome": outcome, "model": model.state_dict()}, final=True)
+        return outcome
+
+
+def summary(rows: list[dict], *, test_images: int) -> dict:
+    """The accuracy fields of a result: the last epoch's, and beside it the best epoch's (the first of equals)."""
+    last, best = rows[-1], max(rows, key=lambda row: row["accuracy"])
+    return {
+        "accuracy": last["accuracy"], "top5": last["top5"], "correct": last["correct"], "test_images": test_images,
+        "best_accuracy": best["accuracy"], "best_epoch": best["epoch"], "train_accuracy": last["train_accuracy"],
+        "loss": last["loss"], "epochs": len(rows), "seconds_per_epoch": [row["seconds"] for row in rows],
+    }  # fmt: skip

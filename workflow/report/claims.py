@@ -1,0 +1,62 @@
+"""The paper's claims, each with its figures, the measured ones and a verdict; the rules are named in config/claims.yaml."""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from workflow.config import ROOT, read_yaml
+from workflow.files import write_json, write_text
+from workflow.report import size_rules as _size_rules  # noqa: F401, imported for the rules that it registers
+from workflow.report import text, verdicts
+from workflow.report.gather import Evidence, gather
+from workflow.report.rules import Setting, judge
+from workflow.report.sheets import to_csv
+from workflow.report.verdicts import Finding, together
+
+CLAIMS = ROOT / "config" / "claims.yaml"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim and how it came out. `link`: anchor of the evidence on the page."""
+
+    id: str
+    says: str
+    where: str
+    paper: str
+    link: str
+    finding: Finding
+
+
+@cache
+def definitions(path: Path = CLAIMS) -> tuple[dict, ...]:
+    """The claims as written in claims.yaml."""
+    return tuple(read_yaml(path)["claims"])
+
+
+def judged(evidence: Evidence) -> list[Claim]:
+    """Every claim with its verdict, in the order of the file."""
+    found = []
+    for claim in definitions():
+        setting = Setting(evidence, claim["dataset"])
+        finding = together(judge(setting, part) for part in claim["parts"])
+        found.append(Claim(claim["id"], claim["says"], claim["where"], claim["paper"], claim["evidence"], finding))
+    return found
+
+
+def counts(claims: list[Claim]) -> dict[str, int]:
+    """How many claims got each verdict, all six listed."""
+    tally = Counter(claim.finding.verdict for claim in claims)
+    return {verdict: tally[verdict] for verdict in verdicts.VERDICTS}
+
+
+def write(plan: dict, results: Path, out: Path) -> None:
+    """claims.csv and claims.json."""
+    lines = [
+        {"id": c.id, "claim": c.says, "where": c.where, "paper": c.paper,
+         "measured": text.plain(c.finding.measured).replace("\n", "; "), "verdict": c.finding.verdict, "evidence": c.link}
+        for c in judged(gather(plan, results))
+    ]  # fmt: skip
+    write_text(out / "claims.csv", to_csv(lines))
+    write_json(out / "claims.json", {"preset": plan["preset"], "claims": lines})

@@ -1,0 +1,130 @@
+"""The figures: each is a list of lines (its CSV), a drawing of them, and a sentence of alternative text made from them.
+
+A drawing depends on nothing but its lines, so a figure whose lines and code have not changed is not drawn again.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from workflow.files import write_text
+from workflow.report import text
+from workflow.report.figures import dynamics, kernels, scatter, series
+from workflow.report.gather import Evidence, gather
+from workflow.report.sheets import to_csv
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How one figure is made. `caption`: what it shows, without the numbers."""
+
+    title: str
+    caption: str
+    lines: Callable[[str, Evidence], list[dict]]
+    draw: Callable
+    alt: Callable[[list[dict], dict], str]
+
+
+DRAWINGS = {
+    "figure2": Drawing(
+        "Figure 2. Learned kernel sizes and kernels", "Learned size of each residual layer, by seed, above the kernels themselves.",
+        kernels.figure2_lines, kernels.draw_figure2, kernels.alt_sizes,
+    ),
+    "figure3a": Drawing(
+        "Figure 3a. Accuracy and time against depth",
+        "EffConv networks of growing depth at one budget. Hollow marks: what the paper prints in its text and tables; the rest of its "
+        "curve is printed nowhere and was not traced.",
+        series.lines, series.draw, series.alt,
+    ),
+    "figure3b": Drawing(
+        "Figure 3b. Accuracy and time against the budget",
+        "EffConv-20 at growing parameter budgets. Hollow marks: what the paper prints.",
+        series.lines, series.draw, series.alt,
+    ),
+    "figure3c": Drawing(
+        "Figure 3c. Sizes at two budgets", "Learned sizes of the same network at two budgets, layer by layer.",
+        kernels.size_lines, kernels.draw_figure3c, kernels.alt_sizes,
+    ),
+    "accuracy-time": Drawing(
+        "Accuracy against time",
+        "CIFAR-10: accuracy and seconds per epoch (logarithmic). The paper's seconds are from its own, unnamed machine and "
+        " from other papers; they and the measured ones share an axis, not a machine.",
+        scatter.lines, scatter.draw_time, scatter.alt_time,
+    ),
+    "accuracy-cost": Drawing(
+        "Accuracy against parameters and multiply-accumulates",
+        "CIFAR-10. A parameter budget is not a compute budget: equal parameters can cost very different amounts of arithmetic.",
+        scatter.lines, scatter.draw_cost, scatter.alt_cost,
+    ),
+    "sizes": Drawing(
+        "Kernel sizes by layer", "Mean size over seeds of every learned layer; a line a network.",
+        kernels.map_lines, kernels.draw_map, kernels.alt_map,
+    ),
+    "trajectories": Drawing(
+        "How the sizes come about",
+        "The search of figure 2's network, one seed: soft sizes (dark: early layers, light: late ones), the parameter count against "
+        "its budget, and the mean size of the gradient that reaches a soft size from the classification loss and from the budget.",
+        dynamics.trajectory_lines, dynamics.draw_trajectories, dynamics.alt_trajectories,
+    ),
+    "curves": Drawing(
+        "Learning curves", "Test accuracy by epoch of training, mean over the seeds that got there.",
+        dynamics.curve_lines, dynamics.draw_curves, dynamics.alt_curves,
+    ),
+}  # fmt: skip
+
+
+@cache
+def _code() -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+
+
+def shown_by(name: str, plan: dict) -> dict:
+    """The plan's entry of a figure: title, x values; empty for figures that are not in the plan."""
+    return {key: value for key, value in plan["tables"].get(name, {}).items() if key != "rows"}
+
+
+def lines_of(name: str, evidence: Evidence) -> list[dict]:
+    """The lines of a figure; none where the plan does not have it."""
+    drawing = DRAWINGS[name]
+    if name.startswith("figure") and name not in evidence.plan["tables"]:
+        return []
+    return drawing.lines(name, evidence)
+
+
+def alt_of(name: str, found: list[dict], plan: dict) -> str:
+    """Alternative text, from the numbers."""
+    return f"{DRAWINGS[name].title}. {text.plain(DRAWINGS[name].alt(found, shown_by(name, plan)))}"
+
+
+def write(name: str, plan: dict, results: Path, out: Path, evidence: Evidence | None = None) -> Path:
+    """The three files of a figure; the path of its SVG."""
+    from workflow.report.figures.canvas import png_bytes, svg_text
+
+    found = lines_of(name, evidence or gather(plan, results))
+    content, base = to_csv(found), out / "figures" / name
+    shown = shown_by(name, plan)
+    mark = hashlib.sha256(
+        b"\0".join([content.encode(), repr((shown, plan["comparable"])).encode(), _code()])
+    ).hexdigest()[:16]
+    svg, png = base.with_suffix(".svg"), base.with_suffix(".png")
+    if svg.exists() and png.exists() and f"<!-- drawn from {mark} -->" in svg.read_text(encoding="utf-8")[-60:]:
+        write_text(base.with_suffix(".csv"), content)
+        return svg
+    drawn = DRAWINGS[name].draw(found, plan["comparable"], shown)
+    _write_bytes(png, png_bytes(drawn))
+    write_text(base.with_suffix(".csv"), content)
+    write_text(svg, f"{svg_text(drawn)}<!-- drawn from {mark} -->\n")
+    return svg
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)

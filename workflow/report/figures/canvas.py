@@ -1,0 +1,85 @@
+"""How every figure looks, and how it becomes a file or a part of the page.
+
+Drawn in a handful of sentinel colours with text kept as text; on the page the sentinels become the page's colours, light or dark.
+"""
+
+import io
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, MUTED, RULE, SURFACE = "#1b1f24", "#5f6772", "#dadee4", "#fdfdfe"
+# Okabe and Ito's palette, which people with colour blindness can tell apart; the markers differ too.
+BLUE, VERMILION, GREEN, PURPLE, ORANGE = "#0072b2", "#d55e00", "#009e73", "#a8558a", "#b97a00"
+SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE)
+MARKERS = ("o", "s", "^", "D", "v")
+VARIABLES = {
+    INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)", SURFACE: "var(--surface)", BLUE: "var(--blue)",
+    VERMILION: "var(--vermilion)", GREEN: "var(--green)", PURPLE: "var(--purple)", ORANGE: "var(--orange)",
+}  # fmt: skip
+STYLE = {
+    "svg.fonttype": "none", "svg.hashsalt": "effconv", "font.family": "DejaVu Sans", "font.size": 8.5, "axes.titlesize": 9,
+    "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.labelsize": 8.5, "axes.edgecolor": MUTED, "axes.labelcolor": INK,
+    "axes.titlecolor": INK, "text.color": INK, "xtick.color": MUTED, "ytick.color": MUTED,
+    "xtick.labelcolor": INK, "ytick.labelcolor": INK,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": RULE, "grid.linewidth": 0.6,
+    "axes.axisbelow": True, "axes.linewidth": 0.7, "xtick.major.width": 0.7, "ytick.major.width": 0.7, "legend.frameon": False,
+    "legend.fontsize": 8, "lines.linewidth": 1.5, "figure.facecolor": "none", "axes.facecolor": "none", "path.simplify_threshold": 0.5,
+}  # fmt: skip
+WIDTH = 7.4  # inches
+TITLES = {"mnist": "MNIST", "cifar10": "CIFAR-10", "stl10": "STL-10", "imagenet32": "ImageNet-32"}
+
+
+def panels(rows: int, columns: int, *, height: float, **options) -> tuple["Figure", list[list["Axes"]]]:
+    """A figure `height` inches high with a grid of axes in the house style, without pyplot's global state."""
+    import matplotlib
+
+    matplotlib.rcParams.update(STYLE)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options).tolist()
+
+
+def empty(message: str) -> "Figure":
+    """What stands in for a figure without data."""
+    figure, [[axes]] = panels(1, 1, height=1.2)
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, message, ha="center", va="center", color=MUTED, transform=axes.transAxes)
+    return figure
+
+
+def svg_text(figure: "Figure") -> str:
+    """The figure as SVG; the same figure gives the same bytes."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return out.getvalue()
+
+
+def png_bytes(figure: "Figure") -> bytes:
+    """The figure as PNG on white, for slides and papers."""
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=160, facecolor="white", metadata={"Software": None})
+    return out.getvalue()
+
+
+def inline(svg: str, prefix: str, alt: str) -> str:
+    """An SVG file's text as a part of a page: themed colours, ids that are unique on the page, no outside names.
+
+    `alt`: already escaped for an attribute.
+    """
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.DOTALL)
+    wanted = set(re.findall(r'(?:href="#|url\(#)([\w.-]+)', body))
+    body = re.sub(r' id="([\w.-]+)"', lambda found: f' id="{prefix}-{found[1]}"' if found[1] in wanted else "", body)
+    body = re.sub(r'xlink:href="#', f'href="#{prefix}-', body).replace("url(#", f"url(#{prefix}-")
+    body = re.sub(r"font: ([^;\"]*?)'DejaVu Sans'[^;\"]*", r"font: \1var(--sans)", body)
+    for colour, variable in VARIABLES.items():
+        body = body.replace(colour, variable)
+    view = re.search(r'viewBox="([^"]+)"', body)[1]
+    body = body[body.index(">") + 1 :]
+    body = re.sub(r"\n\s*", "\n", body)
+    return f'<svg viewBox="{view}" role="img" aria-label="{alt}">{body}'
