@@ -1,19 +1,15 @@
 """The literal kernel predictor of ResNet-20 at sizes around 5: this library against one torch.nn.GRUCell call a position.
 
 Forward and backward, same weights; values and gradients are compared first. Needs about 5 GB and a minute or two.
-Run: python benchmarks/effconv_kernel_predictor.py [--rounds 3] [--widths 16 32 64]
+Run: python -m benchmarks.effconv_kernel_predictor [--rounds 3] [--widths 16 32 64]
 """
 
 import argparse
-import sys
-from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
 import torch
-from effconv_timing import report, side_by_side
 from torch import Tensor, nn
 
+from benchmarks.effconv_timing import report, side_by_side
 from effconv import KernelPredictors, SearchOptions, cifar_resnet, find_layers
 from effconv.memory import predictor_memory
 
@@ -70,12 +66,12 @@ def main() -> None:
         sum(kernel.square().sum() for kernel in kernels).backward()
         return kernels
 
-    worst = max(float((a - b).abs().max()) for a, b in zip(fast(), slow(), strict=True))
+    worst = max((a - b).detach().abs().max().item() for a, b in zip(fast(), slow(), strict=True))
     apart = 0.0
     for width, members in predictors.members.items():
         for member, layer in enumerate(members):
             ours, theirs = predictors.groups[str(width)].hidden_weights.grad[member], cells[layer][0].weight_hh.grad
-            apart = max(apart, float((ours - theirs).norm() / theirs.norm()))
+            apart = max(apart, ((ours - theirs).norm() / theirs.norm()).item())
     print(f"kernels differ by {worst:.1e} at most, hidden weights' gradients by {apart:.1e} of their norm (float32)")
     with torch.no_grad():
         forward = side_by_side({"fast": lambda: predictors(SIZES), "cell": lambda: by_cells(cells, shapes)}, rounds=3)

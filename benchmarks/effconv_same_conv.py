@@ -1,20 +1,16 @@
 """SameConv2d against a plain convolution of the same size (odd), and against the other exact ways (even). Forward and backward.
 
-Run: python benchmarks/effconv_same_conv.py [--batch 32] [--rounds 15]
+Run: python -m benchmarks.effconv_same_conv [--batch 32] [--rounds 15]
 """
 
 import argparse
-import sys
 import warnings
-from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
 import torch
 import torch.nn.functional as F
-from effconv_timing import report, side_by_side
 from torch import Tensor
 
+from benchmarks.effconv_timing import report, side_by_side
 from effconv import SameConv2d
 
 LAYERS = [(16, 16, 32, 1), (64, 64, 8, 1), (16, 32, 32, 2)]  # in, out, side, stride
@@ -55,7 +51,9 @@ def main() -> None:
     torch.manual_seed(0)
     for inner, outer, side, stride in LAYERS:
         for size in range(2, 8):
-            images = torch.randn(arguments.batch, inner, side, side).to(memory_format=torch.channels_last).requires_grad_()
+            images = (
+                torch.randn(arguments.batch, inner, side, side).to(memory_format=torch.channels_last).requires_grad_()
+            )
             conv = SameConv2d(inner, outer, size, stride).to(memory_format=torch.channels_last)
             ways = {"SameConv2d": lambda x, c: c(x)}
             if size % 2:
@@ -65,7 +63,11 @@ def main() -> None:
                 ways |= {"torch same": torch_same} if stride == 1 else {}
             sides = {name: forward_and_backward(call, images, conv) for name, call in ways.items()}
             times = side_by_side(sides, rounds=arguments.rounds, warm_up=2)
-            report(f"{inner}->{outer} @{side} stride {stride} size {size}", times, over="plain" if size % 2 else "SameConv2d")
+            report(
+                f"{inner}->{outer} @{side} stride {stride} size {size}",
+                times,
+                over="plain" if size % 2 else "SameConv2d",
+            )
 
 
 if __name__ == "__main__":

@@ -1,18 +1,14 @@
 """A search step of EffConv-20 (projected predictor) against a training step of the plain network at the same sizes.
 
-Run: python benchmarks/effconv_search_step.py [--batch 128] [--rounds 7]
+Run: python -m benchmarks.effconv_search_step [--batch 128] [--rounds 7]
 """
 
 import argparse
-import sys
-from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
 import torch
 import torch.nn.functional as F
-from effconv_timing import report, side_by_side
 
+from benchmarks.effconv_timing import report, side_by_side
 from effconv import KernelSizeSearch, SearchOptions, cifar_resnet
 
 CASES = {
@@ -60,7 +56,9 @@ def main() -> None:
         search = search_at(sizes).to(memory_format=torch.channels_last)
         plain = cifar_resnet(20, kernel_sizes=sizes).to(memory_format=torch.channels_last)
         sides = {
-            "plain": step_of(plain, torch.optim.SGD(plain.parameters(), lr=1e-3, momentum=0.9, fused=True), images, labels),
+            "plain": step_of(
+                plain, torch.optim.SGD(plain.parameters(), lr=1e-3, momentum=0.9, fused=True), images, labels
+            ),
             "search": step_of(search, torch.optim.AdamW(search.parameter_groups(), fused=True), images, labels),
         }
         report(case, side_by_side(sides, rounds=arguments.rounds), over="plain")

@@ -145,9 +145,9 @@ class Ours:
     def timed_steps(self, count: int, clock) -> None:
         """`count` plain steps, `clock` called after each part with its name."""
         step = self.step
-        step.begin(1)
+        plan = step.images.epoch(1)
         for number in range(count):
-            images, labels = step.images.load(step.images.step(step._plan, number))
+            images, labels = step.images.load(step.images.step(plan, number))
             clock("data")
             step.optimizer.zero_grad(set_to_none=True)
             with step.autocast():

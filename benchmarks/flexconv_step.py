@@ -1,6 +1,6 @@
 """A training step of FlexNet-16 at initial and trained-like kernel sizes, direct and through the Fourier transform, and ResNet-44's.
 
-    python benchmarks/flexconv_step.py [--rounds 3] [--positions start middle end]
+    python -m benchmarks.flexconv_step [--rounds 3] [--positions start middle end]
 
 Forward and backward pass on random CIFAR-sized images in channels-last order, one thread, interleaved, medians of CPU time. Batches
 are the published 64 and 128 where that takes seconds, and smaller for direct convolution with large kernels; so times are per image.
@@ -8,17 +8,13 @@ About three minutes.
 """
 
 import argparse
-import sys
 from collections.abc import Callable
-from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
 import torch
 import torch.nn.functional as F
-from effconv_timing import side_by_side
 
 import baselines
+from benchmarks.effconv_timing import side_by_side
 
 BACKENDS = ("direct", "fft", "auto")
 BATCH, DIRECT_BATCH, RESNET_BATCH = 64, {"start": 64, "middle": 16, "end": 4}, 128

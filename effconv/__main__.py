@@ -25,7 +25,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--parameters", type=parse_count, metavar="N", help="budget of the whole network, such as 0.66M")
     add("--macs", type=parse_count, metavar="N", help="budget of multiply-accumulates for one image, such as 80M")
     add("--out", type=Path, required=True, metavar="FILE", help="where the sizes go (JSON); with --draw, the figure")
-    add("--draw", type=Path, metavar="FILE", help="draw the trajectory of this search (JSON) to --out (.svg, .png) and stop")
+    add(
+        "--draw",
+        type=Path,
+        metavar="FILE",
+        help="draw the trajectory of this search (JSON) to --out (.svg, .png) and stop",
+    )
     add("--epochs", type=int, default=10)
     add("--batch-size", type=int, default=128)
     add("--image-size", type=int, default=32, metavar="PIXELS", help="images are resized to this square (default 32)")
@@ -38,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
         if isinstance(default, bool):
             options.add_argument(flag, action="store_true", help=f"default {default}")
         else:
-            options.add_argument(flag, type=type(default), default=default, choices=CHOICES.get(name), help=f"default {default}")
+            options.add_argument(
+                flag, type=type(default), default=default, choices=CHOICES.get(name), help=f"default {default}"
+            )
     return parser
 
 
@@ -51,7 +58,9 @@ def _progress_bar(total: int):
         bar.update()
         if search.progress.step % 10 == 0:
             count = search.deployed_parameters()
-            bar.set_postfix_str(f"epoch {epoch}, sizes {' '.join(map(str, search.sizes))}, {count / 1e6:.3f}M parameters")
+            bar.set_postfix_str(
+                f"epoch {epoch}, sizes {' '.join(map(str, search.sizes))}, {count / 1e6:.3f}M parameters"
+            )
 
     return bar, update
 
@@ -64,7 +73,9 @@ def _print(learned: LearnedSizes, arguments: argparse.Namespace, classes: int) -
         label = "multiply-accumulates" if unit == "macs" else unit
         print(f"{label}: {learned.before[unit]:,} before, {getattr(learned, unit):,} after")
     if not learned.chosen["within"]:
-        print(f"No step came within 1% of the budget; these sizes are {learned.chosen['deviation']:.1%} off: search for more epochs.")
+        print(
+            f"No step came within 1% of the budget; these sizes are {learned.chosen['deviation']:.1%} off: search for more epochs."
+        )
     print(f"\nWritten to {arguments.out}. To build the network:\n")
     print("    import timm\n    import effconv.timm_models\n    from effconv import LearnedSizes\n")
     print(f"    model = timm.create_model({arguments.model!r}, num_classes={classes})")

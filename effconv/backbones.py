@@ -73,7 +73,9 @@ class SizedNetwork(nn.Module):
 def _sizes(kernel_sizes: Sequence[int] | None, count: int, name: str) -> Iterator[int]:
     sizes = [3] * count if kernel_sizes is None else list(kernel_sizes)
     if len(sizes) != count:
-        raise ValueError(f"kernel_sizes has {len(sizes)} entries: {name} has {count} learnable layers, give one size for each.")
+        raise ValueError(
+            f"kernel_sizes has {len(sizes)} entries: {name} has {count} learnable layers, give one size for each."
+        )
     return iter(sizes)
 
 
@@ -109,7 +111,9 @@ def cifar_resnet(
     n = _depth(depth, 2, "a CIFAR ResNet")
     sizes = _sizes(kernel_sizes, depth - 2, f"a CIFAR ResNet of depth {depth}")
     stem = nn.Sequential(SameConv2d(in_channels, widths[0], 3), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
-    model = SizedNetwork(stem, _stages(_CifarBlock, widths, widths[0], n, sizes), nn.Identity(), widths[-1], num_classes)
+    model = SizedNetwork(
+        stem, _stages(_CifarBlock, widths, widths[0], n, sizes), nn.Identity(), widths[-1], num_classes
+    )
     nn.init.kaiming_normal_(model.classifier.weight)
     return model
 

@@ -78,7 +78,9 @@ def obstacle(module: nn.Module) -> str | None:
     if module.padding_mode != "zeros":
         return f"pads with {module.padding_mode!r}, not with zeros"
     if padding != "same" and (size[0] % 2 == 0 or padding != (size[0] // 2, size[0] // 2)):
-        return f"pads by {padding} instead of {size[0] // 2}, so that its output is not its input's size over the stride"
+        return (
+            f"pads by {padding} instead of {size[0] // 2}, so that its output is not its input's size over the stride"
+        )
     return None
 
 
@@ -93,7 +95,9 @@ def _selected(model: nn.Module, order: list[str], layers: Selection) -> list[str
         if name not in modules:
             raise ValueError(f"The model has no layer {name!r}: take names from model.named_modules().")
         if name not in order:
-            raise ValueError(f"{name!r} is no two-dimensional convolution that runs on an image: leave it out of `layers`.")
+            raise ValueError(
+                f"{name!r} is no two-dimensional convolution that runs on an image: leave it out of `layers`."
+            )
         if reason := obstacle(modules[name]):
             raise ValueError(f"The size of {name!r} cannot be learned, as it {reason}: leave it out of `layers`.")
     return [name for name in order if name in names]
@@ -120,7 +124,9 @@ def find_layers(
     found = []
     for name in chosen:
         if counts.count(name) > 1:
-            raise ValueError(f"{name!r} runs {counts.count(name)} times on one image, and can have one size only: leave it out of `layers`.")
+            raise ValueError(
+                f"{name!r} runs {counts.count(name)} times on one image, and can have one size only: leave it out of `layers`."
+            )
         if len(owners[id(modules[name].weight)]) > 1:
             raise ValueError(f"{name!r} shares its weights with another layer: leave it out of `layers`.")
         module = modules[name]
@@ -171,7 +177,9 @@ def with_sizes(
     for name, size in sizes.items():
         old = modules.get(name)
         if not isinstance(old, nn.Conv2d):
-            raise ValueError(f"The model has no convolution {name!r}: give the kind of model that the sizes were learned for.")
+            raise ValueError(
+                f"The model has no convolution {name!r}: give the kind of model that the sizes were learned for."
+            )
         if old.kernel_size == (size, size) and (size % 2 or getattr(old, "even_padding", "end") == even_padding):
             continue
         new = _resized(old, size, even_padding)
@@ -187,7 +195,14 @@ def _resized(old: nn.Conv2d, size: int, even_padding: str) -> nn.Conv2d:
     shared = {"groups": old.groups, "bias": old.bias is not None}
     if size % 2 and type(old) is nn.Conv2d:
         new = nn.utils.skip_init(
-            nn.Conv2d, old.in_channels, old.out_channels, size, old.stride, size // 2, device=old.weight.device, **shared
+            nn.Conv2d,
+            old.in_channels,
+            old.out_channels,
+            size,
+            old.stride,
+            size // 2,
+            device=old.weight.device,
+            **shared,
         )
     else:
         new = SameConv2d(old.in_channels, old.out_channels, size, old.stride, even_padding=even_padding, **shared)

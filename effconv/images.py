@@ -41,7 +41,9 @@ def image_batches(
     try:
         images = ImageFolder(str(root), transform=_Augmented(image_size))
     except FileNotFoundError as error:
-        raise ValueError(f"--data {folder}: there are no images in one folder a class, such as {folder}/cat/1.png: give one.") from error
+        raise ValueError(
+            f"--data {folder}: there are no images in one folder a class, such as {folder}/cat/1.png: give one."
+        ) from error
     assert isinstance(images, Sized)
     size = min(batch_size, len(images))
     generator = torch.Generator().manual_seed(seed)

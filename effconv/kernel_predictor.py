@@ -125,7 +125,9 @@ class KernelPredictor(KernelPredictors):
         return super().forward([size])[0]
 
 
-def predictor_parameters(shapes: Sequence[tuple[int, int]], variant: str, hidden: int = 64, input_size: int = 64) -> int:
+def predictor_parameters(
+    shapes: Sequence[tuple[int, int]], variant: str, hidden: int = 64, input_size: int = 64
+) -> int:
     """How many parameters the kernel predictors of these layers have, without building them."""
     total = 0
     for inner, outer in shapes:

@@ -35,7 +35,9 @@ def learn_kernel_sizes(
     """
     options = SearchOptions.from_dict({**(options or SearchOptions()).to_dict(), **choices})
     if epochs > 1 and iter(batches) is batches:
-        raise ValueError(f"The batches can be gone through once and {epochs} epochs are wanted: give a DataLoader or a list.")
+        raise ValueError(
+            f"The batches can be gone through once and {epochs} epochs are wanted: give a DataLoader or a list."
+        )
     device = next(model.parameters()).device
     search = optimizer = None
     for epoch in range(1, epochs + 1):
@@ -59,7 +61,9 @@ def learn_kernel_sizes(
     return search.learned()
 
 
-def _step(search: KernelSizeSearch, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, loss: Callable) -> None:
+def _step(
+    search: KernelSizeSearch, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, loss: Callable
+) -> None:
     if search.options.data_free:
         search.step_sizes()  # the images say only how many steps there are
         total = search.penalty()

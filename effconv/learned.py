@@ -53,13 +53,21 @@ class LearnedSizes:
         """Plain values for JSON."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         shape = None if self.input_shape is None else list(self.input_shape)
-        return {"schema": SCHEMA, **values, "layers": self.layers, "input_shape": shape, "options": self.options.to_dict()}
+        return {
+            "schema": SCHEMA,
+            **values,
+            "layers": self.layers,
+            "input_shape": shape,
+            "options": self.options.to_dict(),
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping) -> "LearnedSizes":
         """The reverse of `to_dict`. ValueError for another schema or a missing entry."""
         if values.get("schema") != SCHEMA:
-            raise ValueError(f"The sizes have schema {values.get('schema')!r}, not {SCHEMA}: write them again with this version.")
+            raise ValueError(
+                f"The sizes have schema {values.get('schema')!r}, not {SCHEMA}: write them again with this version."
+            )
         known = {item.name for item in fields(cls)}
         given = {name: value for name, value in values.items() if name in known}
         if missing := {"sizes", "soft_sizes", "parameters", "macs"} - given.keys():

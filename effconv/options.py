@@ -61,5 +61,7 @@ class SearchOptions:
         for name in values:
             if name not in known:
                 near = get_close_matches(name, known, 1)
-                raise ValueError(f"{name!r} is no search option: {f'did you mean {near[0]}' if near else f'use {known}'}.")
+                raise ValueError(
+                    f"{name!r} is no search option: {f'did you mean {near[0]}' if near else f'use {known}'}."
+                )
         return cls(**values)

@@ -33,12 +33,17 @@ class Progress:
             gradients: dict[str, list[float]] = {}
             for source, reader in (("loss", for_mask), ("budget", for_budget)):
                 if reader.requires_grad:
-                    reader.register_hook(lambda g, source=source: gradients.__setitem__(source, g.detach().abs()))
+                    reader.register_hook(lambda g, source=source: gradients.__setitem__(source, g.detach()))
             self._pending = (self.step, sizes, soft, gradients)
 
     def _updated(self, sizes: Sequence[int], soft: Sequence[float], step: int) -> tuple[dict | None, dict | None]:
         """(last within the tolerance, nearest so far) with this step taken into account."""
-        entry = {"step": step, "sizes": list(sizes), "soft_sizes": list(soft), "deviation": self.budget.deviation(self.costs, sizes)}
+        entry = {
+            "step": step,
+            "sizes": list(sizes),
+            "soft_sizes": list(soft),
+            "deviation": self.budget.deviation(self.costs, sizes),
+        }
         within = entry if entry["deviation"] <= TOLERANCE else self.within
         # A later step wins a tie: its network has been trained for longer.
         nearer = self.nearest is None or entry["deviation"] <= self.nearest["deviation"]
@@ -60,7 +65,8 @@ class Progress:
         }
         for source in ("loss", "budget"):
             values = gradients[source].tolist() if source in gradients else nothing
-            row[f"gradient_{source}"] = [float(f"{value:.4g}") for value in values]
+            row[f"gradient_{source}"] = [float(f"{abs(value):.4g}") for value in values]
+            row[f"pull_{source}"] = [(value < 0) - (value > 0) for value in values]
         for field, value in row.items():
             self._trajectory[field].append(value)
 
@@ -74,7 +80,12 @@ class Progress:
             within, nearest = self._updated(sizes, soft, self.step)
             entry = within or nearest
         within = entry["deviation"] <= TOLERANCE
-        chosen = {"rule": self.options.final_sizes, "step": entry["step"], "within": within, "deviation": entry["deviation"]}
+        chosen = {
+            "rule": self.options.final_sizes,
+            "step": entry["step"],
+            "within": within,
+            "deviation": entry["deviation"],
+        }
         return list(entry["sizes"]), list(entry["soft_sizes"]), chosen
 
     def trajectory(self) -> dict[str, list]:

@@ -1,7 +1,7 @@
 """Stage 1 of Algorithm 1 as one module that any training loop can drive: the network with predicted kernels, and both predictors.
 
-A step: `logits = search(images)`; loss = cross-entropy + `search.penalty()` (Eq. 8); backward; `search.after_backward()`; optimizer step
-over `search.parameter_groups()`. Sizes of a forward are the soft sizes rounded, kernels are predicted at these sizes and masked.
+A step: `logits = search(images)`; loss = cross-entropy + `search.penalty()` (Eq. 8); backward; `search.after_backward()`; then the
+optimizer over `search.parameter_groups()`. A forward rounds the soft sizes, and predicts and masks kernels of these sizes.
 Deviation: with the option `data_free` the classification loss is kept from the sizes (a control).
 """
 
@@ -142,6 +142,8 @@ class KernelSizeSearch(nn.Module):
     def after_backward(self) -> None:
         """Record the step, every `record_every` steps: call it after backward() and before the optimizer's step."""
         self.progress.record()
+        if self._penalty is not None:
+            self._penalty = self._penalty.detach()  # its value stays readable, its graph goes
 
     def parameter_groups(self) -> list[dict]:
         """Groups for AdamW (params, lr, weight_decay, name) with Algorithm 1's rates."""

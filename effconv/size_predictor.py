@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from effconv.initial import fill_uniform, without_init
 
 VARIANTS = ("gru", "gru-step", "free")
-START_SCALE = 0.6  # over k: length of the last map's weight vectors at the start; soft sizes start within about 0.3 of sigma(0)
+START_SCALE = (
+    0.6  # over k: length of the last map's weight vectors at the start; soft sizes start within about 0.3 of sigma(0)
+)
 
 
 def soft_size(x: Tensor, *, k: float | Tensor = 3, tau: float = 3.0, b: float | Tensor = -0.35) -> Tensor:

@@ -1,13 +1,25 @@
 """The record of a search: sizes, counts, and how strongly the images and the budget pull at each layer's size; and its figure.
 
-A trajectory is a dict of equally long lists: step, soft_sizes, sizes (one list a layer each), parameters, macs, and gradient_loss and
-gradient_budget: the absolute gradient that reaches each soft size from the classification loss and from lambda times the budget loss.
+A trajectory is a dict of equally long lists: step, soft_sizes, sizes (one list a layer each), parameters, macs; gradient_loss and
+gradient_budget: the absolute gradient that reaches each soft size from the classification loss and from lambda times the budget loss;
+and pull_loss and pull_budget: where that gradient pulls the size, 1 up, -1 down.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
-FIELDS = ("step", "soft_sizes", "sizes", "parameters", "macs", "gradient_loss", "gradient_budget")
+FIELDS = (
+    "step",
+    "soft_sizes",
+    "sizes",
+    "parameters",
+    "macs",
+    "gradient_loss",
+    "gradient_budget",
+    "pull_loss",
+    "pull_budget",
+)
 
 
 def empty_trajectory() -> dict[str, list]:
@@ -20,6 +32,20 @@ def gradient_share(trajectory: Mapping, *, last: float = 0.5) -> list[float]:
     first = int(len(trajectory["step"]) * (1 - last))
     loss, budget = (list(zip(*trajectory[f"gradient_{source}"][first:], strict=True)) for source in ("loss", "budget"))
     return [sum(a) / ((sum(a) + sum(b)) or 1.0) for a, b in zip(loss, budget, strict=True)]
+
+
+def net_pull(trajectory: Mapping, *, last: float = 0.5) -> dict[str, list[float]]:
+    """Each layer's mean signed pull (minus the gradient), by source ("loss", "budget"), over the last part of the steps.
+
+    Once the budget is met its term pulls up and down in turn: large at every step, it may come to little in sum.
+    """
+    first = int(len(trajectory["step"]) * (1 - last))
+    net = {}
+    for source in ("loss", "budget"):
+        rows = zip(trajectory[f"gradient_{source}"][first:], trajectory[f"pull_{source}"][first:], strict=True)
+        signed = [[size * sign for size, sign in zip(*row, strict=True)] for row in rows]
+        net[source] = [sum(layer) / len(layer) for layer in zip(*signed, strict=True)]
+    return net
 
 
 def draw_trajectory(record: Mapping, path: str | Path) -> None:
@@ -41,8 +67,8 @@ def draw_trajectory(record: Mapping, path: str | Path) -> None:
         means = [sum(row) / len(row) for row in trajectory[f"gradient_{source}"]]
         axes[2].plot(steps, means, label=label, linewidth=1)
     axes[2].set_yscale("log", nonpositive="clip")
-    axes[2].set(ylabel="mean |gradient| at a size", xlabel="step")
-    axes[2].legend(frameon=False, loc="lower left")
+    axes[2].set(ylabel="mean |gradient|\nat a size", xlabel="step")
+    axes[2].legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2, borderpad=0)
     metadata = {"Date": None} if str(path).endswith(".svg") else None
     with plt.rc_context({"svg.hashsalt": "effconv"}):
         figure.savefig(path, metadata=metadata)
@@ -51,12 +77,14 @@ def draw_trajectory(record: Mapping, path: str | Path) -> None:
 
 def _draw_sizes(axes, steps: list, soft_sizes: list, colours) -> None:
     lines = list(zip(*soft_sizes, strict=True))
-    greatest = max(map(max, lines))
-    for edge in range(1, round(greatest) + 1):
+    low, high = min(map(min, lines)), max(map(max, lines))
+    for edge in range(math.floor(low), math.ceil(high)):
         axes.axhline(edge + 0.5, color="0.85", linewidth=0.6, zorder=0)  # where rounding flips
     for layer, values in enumerate(lines):
         axes.plot(steps, values, color=colours(layer / max(len(lines) - 1, 1)), linewidth=1.1)
-    axes.set(ylabel="soft size", title=f"{len(lines)} layers, first dark to last bright; grey lines: where rounding flips")
+    axes.set(
+        ylabel="soft size", title=f"{len(lines)} layers, first dark to last bright; grey lines: where rounding flips"
+    )
 
 
 def _draw_counts(axes, trajectory: Mapping, budget: Mapping) -> None:
@@ -64,4 +92,4 @@ def _draw_counts(axes, trajectory: Mapping, budget: Mapping) -> None:
     axes.plot(steps, [count / 1e6 for count in trajectory[unit]], linewidth=1, color="tab:blue")
     if budget.get(unit):
         axes.axhline(budget[unit] / 1e6, color="black", linewidth=0.8, linestyle="--")
-    axes.set(ylabel=f"{'MACs' if unit == 'macs' else unit} (millions)")
+    axes.set(ylabel="MACs / million" if unit == "macs" else "million\nparameters")

@@ -9,7 +9,16 @@ from effconv import cifar_resnet, count_macs, count_parameters, wide_resnet
 # He et al. 2016, with parameter-free shortcuts and ten classes, counted by hand in the literature.
 @pytest.mark.parametrize(
     ("depth", "count"),
-    [(20, 269_722), (26, 366_938), (32, 464_154), (38, 561_370), (44, 658_586), (50, 755_802), (56, 853_018), (110, 1_727_962)],
+    [
+        (20, 269_722),
+        (26, 366_938),
+        (32, 464_154),
+        (38, 561_370),
+        (44, 658_586),
+        (50, 755_802),
+        (56, 853_018),
+        (110, 1_727_962),
+    ],
 )
 def test_cifar_resnet_parameters(depth, count):
     with torch.device("meta"):
@@ -41,7 +50,9 @@ def test_kernel_sizes(build, depth, layers):
 
 def test_parameters_at_other_sizes_by_hand():
     # all sizes 5 instead of 3: (25 - 9) x (6 * 256 + 512 + 5 * 1024 + 2048 + 5 * 4096) more weights
-    assert count_parameters(cifar_resnet(20, kernel_sizes=[5] * 18)) == 269_722 + 16 * (1536 + 512 + 5120 + 2048 + 20480)
+    assert count_parameters(cifar_resnet(20, kernel_sizes=[5] * 18)) == 269_722 + 16 * (
+        1536 + 512 + 5120 + 2048 + 20480
+    )
 
 
 def test_macs_by_hand():
@@ -86,7 +97,9 @@ def test_importing_effconv_leaves_timm_and_torchvision_out():
     import sys
 
     code = "import sys, effconv; print([m for m in ('timm', 'torchvision', 'matplotlib') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_timm_registration():

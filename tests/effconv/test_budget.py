@@ -74,7 +74,9 @@ def test_no_budget_is_no_loss():
     assert Budget().loss(COSTS, tensor(3.0, 2.0)).item() == 0
 
 
-@pytest.mark.parametrize(("text", "count"), [("0.66M", 660_000), ("80m", 80_000_000), ("12k", 12_000), ("1.2G", 1_200_000_000), ("77", 77)])
+@pytest.mark.parametrize(
+    ("text", "count"), [("0.66M", 660_000), ("80m", 80_000_000), ("12k", 12_000), ("1.2G", 1_200_000_000), ("77", 77)]
+)
 def test_parse_count(text, count):
     assert parse_count(text) == count
 

@@ -25,8 +25,30 @@ def folder(tmp_path_factory):
 
 def test_searches_saves_and_says_how_to_load(folder, tmp_path, capsys):
     out = tmp_path / "new" / "sizes.json"
-    words = ["--data", str(folder), "--model", "cifar_resnet20", "--parameters", "0.3M", "--out", str(out), "--epochs", "2"]
-    words += ["--batch-size", "4", "--image-size", "8", "--kernel-predictor", "projected", "--record-every", "1", "--device", "cpu"]
+    words = [
+        "--data",
+        str(folder),
+        "--model",
+        "cifar_resnet20",
+        "--parameters",
+        "0.3M",
+        "--out",
+        str(out),
+        "--epochs",
+        "2",
+    ]
+    words += [
+        "--batch-size",
+        "4",
+        "--image-size",
+        "8",
+        "--kernel-predictor",
+        "projected",
+        "--record-every",
+        "1",
+        "--device",
+        "cpu",
+    ]
     assert main(words) == 0
     printed = capsys.readouterr().out
     assert "blocks.0.conv1" in printed and "LearnedSizes.load" in printed and "269,202 before" in printed
@@ -49,7 +71,12 @@ def test_searches_saves_and_says_how_to_load(folder, tmp_path, capsys):
     ],
 )
 def test_mistakes_are_one_sentence(folder, tmp_path, capsys, change, sentence):
-    words = {"--data": str(folder), "--model": "cifar_resnet20", "--parameters": "0.3M", "--out": str(tmp_path / "s.json")}
+    words = {
+        "--data": str(folder),
+        "--model": "cifar_resnet20",
+        "--parameters": "0.3M",
+        "--out": str(tmp_path / "s.json"),
+    }
     words |= {"--epochs": "1", "--image-size": "8", "--kernel-predictor": "projected", "--device": "cpu"} | change
     assert main([word for pair in words.items() for word in pair]) == 2
     message = capsys.readouterr().err

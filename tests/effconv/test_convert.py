@@ -7,7 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from effconv import LearnedSizes, cifar_resnet, count_macs, count_parameters, find_layers, learn_kernel_sizes, soft_size, wide_resnet
+from effconv import (
+    LearnedSizes,
+    cifar_resnet,
+    count_macs,
+    count_parameters,
+    find_layers,
+    learn_kernel_sizes,
+    soft_size,
+    wide_resnet,
+)
 from effconv.convert import size_range
 
 SHAPE = (3, 64, 64)
@@ -108,7 +117,9 @@ def test_named_layers_that_cannot_be_learned(name, reason):
 
 def test_a_convolution_used_twice_is_refused():
     with pytest.raises(ValueError, match="'twice' runs 2 times on one image, and can have one size only"):
-        learn_kernel_sizes(Net(repeat=True), [(torch.zeros(2, 3, 9, 9), torch.tensor([0, 1]))], kernel_predictor="projected")
+        learn_kernel_sizes(
+            Net(repeat=True), [(torch.zeros(2, 3, 9, 9), torch.tensor([0, 1]))], kernel_predictor="projected"
+        )
     assert names(find_layers(Net(repeat=True), (3, 9, 9), layers=["plain"])) == ["plain"]
 
 
@@ -143,7 +154,13 @@ def test_searches_other_peoples_models(name):
     images = torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(0))
     macs = count_macs(model, SHAPE)
     learned = learn_kernel_sizes(
-        model, [(images, torch.tensor([0, 1]))] * 2, macs=macs, epochs=1, kernel_predictor="projected", hidden=2, lr_size_predictor=0.02
+        model,
+        [(images, torch.tensor([0, 1]))] * 2,
+        macs=macs,
+        epochs=1,
+        kernel_predictor="projected",
+        hidden=2,
+        lr_size_predictor=0.02,
     )
     plain = learned.apply(model)
     assert isinstance(learned, LearnedSizes) and len(learned.sizes) == count
@@ -155,7 +172,12 @@ def test_searches_other_peoples_models(name):
 def test_starts_at_the_models_own_sizes():
     model = timm_model("convnext_atto")
     learned = learn_kernel_sizes(
-        model, [(torch.zeros(2, 3, 32, 32), torch.tensor([0, 1]))], epochs=1, kernel_predictor="projected", hidden=2, final_sizes="last"
+        model,
+        [(torch.zeros(2, 3, 32, 32), torch.tensor([0, 1]))],
+        epochs=1,
+        kernel_predictor="projected",
+        hidden=2,
+        final_sizes="last",
     )
     assert set(learned.sizes.values()) == {7}
     assert learned.parameters == count_parameters(model)

@@ -27,7 +27,9 @@ def unrolled(cell, z, size):
     return torch.stack(states)
 
 
-@pytest.mark.parametrize("shapes", [[(2, 3)] * 3, [(1, 4), (2, 2), (3, 1)], [(17, 16)] * 2], ids=["narrow", "mixed", "wide"])
+@pytest.mark.parametrize(
+    "shapes", [[(2, 3)] * 3, [(1, 4), (2, 2), (3, 1)], [(17, 16)] * 2], ids=["narrow", "mixed", "wide"]
+)
 def test_literal_equals_a_cell_a_position(shapes):
     sizes = [3, 1, 4][: len(shapes)]
     predictors = KernelPredictors(shapes, generator=torch.Generator().manual_seed(0)).double()
@@ -50,11 +52,13 @@ def test_literal_equals_a_cell_a_position(shapes):
 
 
 def test_wide_case_takes_the_unbatched_road():
-    assert 17 * 16 > BATCHED_UP_TO >= 64
+    assert 17 * 16 > BATCHED_UP_TO["cpu"] >= 64
 
 
 def test_projected_equals_gru_and_linear_map():
-    predictors = KernelPredictors([(2, 3), (4, 1)], variant="projected", hidden=5, generator=torch.Generator().manual_seed(0)).double()
+    predictors = KernelPredictors(
+        [(2, 3), (4, 1)], variant="projected", hidden=5, generator=torch.Generator().manual_seed(0)
+    ).double()
     kernels = predictors([2, 3])
     group = predictors.groups["5"]
     for layer, (shape, size) in enumerate([((2, 3), 2), ((4, 1), 3)]):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from effconv import LearnedSizes, SearchOptions, cifar_resnet, draw_trajectory, learn_kernel_sizes
-from effconv.trajectory import gradient_share
+from effconv.trajectory import gradient_share, net_pull
 
 
 def batch():
@@ -39,9 +39,10 @@ def test_load_refuses_other_files(tmp_path, text):
         LearnedSizes.load(path)
 
 
-
 def test_apply_gives_a_fresh_plain_model():
-    model = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.Conv2d(32, 32, 3, padding=1))
+    model = nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.Conv2d(32, 32, 3, padding=1)
+    )
     plain = LearnedSizes(sizes={"1": 4, "2": 5}, soft_sizes={}, parameters=1, macs=1).apply(model)
     assert [conv.weight.shape[-1] for conv in plain] == [3, 4, 5]
     assert type(plain[2]) is nn.Conv2d and plain[2].padding == (2, 2)
@@ -87,6 +88,21 @@ def test_draw(learned, tmp_path, suffix):
 
 
 def test_gradient_share_by_hand():
-    trajectory = {"step": [1, 2], "gradient_loss": [[9.0, 9.0], [1.0, 0.0]], "gradient_budget": [[0.0, 0.0], [3.0, 0.0]]}
+    trajectory = {
+        "step": [1, 2],
+        "gradient_loss": [[9.0, 9.0], [1.0, 0.0]],
+        "gradient_budget": [[0.0, 0.0], [3.0, 0.0]],
+    }
     assert gradient_share(trajectory) == [0.25, 0.0]
     assert gradient_share(trajectory, last=1.0) == [10 / 13, 1.0]
+
+
+def test_net_pull_by_hand():
+    trajectory = {
+        "step": [1, 2, 3],
+        "gradient_loss": [[9.0], [1.0], [2.0]],
+        "pull_loss": [[1], [1], [1]],
+        "gradient_budget": [[9.0], [3.0], [3.0]],
+        "pull_budget": [[1], [1], [-1]],
+    }
+    assert net_pull(trajectory, last=2 / 3) == {"loss": [1.5], "budget": [0.0]}

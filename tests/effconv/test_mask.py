@@ -25,7 +25,9 @@ def test_size_2_by_hand():
     expected = [[1.0, exp(-1 / 4)], [exp(-1 / 4), exp(-2 / 4)]]
     torch.testing.assert_close(modulation_mask(2, v(2.0)), torch.tensor(expected, dtype=torch.float64))
     # centred: c = 1.5, offsets -0.5 and 0.5 everywhere: exp(-0.5 / v^2), v = 2
-    torch.testing.assert_close(modulation_mask(2, v(2.0), "centred"), torch.full((2, 2), exp(-0.125), dtype=torch.float64))
+    torch.testing.assert_close(
+        modulation_mask(2, v(2.0), "centred"), torch.full((2, 2), exp(-0.125), dtype=torch.float64)
+    )
     # soft-centred, v = 1.6: c = 1.3, offsets -0.3 and 0.7
     a, b = 0.09 / 2.56, 0.49 / 2.56
     expected = [[exp(-2 * a), exp(-a - b)], [exp(-a - b), exp(-2 * b)]]

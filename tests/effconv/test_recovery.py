@@ -50,8 +50,8 @@ def learned_size(task, seed, **options):
     return learned.soft_sizes["1"]
 
 
-# With the mask centred on the kernel, both directions are found from every seed tried (0 to 4). With the printed centre, growing from 3
-# fails from some seeds: the size drops to 2 and stays at the edge of rounding, 2.5. One that grows is held here.
+# With the mask centred on the kernel, both directions are found from every seed tried (0 to 4). With the printed centre, growing
+# from 3 fails from some seeds: the size drops to 2 and stays at the edge of rounding, 2.5. One that grows is held here.
 @pytest.mark.parametrize(("mask_centre", "seed"), [("centred", 0), ("printed", 1)])
 def test_wide_context_makes_kernels_grow(mask_centre, seed):
     assert learned_size(wide, seed, mask_centre=mask_centre) > 5.5

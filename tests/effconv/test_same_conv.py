@@ -39,7 +39,9 @@ def test_equals_explicit_padding(size, stride, height, width, bias, groups, even
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("side", [7, 8, 28, 32])
 def test_shape(size, stride, side):
-    assert SameConv2d(1, 1, size, stride)(torch.zeros(1, 1, side, side)).shape[2:] == ((side + stride - 1) // stride,) * 2
+    assert (
+        SameConv2d(1, 1, size, stride)(torch.zeros(1, 1, side, side)).shape[2:] == ((side + stride - 1) // stride,) * 2
+    )
 
 
 @pytest.mark.parametrize("size", [2, 3, 4, 7])

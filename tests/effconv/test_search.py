@@ -7,7 +7,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from effconv import KernelSizeSearch, SearchOptions, cifar_resnet, count_macs, count_parameters, learn_kernel_sizes, modulation_mask
+from effconv import (
+    KernelSizeSearch,
+    SearchOptions,
+    cifar_resnet,
+    count_macs,
+    count_parameters,
+    learn_kernel_sizes,
+    modulation_mask,
+)
 
 SHAPE = (3, 16, 16)
 
@@ -45,7 +53,9 @@ def steps(search, optimizer, first, last):
 @pytest.mark.parametrize("size_predictor", ["gru", "gru-step", "free"])
 @pytest.mark.parametrize("mask_centre", ["printed", "centred", "soft-centred"])
 def test_the_classification_loss_reaches_every_size(kernel_predictor, size_predictor, mask_centre):
-    search = search_of(kernel_predictor=kernel_predictor, size_predictor=size_predictor, mask_centre=mask_centre, record_every=1)
+    search = search_of(
+        kernel_predictor=kernel_predictor, size_predictor=size_predictor, mask_centre=mask_centre, record_every=1
+    )
     x, y = images()
     F.cross_entropy(search(x), y).backward()
     search.after_backward()
@@ -70,6 +80,8 @@ def test_recorded_gradients_are_those_of_each_term():
     trajectory = search.learned().trajectory
     assert trajectory["gradient_loss"][0] == pytest.approx(from_loss.abs().tolist(), rel=1e-3)
     assert trajectory["gradient_budget"][0] == pytest.approx(from_budget.abs().tolist(), rel=1e-3)
+    assert trajectory["pull_loss"][0] == (-from_loss.sign()).tolist()
+    assert trajectory["pull_budget"][0] == [1] * 6  # the network is below its budget
 
 
 @pytest.mark.parametrize("even_padding", ["end", "start"])
@@ -139,7 +151,13 @@ def test_meets_its_budget(unit, factor):
     before = {"parameters": count_parameters(model), "macs": count_macs(model, SHAPE)}
     wanted = round(before[unit] * factor)
     learned = learn_kernel_sizes(
-        model, [images(1)] * 90, **{unit: wanted}, epochs=1, data_free=True, kernel_predictor="projected", lr_size_predictor=1e-3
+        model,
+        [images(1)] * 90,
+        **{unit: wanted},
+        epochs=1,
+        data_free=True,
+        kernel_predictor="projected",
+        lr_size_predictor=1e-3,
     )
     plain = learned.apply(model)
     counts = {"parameters": count_parameters(plain), "macs": count_macs(plain, SHAPE)}
@@ -153,7 +171,13 @@ def test_both_budgets_at_once():
     reached = network(20, (16, 32, 64), kernel_sizes=[4, 5, 4] * 6)
     wanted = {"parameters": count_parameters(reached), "macs": count_macs(reached, SHAPE)}
     learned = learn_kernel_sizes(
-        model, [images(1)] * 150, **wanted, epochs=1, data_free=True, kernel_predictor="projected", lr_size_predictor=1e-3
+        model,
+        [images(1)] * 150,
+        **wanted,
+        epochs=1,
+        data_free=True,
+        kernel_predictor="projected",
+        lr_size_predictor=1e-3,
     )
     assert abs(learned.parameters / wanted["parameters"] - 1) < 0.02 and abs(learned.macs / wanted["macs"] - 1) < 0.02
 
@@ -211,6 +235,23 @@ def test_budget_out_of_reach():
         search_of(budget=10)
 
 
+def test_can_be_copied_between_steps():
+    search = search_of(budget=4000)
+    steps(search, torch.optim.AdamW(search.parameter_groups()), 0, 2)
+    assert copy.deepcopy(search).soft_sizes == search.soft_sizes
+
+
+def test_bfloat16_autocast_keeps_the_predictors_in_float32():
+    search = search_of(budget=4000, record_every=1)
+    x, y = images()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = F.cross_entropy(search(x), y) + search.penalty()
+    loss.backward()
+    kernels = search.kernel_predictors(search.sizes)
+    assert all(kernel.dtype == torch.float32 for kernel in kernels)
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in search.parameters())
+
+
 def test_penalty_needs_a_forward():
     with pytest.raises(ValueError, match="call the search on a batch"):
         search_of().penalty()
@@ -228,7 +269,9 @@ def test_parameter_groups_hold_every_parameter_once():
 
 def test_literal_that_does_not_fit_is_a_sentence(monkeypatch):
     monkeypatch.setattr("effconv.memory.machine_memory", lambda device: 10**5)
-    with pytest.raises(ValueError, match="literal kernel predictor of this network needs .* set kernel_predictor='projected'"):
+    with pytest.raises(
+        ValueError, match="literal kernel predictor of this network needs .* set kernel_predictor='projected'"
+    ):
         search_of(kernel_predictor="literal")
 
 

@@ -9,7 +9,9 @@ from effconv import SizePredictor, round_straight_through, soft_size
 
 
 def test_sigma_by_hand():
-    assert soft_size(torch.zeros((), dtype=torch.float64)).item() == pytest.approx(2.990873, abs=1e-6)  # 4 - 3 tanh(0.35)
+    assert soft_size(torch.zeros((), dtype=torch.float64)).item() == pytest.approx(
+        2.990873, abs=1e-6
+    )  # 4 - 3 tanh(0.35)
     value = soft_size(torch.tensor(1.5, dtype=torch.float64), k=2, tau=0.5, b=-1.0).item()
     assert value == pytest.approx(2 * tanh(2.0) + 3, rel=1e-14)
 

@@ -84,6 +84,13 @@ def _warm_up(steps: Steps, seconds: float, device: torch.device) -> tuple[int, t
     return max(1, round(seconds / last)), None
 
 
+def affordable_batch(step: Step, batch_size: int, seconds: float) -> int:
+    """The largest batch up to `batch_size` whose steps stay within LONG_STEP slices, judged by one step of `step`, at least 1."""
+    one = Steps(step)
+    clock, shown = _timed(one, 1, step.images.device)
+    return max(1, min(batch_size, int(LONG_STEP * seconds * shown / clock.wall)))
+
+
 def segment(
     step: Step, *, slices: int, seconds: float, load: ForeignLoad, position: str, weight: float, stage: str
 ) -> dict:
@@ -102,8 +109,9 @@ def segment(
     epochs = sorted(clock.wall * train.count / shown for clock, shown in taken)
     median = statistics.median(epochs)
     return {
-        "stage": stage, "position": position, "weight": weight, "seconds_per_epoch": median, "low": epochs[0], "high": epochs[-1],
+        "stage": stage, "position": position, "weight": weight, "batch_size": train.batch_size,
+        "seconds_per_epoch": median, "low": epochs[0], "high": epochs[-1], "images_per_second": train.count / median,
         "slices": len(taken), "steps_per_slice": count, "steps_per_epoch": -(-train.count // train.batch_size),
-        "images_per_second": train.count / median, "captured": isinstance(step, CapturedStep),
+        "captured": isinstance(step, CapturedStep),
         "clocks_agree": 2 * sum(clock.agrees(device) for clock, _ in taken) > len(taken),
     }  # fmt: skip

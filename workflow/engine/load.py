@@ -45,7 +45,7 @@ class ForeignLoad:
 
 
 def foreign_gpu_processes() -> int | None:
-    """Other processes that compute on any visible GPU, by nvidia-smi; None where it cannot say."""
+    """Other processes that compute on the machine's GPUs, by nvidia-smi, which does not heed CUDA_VISIBLE_DEVICES; None: unknown."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return None

@@ -7,8 +7,9 @@ consecutive steps after a warm-up; a slice's images per second are scaled to an 
 The median of the slices is reported with the least and the greatest.
 
 Networks whose kernels grow are timed at the start, the middle and the end of training and averaged with 1/4, 1/2, 1/4 (the
-trapezoidal rule). A search is timed at the sizes it starts with and at the learned ones, with equal weights. The paper's seconds
-are the mean over the epochs of both stages.
+trapezoidal rule). On a CPU, where a step with their largest kernels can take minutes, such a segment is timed with fewer images a
+step, as its `batch_size` says: the work of large kernels is proportional to the images. A search is timed at the sizes it starts
+with and at the learned ones, with equal weights. The paper's seconds are the mean over the epochs of both stages.
 
 Two clocks run: on CUDA, device events and the host's clock around a synchronised slice; on a CPU, the host's clock and the
 process's CPU time, which may not fall behind by more than 2%: if it does, the process was kept waiting.
@@ -19,7 +20,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from workflow.engine.clock import segment
+from workflow.engine.clock import affordable_batch, segment
 from workflow.engine.errors import peak_memory_mb
 from workflow.engine.graphs import stepper
 from workflow.engine.load import ForeignLoad, foreign_gpu_processes
@@ -29,6 +30,11 @@ from workflow.engine.session import images, network, place, session
 from workflow.engine.step import Step
 from workflow.recipes import recipe
 
+ON_THE_CLOCK = (
+    "The training part of an epoch, one pass over the training images: order and augmentation of the images, forward, backward, "
+    "update, and whatever the network does about its kernel sizes. Not start-up, reading the data set, the first steps, "
+    "graph capture, evaluation or checkpoints."
+)
 TRAPEZOID = {"start": 0.25, "middle": 0.5, "end": 0.25}
 
 
@@ -60,19 +66,23 @@ def _search_segments(run: dict, data, device: torch.device, sizes: list[int], op
 def _train_segments(run: dict, data, device: torch.device, sizes: list[int] | None, options: dict) -> list[dict]:
     plan, segments = run["train"], []
     rule = recipe(plan["recipe"], run["dataset"]).with_epochs(plan["epochs"])
-    train = images(run, data, rule, stage="train", batch_size=plan["batch_size"], device=device).train
     model = place(network(run, data, stage="train", kernel_sizes=sizes), device)
+
+    def steps_of(batch_size: int) -> Step:
+        train = images(run, data, rule, stage="train", batch_size=batch_size, device=device).train
+        optimiser = lambda captured: for_recipe(
+            model, rule, steps_per_epoch=train.steps, device=device, captured=captured
+        )
+        return stepper(model, optimiser, train, precision=run["precision"])
+
     grows = hasattr(model, "pretend_sizes")
     for position, weight in (TRAPEZOID if grows else {"start": 1.0}).items():
+        batch_size = plan["batch_size"]
         if grows:
             model.pretend_sizes(position)
-        step = stepper(
-            model,
-            lambda captured: for_recipe(model, rule, steps_per_epoch=train.steps, device=device, captured=captured),
-            train,
-            precision=run["precision"],
-        )
-        segments.append(segment(step, stage="train", position=position, weight=weight, **options))
+        if grows and device.type == "cpu":
+            batch_size = affordable_batch(steps_of(1), batch_size, options["seconds"])
+        segments.append(segment(steps_of(batch_size), stage="train", position=position, weight=weight, **options))
     return segments
 
 
@@ -107,7 +117,8 @@ def measure(
             "search_seconds": search_seconds, "train_seconds": train_seconds,
             "seconds_per_epoch": total / (search_epochs + train_epochs),
             "clocks_agree": all(segment["clocks_agree"] for segment in segments),
-            "foreign_load": load.cores, "foreign_gpu_processes": foreign, "peak_memory_mb": peak_memory_mb(device),
+            "on_the_clock": ON_THE_CLOCK, "foreign_load": load.cores, "foreign_gpu_processes": foreign,
+            "peak_memory_mb": peak_memory_mb(device),
         }  # fmt: skip
     note = "" if outcome["clocks_agree"] else ", the clocks disagree: something else ran"
     say(f"{run['dataset']}/{run['row']}: {outcome['seconds_per_epoch']:.4g} s per epoch{note}")

@@ -1,6 +1,7 @@
 """Named precisions: fp32 (strict), tf32 (CUDA's tensor cores on fp32 data), bf16 (autocast; parameters and optimiser in fp32)."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 import torch
@@ -41,6 +42,10 @@ def backend(precision: str, device: torch.device, *, deterministic: bool = False
     modes = cudnn.benchmark, cudnn.deterministic, torch.are_deterministic_algorithms_enabled()
     for place, name in places:
         setattr(place, name, wanted)
+    if deterministic:
+        os.environ.setdefault(
+            "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+        )  # without it cuBLAS may not promise equal bits, and refuses
     cudnn.benchmark, cudnn.deterministic = not deterministic, deterministic
     torch.use_deterministic_algorithms(deterministic)
     try:

@@ -26,7 +26,7 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
 def global_seed(seed: int, *purpose: str | int) -> Iterator[None]:
     """torch's global CPU generator seeded for one purpose and put back afterwards: for the initialisation of modules."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, *purpose))
+        torch.default_generator.manual_seed(derive(seed, *purpose))
         yield
 
 

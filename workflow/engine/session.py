@@ -16,6 +16,7 @@ from workflow.engine.normalisation import normalisation
 from workflow.engine.pixels import TestImages, TrainingImages
 from workflow.engine.precision import backend, check
 from workflow.engine.randomness import global_seed, seed_global
+from workflow.engine.startup import leave_the_compiler_out
 from workflow.recipes import Recipe
 
 TEST_PIXELS = 1000 * 32 * 32  # pixels of an evaluation batch, unless the training batch is larger
@@ -28,6 +29,7 @@ def session(run: dict, stage: str, *, exclusive: bool = False) -> Iterator[torch
     `exclusive`: no other job of the suite uses the GPU meanwhile. Running out of memory becomes one sentence.
     """
     check(run["precision"])
+    leave_the_compiler_out()
     if run.get("threads"):
         torch.set_num_threads(run["threads"])
     batch_size = run["search" if stage == "search" else "train"]["batch_size"]

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from workflow.engine.optimisation import Plan
 from workflow.engine.pixels import Batch, TrainingImages
 from workflow.engine.precision import autocast
+from workflow.engine.startup import update_of
 
 
 class Step:
@@ -27,6 +28,7 @@ class Step:
             images,
             precision,
         )
+        self._update = update_of(plan.optimizer)
         self.losses = torch.zeros(images.steps, device=images.device)
         self.correct = torch.zeros((), dtype=torch.int64, device=images.device)
         self._plan: Batch | None = None
@@ -55,7 +57,8 @@ class Step:
         loss.backward()
         if hasattr(self.model, "after_backward"):
             self.model.after_backward()
-        self.optimizer.step()
+        with torch.no_grad():
+            self._update()
         return loss.detach(), (logits.detach().argmax(1) == labels).sum()
 
     def autocast(self) -> AbstractContextManager:

@@ -38,16 +38,16 @@ def strip(found: Sample, published: Sample | None, span: tuple[float, float]) ->
 
 
 def spark(values: list[float]) -> str:
-    """A curve of at most two dozen points over its own range."""
+    """A curve of at most a dozen points over its own range."""
     if len(values) < 2:
         return ""
     width, height = SPARK
-    count = min(len(values), 24)
+    count = min(len(values), 12)
     kept = [values[round(i * (len(values) - 1) / (count - 1))] for i in range(count)]
     low, high = min(kept), max(kept)
     span = high - low or 1
     points = " ".join(
         f"{i * width / (count - 1):.0f},{height - 2 - (height - 4) * (v - low) / span:.0f}" for i, v in enumerate(kept)
     )
-    label = f"accuracy from {values[0]:.1f} to {values[-1]:.1f} percent over {len(values)} epochs"
+    label = f"{values[0]:.1f} to {values[-1]:.1f} percent in {len(values)} epochs"
     return f'<svg class="spark" viewBox="0 0 {width} {height}" role="img" aria-label="{label}"><polyline points="{points}"/></svg>'

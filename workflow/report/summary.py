@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from workflow.report import verdicts
+from workflow.report import text, verdicts
 from workflow.report.claims import Claim, counts
 from workflow.report.gather import Evidence
 from workflow.report.stats import sampling_error
@@ -94,8 +94,8 @@ def warnings(evidence: Evidence) -> list[str]:
     if stale:
         names = sorted({name for state in stale for name in state.stale})
         found.append(
-            f"{len(stale)} results are stale, made by other code, settings or data than the present ones ({', '.join(names[:4])}"
-            f"{', ...' if len(names) > 4 else ''}): running the same command again renews them."
+            f"{len(stale)} results are stale, made by other code, settings or data than the present ones ({text.some(tuple(names))}): "
+            f"running the same command again renews them."
         )
     sources = [state.result["provenance"] for state in evidence.states if state.result]
     found += _several({source.get("device") for source in sources}, "devices")

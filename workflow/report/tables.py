@@ -48,9 +48,9 @@ def _metric_columns(metric: str, title: str) -> list[Column]:
 def _columns(has_top5: bool) -> tuple[Column, ...]:
     return (
         Column("row", "Model"),
-        Column("paper_parameters", "paper", "Parameters"), Column("parameters", "counted", "Parameters"), Column("macs", "MACs"),
         *_metric_columns("accuracy", "Top-1, %" if has_top5 else "Accuracy, %"),
         *(_metric_columns("top5", "Top-5, %") if has_top5 else ()),
+        Column("paper_parameters", "paper", "Parameters"), Column("parameters", "counted", "Parameters"), Column("macs", "MACs"),
         Column("paper_seconds", "paper", "Seconds per epoch"), Column("seconds", "measured", "Seconds per epoch"),
         Column("paper_ratio", "paper", "Time ratio"), Column("ratio", "measured", "Time ratio"),
         Column("status", "Status"),

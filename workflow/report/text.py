@@ -85,6 +85,12 @@ def size(value: int | list[int]) -> str:
     return str(value)
 
 
+def some(names: tuple[str, ...], most: int = 3) -> str:
+    """`a, b, c and 7 more`."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
 def plain(text: str) -> str:
     """For CSV files and terminals: ASCII minus signs."""
     return text.replace(MINUS, "-")

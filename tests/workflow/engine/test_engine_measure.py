@@ -88,6 +88,28 @@ def test_a_very_long_step_is_timed_once(monkeypatch, tiny):
     assert timing["segments"][-1]["slices"] == 1
 
 
+class Slow(torch.nn.Linear):
+    """Takes 20 ms an image."""
+
+    def pretend_sizes(self, position):
+        pass
+
+    def forward(self, images):
+        time.sleep(0.02 * len(images))
+        return super().forward(images.flatten(1))
+
+
+def test_steps_that_take_too_long_are_timed_with_fewer_images(tiny, monkeypatch):
+    monkeypatch.setattr(baselines, "build", lambda *a, **k: Slow(192, 10))
+    timing = engine.measure(
+        tiny.run(search=None), tiny.data, kernel_sizes=None, say=quiet, slices=3, slice_seconds=0.01
+    )
+    for s in timing["segments"]:
+        assert 1 <= s["batch_size"] <= 10  # 20 slices of 10 ms hold 10 images
+        assert s["seconds_per_epoch"] > 56 * 0.02
+    assert timing["batch_size"] == 16
+
+
 def test_the_two_clocks():
     cuda = torch.device("cuda")
     assert Clock(1.0, 0.985).agrees(cuda) and not Clock(1.0, 0.97).agrees(cuda) and not Clock(1.0, 1.03).agrees(cuda)

@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -202,6 +206,50 @@ def test_top_5_from_a_hundred_classes_on(tiny, tmp_path):
     plan = {"recipe": "resnet_sgd", "epochs": 1, "batch_size": 16}
     result = train(tiny, tmp_path, tiny.run(dataset="imagenet32", train=plan))
     assert 0 <= result["accuracy"] <= result["top5"] <= 100
+
+
+STARTS = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {here!r})
+import torch
+torch.set_num_threads(1)
+import baselines, conftest
+from workflow import engine
+baselines.build = conftest.tiny_system
+run, data, folder = conftest.a_run(), conftest.made_up(), Path(sys.argv[1])
+for name in ("resnet_sgd", "flexconv_adam"):
+    run["train"]["recipe"] = name
+    sizes = engine.search(run, data, folder / name, digest="d")["sizes"]
+    engine.train(run, data, folder / name, kernel_sizes=sizes, digest="d")
+engine.measure(run, data, kernel_sizes=sizes, slices=1, slice_seconds=0.01)
+print("compiler" if "torch._dynamo" in sys.modules else "no compiler")
+"""
+
+
+def test_no_process_waits_for_the_compilers_import(tmp_path, root):
+    code = STARTS.format(here=str(Path(__file__).parent))
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=root, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "no compiler", done.stderr
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
+def test_the_bare_update_is_the_optimisers_step(kind):
+    from workflow.engine.startup import update_of
+
+    parameters = [torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0])) for _ in range(2)]
+    plain, bare = (kind([p], lr=0.1, weight_decay=0.1, fused=True) for p in parameters)
+    update = update_of(bare)
+    for number in range(3):
+        for p in parameters:
+            p.grad = torch.full((3,), float(number + 1))
+        plain.step()
+        with torch.no_grad():
+            update()
+    assert torch.equal(*parameters)
 
 
 @pytest.mark.parametrize(("precision", "tf32"), [("fp32", False), ("tf32", True), ("bf16", False)])

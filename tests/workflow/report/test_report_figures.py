@@ -90,5 +90,6 @@ def test_inline_svg_has_own_ids_themed_colours_and_no_addresses():
     )
     found = inline(svg, "fig", "a &quot;b&quot;")
     assert "http" not in found and "unused" not in found and "var(--blue)" in found
-    assert re.findall(r'id="([^"]+)"', found) == ["fig-m1"] and 'href="#fig-m1"' in found and "url(#fig-m1)" in found
+    assert re.findall(r'id="([^"]+)"', found) == ["fig-0"] and 'href="#fig-0"' in found and "url(#fig-0)" in found
+    assert found.count("<g") == 1 and "</g>" not in found  # the bare group is gone, the one that clips is not
     assert 'aria-label="a &quot;b&quot;"' in found

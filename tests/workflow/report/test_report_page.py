@@ -148,17 +148,19 @@ def test_numbers_are_those_of_the_summary(made, page):
     for name in ("table1", "table2", "table3", "table4"):
         for row in plan["tables"][name]["rows"]:
             line, cells = summary[plan["tables"][name]["dataset"], row["row"]], page.cells[f"{name}-{row['row']}"]
-            # cells without the row's heading: paper and counted parameters, MACs, paper and measured accuracy, strip, difference, ...
-            wanted = [
-                line[key] for key in ("paper_parameters_millions", "parameters", "macs", "paper_accuracy", "accuracy")
+            # Cells beside the row's heading: accuracy (paper, measured, strip, difference), top-5, counts, seconds, ratios, status.
+            keys = [
+                "paper_accuracy",
+                "accuracy",
+                None,
+                "difference",
+                *(["paper_top5", "top5", None] if name == "table4" else []),
             ]
-            assert [cell or "" for cell in cells[:5]] == wanted
-            assert (cells[6] or "") == line["difference"]
-            tail = 11 if name != "table4" else 14
-            assert [cell or "" for cell in cells[tail - 4 : tail - 2]] == [
-                line["paper_seconds"],
-                line["seconds_per_epoch"],
+            keys += ["paper_parameters_millions", "parameters", "macs", "paper_seconds", "seconds_per_epoch"]
+            assert [cell or "" for key, cell in zip(keys, cells, strict=False) if key] == [
+                line[key] for key in keys if key
             ]
+            assert len(cells) == len(keys) + 3
             checked += bool(line["accuracy"])
     assert checked > 20
 

@@ -1,5 +1,6 @@
 """How sizes and accuracies come about: soft sizes, parameter count and gradients during the search; accuracy by epoch."""
 
+import math
 from typing import TYPE_CHECKING
 
 from workflow.report.figures.canvas import BLUE, INK, TITLES, VERMILION, empty, panels
@@ -129,7 +130,7 @@ def curve_lines(name: str, evidence: Evidence) -> list[dict]:
         by_epoch: dict[int, list[float]] = {}
         for entry in (entry for seed in seeds for entry in seed):
             by_epoch.setdefault(entry["epoch"], []).append(entry["accuracy"])
-        for epoch in thin(sorted(by_epoch), 40):
+        for epoch in thin(sorted(by_epoch), 16):
             values = sample(by_epoch[epoch])
             found.append(
                 {
@@ -144,6 +145,18 @@ def curve_lines(name: str, evidence: Evidence) -> list[dict]:
     return found
 
 
+def _joined(lines: list[dict]) -> tuple[tuple[list, list], tuple[list, list]]:
+    """Several rows' curves as one with gaps, and their last points."""
+    epochs, values, ends = [], [], ([], [])
+    for row in dict.fromkeys(line["row"] for line in lines):
+        points = [line for line in lines if line["row"] == row]
+        epochs += [*(point["epoch"] for point in points), math.nan]
+        values += [*(point["accuracy"] for point in points), math.nan]
+        ends[0].append(points[-1]["epoch"])
+        ends[1].append(points[-1]["accuracy"])
+    return (epochs, values), ends
+
+
 def draw_curves(found: list[dict], comparable: bool, shown: dict) -> "Figure":
     """A panel a data set, a line a row, coloured by the kind of network."""
     datasets = list(dict.fromkeys(line["dataset"] for line in found))
@@ -153,14 +166,11 @@ def draw_curves(found: list[dict], comparable: bool, shown: dict) -> "Figure":
     figure, grid = panels(-(-len(datasets) // columns), columns, height=2.5 * -(-len(datasets) // columns))
     cells = [axes for row in grid for axes in row]
     for axes, dataset in zip(cells, datasets, strict=False):
-        rows = dict.fromkeys(line["row"] for line in found if line["dataset"] == dataset)
-        for row in rows:
-            points = [line for line in found if line["dataset"] == dataset and line["row"] == row]
-            colour, marker = family(points[0]["label"])
-            axes.plot(
-                [p["epoch"] for p in points], [p["accuracy"] for p in points], color=colour, linewidth=1, alpha=0.75
-            )
-            axes.plot(points[-1]["epoch"], points[-1]["accuracy"], marker, color=colour, markersize=4)
+        here = [line for line in found if line["dataset"] == dataset]
+        for colour, marker in dict.fromkeys(family(line["label"]) for line in here):
+            (epochs, values), ends = _joined([line for line in here if family(line["label"]) == (colour, marker)])
+            axes.plot(epochs, values, color=colour, linewidth=1, alpha=0.75)
+            axes.plot(*ends, marker, color=colour, markersize=4)
         axes.set_title(TITLES.get(dataset, dataset))
         axes.set_xlabel("epoch")
         axes.set_ylabel("test accuracy, %")

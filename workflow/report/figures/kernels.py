@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MAP_ROWS = 40  # networks in the map of sizes; all are in its CSV
+
 
 def side(size: int | list[int]) -> float:
     """A kernel's size as one number: the side of the square with its area."""
@@ -175,6 +177,21 @@ def map_lines(name: str, evidence: Evidence) -> list[dict]:
     return found
 
 
+def _cells(found: list[dict], keys: list[tuple[str, str]]) -> dict[float, tuple[list, list]]:
+    """Ends of the map's bars by size to the nearest quarter, with gaps between them; neighbours of one size are one bar."""
+    cells: dict[float, tuple[list, list]] = {}
+    for position, key in enumerate(keys):
+        sizes = [round(4 * line["size"]) / 4 for line in found if (line["dataset"], line["row"]) == key]
+        start = 0
+        for end in range(1, len(sizes) + 1):
+            if end == len(sizes) or sizes[end] != sizes[start]:
+                across, down = cells.setdefault(sizes[start], ([], []))
+                across += [start + 0.53, end + 0.47, math.nan]
+                down += [position, position, math.nan]
+                start = end
+    return cells
+
+
 def draw_map(found: list[dict], comparable: bool, shown: dict) -> "Figure":
     """A line a network, a cell a layer, shade by size."""
     if not found:
@@ -182,7 +199,7 @@ def draw_map(found: list[dict], comparable: bool, shown: dict) -> "Figure":
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
-    keys = list(dict.fromkeys((line["dataset"], line["row"]) for line in found))
+    keys = list(dict.fromkeys((line["dataset"], line["row"]) for line in found))[:MAP_ROWS]
     scale = ScalarMappable(Normalize(1, max(7, *(line["size"] for line in found))),
                            LinearSegmentedColormap.from_list("sizes", ["#dcebf7", "#6baed6", "#2171b5", "#0b4a8f"]))  # fmt: skip
     figure, [[axes]] = panels(1, 1, height=0.9 + 0.19 * len(keys))
@@ -190,14 +207,12 @@ def draw_map(found: list[dict], comparable: bool, shown: dict) -> "Figure":
         (line["dataset"], line["row"]): f"{TITLES.get(line['dataset'], line['dataset'])}, {line['label']}"
         for line in found
     }
-    for line in found:
-        position = keys.index((line["dataset"], line["row"]))
-        axes.barh(position, 0.94, left=line["layer"] - 0.47, height=0.82, color=scale.to_rgba(line["size"]))
+    for size, (across, down) in _cells(found, keys).items():
+        axes.plot(across, down, color=scale.to_rgba(size), linewidth=10, solid_capstyle="butt")
     axes.set_yticks(range(len(keys)), [labels[key] for key in keys], fontsize=7.5)
-    axes.invert_yaxis()
     axes.grid(visible=False)
     axes.set_xlabel("learned layer, input to output")
-    axes.margins(x=0.01, y=0.01)
+    axes.set_ylim(len(keys) - 0.4, -0.6)
     bar = figure.colorbar(scale, ax=axes, shrink=0.7, aspect=30, pad=0.01, label="kernel size (mean over seeds)")
     bar.outline.set_visible(False)
     bar.solids.set_rasterized(False)

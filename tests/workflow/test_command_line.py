@@ -1,0 +1,65 @@
+"""`python -m workflow`: exit status 1 and one sentence on stderr for what a user can get wrong, and nothing half done."""
+
+import json
+import re
+
+import pytest
+
+from workflow.__main__ import main
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def sentence(capsys) -> str:
+    """What was said on stderr: one line."""
+    text = capsys.readouterr().err.strip()
+    assert text.startswith("error: ") and "\n" not in text and text.endswith((".", "?")), text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["plan", "--configfile", "absent.yaml"], r"absent\.yaml cannot be read"),
+        (["plan", "--config-json", '{"seeds": ["x"]}'], r"'seeds\.0'"),
+        (["plan", "--config-json", '{"device": "cuda"}'], "no CUDA device was found"),
+        (["status", "--plan", "absent.json"], r"absent\.json cannot be read as a plan"),
+        (["prepare", "cifar", "--preset", "smoke"], "no data set 'cifar': it has"),
+        (["prepare", "imagenet32", "--preset", "quick"], r"ImageNet-32 not found.*image-net\.org"),
+        (["train", "cifar10/nothing/all", "--preset", "smoke"], "no train job 'cifar10/nothing/all'"),
+        (["report", "table9", "--preset", "smoke"], "no product 'table9': choose one of page"),
+    ],
+)
+def test_one_sentence_for_each_mistake(capsys, words, expected, monkeypatch):
+    monkeypatch.setattr("workflow.config.cuda_devices", lambda: 0)
+    assert main(words) == 1
+    assert re.search(expected, sentence(capsys))
+
+
+def test_a_run_without_its_data_fails_with_the_next_step(tmp_path, capsys):
+    assert main(["train", "mnist/cifar-resnet-20/all", "--preset", "smoke", "--threads", "1"]) == 1
+    failure = json.loads((tmp_path / "results/smoke/runs/mnist/cifar-resnet-20/seed0/failure.json").read_text())
+    assert "prepare" in failure["reason"] and "\n" not in failure["reason"]
+    assert not list(tmp_path.rglob("result.json"))
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "results").write_text("a file where a folder should be")
+    assert main(["plan", "--preset", "smoke", "--out", "results/smoke/plan.json"]) == 1
+    assert "cannot be written" in sentence(capsys)
+
+
+def test_names_and_data_are_listed(capsys):
+    assert main(["systems"]) == 0 and "cifar_resnet20" in capsys.readouterr().out.split()
+    assert main(["recipes"]) == 0 and "resnet_sgd" in capsys.readouterr().out.split()
+    assert main(["data"]) == 0 and "ImageNet-32" in capsys.readouterr().out
+
+
+def test_the_real_mnist_is_prepared_through_the_plan(real_data, tmp_path, capsys):
+    (tmp_path / "data").symlink_to(real_data)
+    (tmp_path / "mine.yaml").write_text("preset: quick\ndevice: cpu\nonly: [mnist/cifar-resnet-20]\n")
+    assert main(["prepare", "mnist", "--configfile", "mine.yaml"]) == 0
+    assert "mnist: 60000 training and 10000 test images" in capsys.readouterr().out
