@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.utils.flop_counter import register_flop_formula
 
 CHUNK_BYTES = 512 * 2**20  # of complex spectra, inputs and outputs together
 # Training-step time of the transform's two parts, in direct multiply-accumulates: fitted on one core of an x86 server (AVX-512) to
@@ -67,41 +68,57 @@ def _chunks(images: Tensor, out_channels: int, lengths: tuple[int, int], chunk_b
     return (slice(start, start + step) for start in range(0, len(images), step))
 
 
-class _FFTConv(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, images: Tensor, kernel: Tensor, chunk_bytes: int) -> Tensor:
-        ctx.save_for_backward(images, kernel)
-        ctx.chunk_bytes = chunk_bytes
-        lengths = _lengths(images, kernel)
-        height, width = images.shape[-2:]
-        weights = _spectrum(kernel, lengths).transpose(1, 2).conj_physical()  # (frequencies, in, out)
-        out = images.new_empty(len(images), len(kernel), height, width)
-        for part in _chunks(images, len(kernel), lengths, chunk_bytes):
-            product = torch.bmm(_shifted_spectrum(images[part], kernel, lengths), weights)  # (frequencies, b, out)
-            out[part] = _signal(product, lengths)[..., :height, :width]
-        return out
+@torch.library.custom_op("baselines::fft_conv2d", mutates_args=())
+def _fft_conv2d(images: Tensor, kernel: Tensor, chunk_bytes: int) -> Tensor:
+    """Without bias, in the arguments' precision. An operator of its own, so that counting tools can know it."""
+    lengths = _lengths(images, kernel)
+    height, width = images.shape[-2:]
+    weights = _spectrum(kernel, lengths).transpose(1, 2).conj_physical()  # (frequencies, in, out)
+    out = images.new_empty(len(images), len(kernel), height, width)
+    for part in _chunks(images, len(kernel), lengths, chunk_bytes):
+        product = torch.bmm(_shifted_spectrum(images[part], kernel, lengths), weights)  # (frequencies, b, out)
+        out[part] = _signal(product, lengths)[..., :height, :width]
+    return out
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        images, kernel = ctx.saved_tensors
-        lengths = _lengths(images, kernel)
-        (height, width), (kh, kw) = images.shape[-2:], kernel.shape[-2:]
-        to_images, to_kernel = ctx.needs_input_grad[:2]
-        grad_images = torch.empty_like(images) if to_images else None
-        weights = _spectrum(kernel, lengths) if to_images else None  # (frequencies, out, in)
-        grad_weights: Tensor | None = None  # (frequencies, out, in), conjugated
-        for part in _chunks(images, len(kernel), lengths, ctx.chunk_bytes):
-            spectrum = _spectrum(grad[part], lengths)  # (frequencies, b, out)
-            if to_images:
-                moved = _signal(torch.bmm(spectrum, weights), lengths)
-                grad_images[part] = moved[..., kh // 2 : kh // 2 + height, kw // 2 : kw // 2 + width]
-            if to_kernel:
-                shifted = _shifted_spectrum(images[part], kernel, lengths)  # (frequencies, b, in)
-                product = torch.bmm(spectrum.mH, shifted)
-                grad_weights = product if grad_weights is None else grad_weights.add_(product)
-        grad_kernel = _signal(grad_weights, lengths)[..., :kh, :kw].contiguous() if to_kernel else None
-        return grad_images, grad_kernel, None
+
+@_fft_conv2d.register_fake
+def _shape(images: Tensor, kernel: Tensor, chunk_bytes: int) -> Tensor:
+    return images.new_empty(len(images), len(kernel), *images.shape[-2:])
+
+
+@register_flop_formula(torch.ops.baselines.fft_conv2d)
+def _flops(images: Sequence[int], kernel: Sequence[int], *_: object, out_shape: Sequence[int], **__: object) -> int:
+    """Those of the convolution that it computes, as for the direct one."""
+    return 2 * math.prod(out_shape) * math.prod(kernel[1:])
+
+
+def _keep(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+    images, kernel, ctx.chunk_bytes = inputs
+    ctx.save_for_backward(images, kernel)
+
+
+@once_differentiable
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    images, kernel = ctx.saved_tensors
+    lengths = _lengths(images, kernel)
+    (height, width), (kh, kw) = images.shape[-2:], kernel.shape[-2:]
+    to_images, to_kernel = ctx.needs_input_grad[:2]
+    grad_images = torch.empty_like(images) if to_images else None
+    weights = _spectrum(kernel, lengths) if to_images else None  # (frequencies, out, in)
+    grad_weights: Tensor | None = None  # (frequencies, out, in)
+    for part in _chunks(images, len(kernel), lengths, ctx.chunk_bytes):
+        spectrum = _spectrum(grad[part], lengths)  # (frequencies, b, out)
+        if to_images:
+            moved = _signal(torch.bmm(spectrum, weights), lengths)
+            grad_images[part] = moved[..., kh // 2 : kh // 2 + height, kw // 2 : kw // 2 + width]
+        if to_kernel:
+            product = torch.bmm(spectrum.mH, _shifted_spectrum(images[part], kernel, lengths))
+            grad_weights = product if grad_weights is None else grad_weights.add_(product)
+    grad_kernel = _signal(grad_weights, lengths)[..., :kh, :kw].contiguous() if to_kernel else None
+    return grad_images, grad_kernel, None
+
+
+_fft_conv2d.register_autograd(_backward, setup_context=_keep)
 
 
 def fft_conv2d(images: Tensor, kernel: Tensor, bias: Tensor | None = None, *, chunk_bytes: int = CHUNK_BYTES) -> Tensor:
@@ -123,10 +140,9 @@ def fft_conv2d(images: Tensor, kernel: Tensor, bias: Tensor | None = None, *, ch
         if k % 2 == 0 or k > 2 * n - 1:
             raise ValueError(f"a kernel side of {k} on {n} pixels is even or above {2 * n - 1}: crop the kernel first.")
     working = torch.promote_types(images.dtype, torch.float32)
-    with torch.autocast(images.device.type, enabled=False):
-        out = _FFTConv.apply(images.to(working), kernel.to(working), chunk_bytes)
-        if bias is not None:
-            out = out + bias[:, None, None]
+    out = _fft_conv2d(images.to(working), kernel.to(working), chunk_bytes)
+    if bias is not None:
+        out = out + bias[:, None, None]
     return out.to(images.dtype)
 
 

@@ -17,13 +17,20 @@ from effconv.trajectory import draw_trajectory
 EXAMPLE = "example: python -m effconv --data photos/ --model cifar_resnet20 --parameters 0.66M --out sizes.json"
 
 
+def _count(text: str) -> int:
+    try:
+        return parse_count(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m effconv", description=__doc__, epilog=EXAMPLE)
     add = parser.add_argument
     add("--data", type=Path, metavar="FOLDER", help="images in one folder a class, directly or below train/")
     add("--model", metavar="NAME", help="cifar_resnet20, 26, ... 56, wrn28_1, or any model of timm")
-    add("--parameters", type=parse_count, metavar="N", help="budget of the whole network, such as 0.66M")
-    add("--macs", type=parse_count, metavar="N", help="budget of multiply-accumulates for one image, such as 80M")
+    add("--parameters", type=_count, metavar="N", help="budget of the whole network, such as 0.66M")
+    add("--macs", type=_count, metavar="N", help="budget of multiply-accumulates for one image, such as 80M")
     add("--out", type=Path, required=True, metavar="FILE", help="where the sizes go (JSON); with --draw, the figure")
     add(
         "--draw",

@@ -100,6 +100,15 @@ def test_resnet44_block_convolutions():
     assert sum(weights[1:]) == 654_336
 
 
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize("backend", ["fft", "auto"])
+def test_multiply_accumulates_are_those_of_the_convolution_whatever_computes_it(backend, device):
+    geometry = {"in_channels": 3, "num_classes": 10, "image_size": 16}
+    with torch.device(device), torch.random.fork_rng():
+        direct, other = (baselines.build("ckcnn16", **geometry, backend=name) for name in ("direct", backend))
+    assert count_macs(other, (3, 16, 16)) == count_macs(direct, (3, 16, 16))
+
+
 @pytest.mark.parametrize(("name", "convolutions"), [("flexnet16", 0.47e9), ("ckcnn_magnet16", 20.5e9)])
 def test_multiply_accumulates(name, convolutions):
     """The convolutions' own, plus a few percent at most for drawing the kernels (once a forward pass, whatever the batch)."""

@@ -95,6 +95,9 @@ def test_needs_data_or_draw(capsys):
     with pytest.raises(SystemExit):
         main(["--out", "sizes.json"])
     assert "give --data and --model" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--out", "sizes.json", "--parameters", "much"])
+    assert "write it like 660000" in capsys.readouterr().err
 
 
 def test_images_are_reproducible(folder):

@@ -14,6 +14,7 @@ from pathlib import Path
 from workflow.records import BadRecord, read_failure, read_result, read_search, read_timing, run_folder, timing_path
 
 Key = tuple[str, str]  # data set, row
+NOT_TIMED = "not timed yet"
 
 
 @dataclass(frozen=True)
@@ -152,5 +153,5 @@ def gather(plan: dict, results: Path, *, check_digests: bool = True) -> Evidence
                 stale.add(key)
         else:
             failure = read_failure(path.with_suffix(".failure.json"))
-            reasons[key] = _relative(found or (failure["reason"] if failure else "not timed yet"), results)
+            reasons[key] = _relative(found or (failure["reason"] if failure else NOT_TIMED), results)
     return Evidence(plan, results, states, timings, reasons, frozenset(stale))

@@ -66,9 +66,7 @@ def _tables(evidence: Evidence) -> list[dict]:
                 groups[-1][1] += 1
             else:
                 groups.append([column.group, 1])
-        found.append(
-            {"view": table, "strips": strips, "groups": groups, "caption": tables.caption(table, evidence.plan)}
-        )
+        found.append({"view": table, "strips": strips, "groups": groups, "caption": tables.caption(table)})
     return found
 
 

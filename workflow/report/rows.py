@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from workflow.report.gather import Evidence, Key, RunState
+from workflow.report.gather import NOT_TIMED, Evidence, Key, RunState
 from workflow.report.stats import Difference, Sample, sample, welch
 
 PAPER_SEEDS = 3
@@ -19,6 +19,7 @@ class Row:
     states: tuple[RunState, ...]
     timing: dict | None
     timing_reason: str | None
+    timing_stale: bool = False
 
     @property
     def key(self) -> Key:
@@ -123,12 +124,16 @@ class Row:
 
     @property
     def stale(self) -> tuple[str, ...]:
-        return tuple(sorted({name for state in self.states for name in state.stale}))
+        """What has changed since the seeds' results, or the seconds, were measured."""
+        changed = {name for state in self.states for name in state.stale}
+        return tuple(sorted(changed | ({"seconds per epoch"} if self.timing_stale else set())))
 
     @property
     def problems(self) -> list[str]:
-        """One sentence for each seed that is not there for a known reason."""
-        return [f"seed {state.run['seed']} {state.status}: {state.reason}" for state in self.states if state.reason]
+        """One sentence for each seed, and for the seconds, that are not there for a known reason."""
+        found = [f"seed {state.run['seed']} {state.status}: {state.reason}" for state in self.states if state.reason]
+        timed = self.timing_reason is None or self.timing_reason == NOT_TIMED
+        return found if timed else [*found, f"seconds per epoch: {self.timing_reason}"]
 
 
 def rows_of(evidence: Evidence) -> dict[Key, Row]:
@@ -142,9 +147,8 @@ def rows_of(evidence: Evidence) -> dict[Key, Row]:
             key = (shown["dataset"], entry["row"])
             if key not in evidence.rows:
                 states = tuple(evidence.by_row.get(key, ()))
-                evidence.rows[key] = Row(
-                    key[0], entry, states, evidence.timings.get(key), evidence.timing_reasons.get(key)
-                )
+                timing, reason = evidence.timings.get(key), evidence.timing_reasons.get(key)
+                evidence.rows[key] = Row(key[0], entry, states, timing, reason, key in evidence.timing_stale)
     return evidence.rows
 
 

@@ -56,9 +56,9 @@ def _printed(table: TableView) -> tuple[list[str], list[list[str]]]:
     return headings, lines
 
 
-def _markdown(table: TableView, plan: dict) -> str:
+def _markdown(table: TableView, banner: str) -> str:
     headings, lines = _printed(table)
-    out = [f"**{caption(table, plan)}**", ""]
+    out = [f"**{caption(table, banner)}**", ""]
     out.append("| " + " | ".join(headings) + " |")
     out.append("|" + "|".join([":---", *["---:"] * (len(headings) - 2), ":---"]) + "|")
     out += ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
@@ -74,11 +74,11 @@ def latex(raw: str) -> str:
     return re.sub("|".join(map(re.escape, _LATEX)), lambda found: _LATEX[found.group()], raw)
 
 
-def _tex(table: TableView, plan: dict) -> str:
+def _tex(table: TableView, banner: str) -> str:
     headings, lines = _printed(table)
     body = [" & ".join(map(latex, line)) + r" \\" for line in lines]
     return "\n".join([
-        "% Needs \\usepackage{booktabs}.", r"\begin{table}", rf"\caption{{{latex(caption(table, plan))}}}",
+        "% Needs \\usepackage{booktabs}.", r"\begin{table}", rf"\caption{{{latex(caption(table, banner))}}}",
         rf"\begin{{tabular}}{{l{'r' * (len(headings) - 2)}l}}", r"\toprule", " & ".join(map(latex, headings)) + r" \\", r"\midrule",
         *body, r"\bottomrule", r"\end{tabular}", r"\end{table}", "",
     ])  # fmt: skip
@@ -87,5 +87,6 @@ def _tex(table: TableView, plan: dict) -> str:
 def write(name: str, plan: dict, results: Path, out: Path) -> None:
     """The three files of a table."""
     table = view(name, gather(plan, results))
-    for suffix, content in (("csv", _csv(table)), ("md", _markdown(table, plan)), ("tex", _tex(table, plan))):
+    banner = "" if plan["comparable"] else plan["banner"]
+    for suffix, content in (("csv", _csv(table)), ("md", _markdown(table, banner)), ("tex", _tex(table, banner))):
         write_text(out / "tables" / f"{name}.{suffix}", content)

@@ -6,6 +6,8 @@ from workflow.report import text
 from workflow.report.gather import Evidence
 from workflow.report.rows import Row, rows_in
 
+MNIST_IMAGES = 10_000  # of its test set
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -68,9 +70,10 @@ def _wrong(row: Row, share: float | None = None) -> str:
     if row.dataset != "mnist":
         return ""
     if share is not None:
-        return f"{round((100 - share) * 100)} wrong"
+        return f"{round((100 - share) / 100 * MNIST_IMAGES)} wrong"
     found = row.wrong
-    return f"{text.of_sample(found, 1)} wrong" if found else ""
+    total = "" if row.test_images == MNIST_IMAGES else f" of {row.test_images}"
+    return f"{text.of_sample(found, 1)} wrong{total}" if found else ""
 
 
 def _metric_cells(row: Row, metric: str) -> dict[str, Cell]:
@@ -143,13 +146,13 @@ def view(name: str, evidence: Evidence) -> TableView:
     return TableView(name, shown["title"], shown["dataset"], label, _columns(has_top5), tuple(rows), lines)
 
 
-def caption(table: TableView, plan: dict) -> str:
-    """What a reader has to know to read the numbers."""
+def caption(table: TableView, banner: str = "") -> str:
+    """What a reader has to know to read the numbers. `banner`: what to say of a preset that cannot be compared."""
     notes = [
         f"{table.title}: the paper's numbers and the measured ones.",
         "Accuracy of the last epoch on the test set, mean ± sample standard deviation over n seeds; "
         "difference to the paper with its 95 % interval.",
         f"Time ratio: seconds per epoch over those of {table.reference}." if table.reference else "",
-        "" if plan["comparable"] else plan["banner"],
+        banner,
     ]
     return " ".join(note for note in notes if note)

@@ -135,7 +135,7 @@ rule train:
         "python -m workflow train {wildcards.job} --plan {input.plan} --threads {threads} > {log} 2>&1"
 
 
-# Alone on the machine: it takes every core, and the whole pool of GPUs, so that nothing is scheduled beside it.
+# Alone on the machine, and last: it takes every core, and the whole pool of GPUs, so that nothing is scheduled beside it.
 rule time:
     input:
         manifests("time"),

@@ -116,3 +116,21 @@ def test_an_epoch_done_twice_counts_once(small):
     path.write_text("\n".join([*lines[:2], lines[1], *lines[2:], '{"stage": "tra']))
     state = next(state for state in gather(plan, results).states if state.run["id"] == run["id"])
     assert [entry["epoch"] for entry in state.history] == [1, 2, 3, 4]
+
+
+def test_a_failed_and_a_stale_timing_are_said(small):
+    plan, results = small
+    plain = plan["runs"][3]
+    reason = {
+        "run": "cifar10/eff",
+        "stage": "time",
+        "reason": "out of memory at batch size 128",
+        "epoch": None,
+        "when": None,
+    }
+    factory.write_json(results / "timings" / "cifar10" / "eff.failure.json", reason)
+    record = factory.write_timing(results, plain, 5.0)
+    factory.write_json(results / "timings" / "cifar10" / "plain.json", {**record, "digests": {"run": "older"}})
+    rows = rows_of(gather(plan, results))
+    assert rows["cifar10", "eff"].problems == ["seconds per epoch: out of memory at batch size 128"]
+    assert rows["cifar10", "plain"].seconds == 5.0 and rows["cifar10", "plain"].stale == ("seconds per epoch",)
