@@ -101,6 +101,7 @@ rule search:
     conda:
         ENVIRONMENT
     threads: THREADS
+    priority: 20
     resources:
         gpu=int(ON_GPU),
     params:
@@ -124,6 +125,7 @@ rule train:
     conda:
         ENVIRONMENT
     threads: THREADS
+    priority: 10
     resources:
         gpu=int(ON_GPU),
     params:
