@@ -1,12 +1,14 @@
-"""CIFAR ResNet-20 at batch 128 on the CPU: the suite's training step against the usual loop, side by side in one process.
+"""CIFAR ResNet-20 at batch 128 on the CPU: the suite's training step against the usual loop, side by side.
 
     python -m benchmarks.engine_cpu [--threads 2] [--rounds 5] [--steps 24]
 
-Variants take turns, in reversed order every other round, and medians are compared: speeds drift with what else the machine does,
-ratios hardly. Set EFFCONV_REAL_DATA to a folder with cifar10/train.npz for real images.
+Each variant has a process of its own, since the suite's sets how memory is kept; only one of them works at a time. They take turns,
+in reversed order every other round, and medians are compared: speeds drift with what else the machine does, ratios hardly. Set
+EFFCONV_REAL_DATA to a folder with cifar10/train.npz for real images.
 """
 
 import argparse
+import multiprocessing
 import statistics
 import time
 from collections import defaultdict
@@ -18,18 +20,49 @@ from benchmarks.engine_usual import BATCH, Ours, Usual, cifar10, network, usual_
 from effconv import count_macs
 from workflow.engine.load import ForeignLoad
 
+VARIANTS = ("usual", "ours fp32", "ours bf16")
 
-def interleaved(variants: dict[str, Callable[[int], None]], *, rounds: int, steps: int) -> dict[str, float]:
-    """Median images per second of each variant."""
+
+def serve(name: str, threads: int, orders: object) -> None:
+    """A variant's process: answers ("steps", n) with seconds and ("parts", n) with milliseconds by part, until None."""
+    torch.set_num_threads(threads)
+    images, labels, _ = cifar10()
+    usual = name == "usual"
+    variant = Usual(images, labels, depth=20) if usual else Ours(images, labels, depth=20, precision=name.split()[1])
+    while (order := orders.recv()) is not None:
+        what, count = order
+        began = time.perf_counter()
+        if what == "parts":
+            orders.send(breakdown(variant.steps if usual else variant.timed_steps, count))
+        else:
+            variant.steps(count)
+            orders.send(time.perf_counter() - began)
+
+
+def compared(threads: int, *, rounds: int, steps: int) -> tuple[dict[str, float], dict[str, dict]]:
+    """Median images per second of each variant, and the parts of its step."""
+    context, lines, workers = multiprocessing.get_context("spawn"), {}, []
+    for name in VARIANTS:
+        lines[name], theirs = context.Pipe()
+        workers.append(context.Process(target=serve, args=(name, threads, theirs)))
+        workers[-1].start()
+
+    def ask(name: str, what: str, count: int) -> object:
+        lines[name].send((what, count))
+        return lines[name].recv()
+
     speeds = defaultdict(list)
-    for run in variants.values():
-        run(3)
+    for name in VARIANTS:
+        ask(name, "steps", 3)
     for number in range(rounds):
-        for name in list(variants)[:: 1 if number % 2 == 0 else -1]:
-            began = time.perf_counter()
-            variants[name](steps)
-            speeds[name].append(steps * BATCH / (time.perf_counter() - began))
-    return {name: statistics.median(values) for name, values in speeds.items()}
+        for name in VARIANTS[:: 1 if number % 2 == 0 else -1]:
+            speeds[name].append(steps * BATCH / ask(name, "steps", steps))
+    parts = {name: ask(name, "parts", 12) for name in VARIANTS}
+    for name, worker in zip(VARIANTS, workers, strict=True):
+        lines[name].send(None)
+        worker.join(30)
+        worker.kill()  # where the DataLoader's workers keep it from ending
+    return {name: statistics.median(values) for name, values in speeds.items()}, parts
 
 
 def breakdown(run: Callable[[int, Callable[[str], None]], None], steps: int) -> dict[str, float]:
@@ -87,9 +120,21 @@ def activations() -> int:
     return total
 
 
-def data_paths(images, labels, ours: Ours, steps: int) -> dict[str, float]:
+def rate(run: Callable[[int], None], *, rounds: int, steps: int) -> float:
+    """Median images per second of `run(steps)`."""
+    run(3)
+    speeds = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        run(steps)
+        speeds.append(steps * BATCH / (time.perf_counter() - began))
+    return statistics.median(speeds)
+
+
+def data_paths() -> dict[str, float]:
     """Images per second of the two data paths alone."""
-    usual, train = usual_batches(images, labels, workers=2), ours.step.images
+    images, labels, _ = cifar10()
+    usual, train = usual_batches(images, labels, workers=2), Ours(images, labels, depth=20).step.images
     plan = train.epoch(1)
 
     def dataloader(count: int) -> None:
@@ -100,8 +145,7 @@ def data_paths(images, labels, ours: Ours, steps: int) -> dict[str, float]:
         for number in range(count):
             train.load(train.step(plan, number % (train.steps - 1)))
 
-    slow = interleaved({"usual": dataloader}, rounds=3, steps=max(steps, 60))["usual"]
-    return {"usual": slow, "ours": interleaved({"ours": gather}, rounds=5, steps=300)["ours"]}
+    return {"usual": rate(dataloader, rounds=3, steps=60), "ours": rate(gather, rounds=5, steps=300)}
 
 
 def show(speeds: dict, parts: dict, paths: dict, limits: dict) -> None:
@@ -122,8 +166,8 @@ def show(speeds: dict, parts: dict, paths: dict, limits: dict) -> None:
     flops, traffic = 6 * count_macs(network(20), (3, 32, 32)), 7 * activations()
     for name, scale in (("fp32", 1), ("bf16", 2)):
         speed = speeds[f"ours {name}"]
-        rate, moved = speed * flops / 1e9, speed * traffic / scale / 1e9
-        arithmetic = f"{rate:5.0f} of {limits[name]:5.0f} GFLOP/s ({rate / limits[name]:.0%})"
+        done, moved = speed * flops / 1e9, speed * traffic / scale / 1e9
+        arithmetic = f"{done:5.0f} of {limits[name]:5.0f} GFLOP/s ({done / limits[name]:.0%})"
         print(f"  ours {name}: {arithmetic}; {moved:5.1f} of {limits['copy']:5.1f} GB/s ({moved / limits['copy']:.0%})")
 
 
@@ -135,21 +179,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=24)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    images, labels, what = cifar10()
-    usual, load = Usual(images, labels, depth=20), ForeignLoad()
-    ours = {precision: Ours(images, labels, depth=20, precision=precision) for precision in ("fp32", "bf16")}
-    variants = {"usual": usual.steps, **{f"ours {p}": variant.steps for p, variant in ours.items()}}
+    load = ForeignLoad()
     load.start()
-    speeds = interleaved(variants, rounds=options.rounds, steps=options.steps)
+    speeds, parts = compared(options.threads, rounds=options.rounds, steps=options.steps)
     load.stop()
-    parts = {
-        "usual": breakdown(usual.steps, 12),
-        **{f"ours {p}": breakdown(v.timed_steps, 12) for p, v in ours.items()},
-    }
-    paths, limits = data_paths(images, labels, ours["fp32"], options.steps), ceilings()
+    paths, limits, what = data_paths(), ceilings(), cifar10()[2]
     print(f"CIFAR ResNet-20, batch {BATCH}, {what}, {options.threads} threads, torch {torch.__version__}")
     show(speeds, parts, paths, limits)
-    print(f"\nForeign load: {load.cores:.2f} cores (the usual loop's workers, which prepare its images, are in it)")
+    print(f"\nBusy cores meanwhile, this benchmark's own processes included: {load.cores:.2f}")
 
 
 if __name__ == "__main__":

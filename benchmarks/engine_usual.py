@@ -19,6 +19,7 @@ from workflow.engine.normalisation import normalisation
 from workflow.engine.optimisation import for_recipe
 from workflow.engine.pixels import TrainingImages
 from workflow.engine.session import place
+from workflow.engine.startup import keep_freed_memory
 from workflow.engine.step import Step
 from workflow.recipes import recipe
 
@@ -118,6 +119,7 @@ class Ours:
     def __init__(
         self, images: np.ndarray, labels: np.ndarray, *, depth: int, device: str = "cpu", precision: str = "fp32"
     ):
+        keep_freed_memory()  # as every stage of the engine does
         self.step = self._build(images, labels, depth, torch.device(device), precision)
         self._epoch, self._next = 0, self.step.images.steps
 

@@ -3,8 +3,7 @@
     python -m benchmarks.flexconv_step [--rounds 3] [--positions start middle end]
 
 Forward and backward pass on random CIFAR-sized images in channels-last order, one thread, interleaved, medians of CPU time. Batches
-are the published 64 and 128 where that takes seconds, and smaller for direct convolution with large kernels; so times are per image.
-About three minutes.
+are half the published ones, and smaller for direct convolution with large kernels, so times are per image. Some three minutes.
 """
 
 import argparse
@@ -17,7 +16,7 @@ import baselines
 from benchmarks.effconv_timing import side_by_side
 
 BACKENDS = ("direct", "fft", "auto")
-BATCH, DIRECT_BATCH, RESNET_BATCH = 64, {"start": 64, "middle": 16, "end": 4}, 128
+BATCH, DIRECT_BATCH, RESNET_BATCH = 32, {"start": 32, "middle": 8, "end": 2}, 64
 
 
 def step_of(model: torch.nn.Module, batch: int) -> Callable[[], None]:

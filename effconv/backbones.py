@@ -61,9 +61,13 @@ class SizedNetwork(nn.Module):
                 nn.init.kaiming_normal_(module.weight)
 
     @property
+    def sized_convolutions(self) -> tuple[nn.Module, ...]:
+        """The convolutions inside the blocks, in forward order."""
+        return tuple(conv for block in self.blocks for conv in (block.conv1, block.conv2))
+
+    @property
     def kernel_sizes(self) -> tuple[int, ...]:
-        convolutions = (conv for block in self.blocks for conv in (block.conv1, block.conv2))
-        return tuple(conv.weight.shape[-1] for conv in convolutions if conv.weight is not None)
+        return tuple(conv.weight.shape[-1] for conv in self.sized_convolutions if conv.weight is not None)
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.head(self.blocks(self.stem(images)))

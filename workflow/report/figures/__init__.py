@@ -51,7 +51,7 @@ DRAWINGS = {
     ),
     "accuracy-time": Drawing(
         "Accuracy against time",
-        "CIFAR-10: accuracy and seconds per epoch (logarithmic). The paper's seconds are from its own, unnamed machine and "
+        "CIFAR-10: accuracy and seconds per epoch. The paper's seconds are from its own, unnamed machine and "
         " from other papers; they and the measured ones share an axis, not a machine.",
         scatter.lines, scatter.draw_time, scatter.alt_time,
     ),

@@ -150,7 +150,7 @@ def _draw(found: list[dict], comparable: bool, costs: tuple[str, ...]) -> "Figur
     floors: dict[tuple, float | None] = {}
     for (cost, source), [axes] in zip(wanted, grid, strict=True):
         points = [point for point in found if point[cost] is not None and point["source"] in source]
-        if max(p[cost] for p in points) > 12 * min(p[cost] for p in points):
+        if cost != "parameters" and max(p[cost] for p in points) > 12 * min(p[cost] for p in points):
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
             axes.xaxis.set_minor_formatter(lambda value, _: "")
@@ -160,7 +160,7 @@ def _draw(found: list[dict], comparable: bool, costs: tuple[str, ...]) -> "Figur
                 floor, max(p["accuracy"] for p in points) + 0.06 * (max(p["accuracy"] for p in points) - floor)
             )
         _cloud(axes, points, cost, floor)
-        axes.set_xlabel(LABELS[cost])
+        axes.set_xlabel(LABELS[cost] + (" (logarithmic)" if axes.get_xscale() == "log" else ""))
         axes.set_ylabel("accuracy, %")
         axes.margins(0.06, 0.12 if floor is None else None)
         axes.set_title(titles.get(source, ""))

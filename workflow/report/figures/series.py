@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from workflow.report import text
-from workflow.report.figures.canvas import BLUE, INK, SURFACE, VERMILION, empty, panels
+from workflow.report.figures.canvas import BLUE, INK, MUTED, SURFACE, VERMILION, empty, panels
 from workflow.report.gather import Evidence
 from workflow.report.rows import rows_in
 
@@ -94,6 +94,9 @@ def draw(found: list[dict], comparable: bool, shown: dict) -> "Figure":
         points = [line for line in found if line["metric"] == metric]
         _paper(axes_row[0], points)
         _measured(axes_row[-1], points, metric)
+        if not any(line["source"] == "paper" for line in points) and not comparable:
+            axes_row[0].text(0.5, 0.5, "printed nowhere", ha="center", color=MUTED, transform=axes_row[0].transAxes)
+            axes_row[0].set_yticks([])
         axes_row[0].set_ylabel(LABELS[metric])
         for axes in axes_row:
             axes.set_xticks(shown["x"])
