@@ -12,7 +12,7 @@ from pathlib import Path
 
 import baselines
 from workflow import recipes
-from workflow.config import ROOT, read_yaml, validate
+from workflow.config import PRESETS, ROOT, read_yaml, validate
 from workflow.datasets import DATASETS
 from workflow.digests import code_digests, text_digest
 from workflow.errors import UserError
@@ -55,8 +55,8 @@ def load_tables(path: Path = TABLES) -> dict:
 def _check_row(row: dict, where: str) -> None:
     if "system" in row:
         _known("system", row["system"], baselines.names(), where)
-    elif {"learn", "recipe", "arguments"} & set(row):
-        raise UserError(f"{where}: 'learn', 'recipe' and 'arguments' need a 'system': add it, or take them out.")
+    elif {"learn", "recipe", "arguments", "presets"} & set(row):
+        raise UserError(f"{where}: 'learn', 'recipe', 'arguments' and 'presets' need a 'system': add it, or take them out.")
     if "recipe" in row:
         _known("recipe", row["recipe"], recipes.names(), where)
 
@@ -155,7 +155,7 @@ def make_plan(config: dict, tables: dict | None = None) -> dict:
     """The plan: a JSON-able dict with the runs, the jobs, and the tables and figures with their rows resolved."""
     tables = tables or load_tables()
     rows = _catalogue(tables)
-    chosen = [key for key, row in rows.items() if "system" in row and _wanted(config, *key)]
+    chosen = [key for key, row in rows.items() if _wanted(config, *key, row)]
     if not chosen:
         raise UserError(f"config: key 'only' ({config['only']}) matches no row with a system: `snakemake plan` lists them.")
     for dataset in {d for d, _ in chosen}:
@@ -193,8 +193,10 @@ BANNERS = {
 }
 
 
-def _wanted(config: dict, dataset: str, row: str) -> bool:
-    return any(fnmatch.fnmatchcase(f"{dataset}/{row}", pattern) for pattern in config.get("only", ["*"]))
+def _wanted(config: dict, dataset: str, name: str, row: dict) -> bool:
+    if "system" not in row or config["preset"] not in row.get("presets", PRESETS):
+        return False
+    return any(fnmatch.fnmatchcase(f"{dataset}/{name}", pattern) for pattern in config.get("only", ["*"]))
 
 
 def _shown(row: dict) -> dict:

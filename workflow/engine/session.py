@@ -16,7 +16,7 @@ from workflow.engine.normalisation import normalisation
 from workflow.engine.pixels import TestImages, TrainingImages
 from workflow.engine.precision import backend, check
 from workflow.engine.randomness import global_seed, seed_global
-from workflow.engine.startup import leave_the_compiler_out
+from workflow.engine.startup import keep_freed_memory, leave_the_compiler_out
 from workflow.recipes import Recipe
 
 TEST_PIXELS = 1000 * 32 * 32  # pixels of an evaluation batch, unless the training batch is larger
@@ -30,6 +30,7 @@ def session(run: dict, stage: str, *, exclusive: bool = False) -> Iterator[torch
     """
     check(run["precision"])
     leave_the_compiler_out()
+    keep_freed_memory()
     if run.get("threads"):
         torch.set_num_threads(run["threads"])
     batch_size = run["search" if stage == "search" else "train"]["batch_size"]

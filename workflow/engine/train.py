@@ -1,7 +1,12 @@
 """The train stage: a plain network, initialised afresh, trained by a recipe (Algorithm 1, stage 2; every baseline)."""
 
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
+from torch import nn
 
 from effconv import count_macs, count_parameters
 from workflow.engine.checkpoint import Checkpoints
@@ -57,8 +62,23 @@ def train(
             "parameters": count_parameters(model), "macs": count_macs(model, input_shape(data)),
             "kernel_sizes": listed_sizes(model), "search": None, "peak_memory_mb": peak_memory_mb(device), "pieces": loop.pieces,
         }  # fmt: skip
+        save_kernels(model, directory / "kernels.npz")
         checkpoints.save({"outcome": outcome, "model": model.state_dict()}, final=True)
         return outcome
+
+
+def save_kernels(model: nn.Module, path: Path) -> None:
+    """What figure 2 draws: for each convolution whose size can be learned, in forward order, the root mean square (s, s) of its
+    trained kernels over input and output channels, float32. Nothing is written for a network that has no such convolutions."""
+    images = [
+        conv.weight.detach().float().square().mean((0, 1)).sqrt() for conv in getattr(model, "sized_convolutions", ())
+    ]
+    if images:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
+            np.savez(file, **{f"layer{number:02}": image.cpu().numpy() for number, image in enumerate(images, 1)})
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
 
 
 def summary(rows: list[dict], *, test_images: int) -> dict:

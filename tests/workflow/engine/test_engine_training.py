@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -48,7 +49,11 @@ def test_the_fields_of_a_result(tiny, tmp_path):
     assert history[0]["kernel_sizes"] == sizes
     assert len(said) == 2 and said[0].startswith("train epoch 1/2: loss ") and said[0].endswith("left")
     json.dumps(result, allow_nan=False)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.jsonl", "train.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.jsonl", "kernels.npz", "train.pt"]
+    with np.load(tmp_path / "kernels.npz") as kernels:
+        assert [kernels[name].shape for name in sorted(kernels)] == [(size, size) for size in sizes]
+        expected = (weights(tmp_path)["blocks.0.conv1.weight"] ** 2).mean((0, 1)).sqrt()  # over channels
+        assert kernels[sorted(kernels)[0]] == pytest.approx(expected.numpy(), rel=1e-5)
 
 
 def test_it_learns(tiny, tmp_path):
@@ -269,8 +274,6 @@ def test_the_switches_of_a_precision_are_put_back(precision, tf32):
 
 
 def test_evaluation_counts_every_image_once():
-    import numpy as np
-
     from workflow.engine.evaluation import evaluate
     from workflow.engine.normalisation import Normalisation
     from workflow.engine.pixels import TestImages
