@@ -96,9 +96,10 @@ def data_command(options: argparse.Namespace) -> int:
 
 def job_command(options: argparse.Namespace) -> int:
     """Do one job of a stage (search, train, time): the runs that the plan gives it."""
+    from workflow.devices import thread_environment
     from workflow.jobs import Job
 
-    os.environ.setdefault("OMP_NUM_THREADS", str(options.threads))
+    os.environ.update(thread_environment(options.threads))  # read by torch when it is imported
     import torch
 
     torch.set_num_threads(options.threads)

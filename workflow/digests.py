@@ -99,12 +99,12 @@ def _imports(module: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def code_digests(entries: Iterable[str]) -> dict[str, str]:
-    """Digest of each module reached from the entry modules, entries included, by name."""
+def code_digests(entries: Iterable[str], *, without: str | None = None) -> dict[str, str]:
+    """Digest of each module reached from the entry modules, entries included, by name; modules of package `without` left out."""
     waiting, seen = list(entries), set()
     while waiting:
         module = waiting.pop()
-        if module not in seen:
+        if module not in seen and not (without and f"{module}.".startswith(f"{without}.")):
             if _file(module) is None:
                 raise ValueError(f"'{module}' is no module of {', '.join(PACKAGES)}: correct the entry.")
             seen.add(module)

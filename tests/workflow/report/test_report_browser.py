@@ -124,4 +124,4 @@ def test_page_in_a_browser(page, width, scheme):
         assert state == ("ascending" if direction == 1 else "descending")
         assert numbers == sorted(numbers, reverse=direction == -1) and len(numbers) > 5
         assert all(value is None for value in values[len(numbers) :])  # rows without a number come last
-    assert seen["shown"] == ["run-cifar10-effconv-32-0.66m-seed1"] and seen["count"] == "1 of 96 shown"
+    assert seen["shown"] == ["run-cifar10-effconv-32-0.66m-seed1"] and re.fullmatch(r"1 of \d+ shown", seen["count"])

@@ -169,7 +169,7 @@ def test_what_is_missing_is_said(page):
     text = " ".join(page.text)
     assert "2/3 seeds" in text and "not measured" in text and "not in the paper" in text
     assert "the loss is not a number: lower the learning rate <b>now</b>" in text
-    assert "stale" in text and "1 of 96 runs failed" in text
+    assert "stale" in text and re.search(r"1 of \d+ runs failed", text)
 
 
 def test_markup_in_names_is_shown_and_not_interpreted(made, page):
@@ -197,7 +197,7 @@ def test_a_page_without_any_result(tmp_path):
     plan = json.loads(json.dumps(factory.configured_plan(preset="smoke")))
     report.write_page(plan, tmp_path / "results", tmp_path / "reports", tmp_path / "recorded")
     text = " ".join(Page((tmp_path / "reports" / "index.html").read_text()).text)
-    assert "0 of 96 runs" in text and "smoke preset." in text
+    assert re.search(r"\b0 of \d+ runs", text) and "smoke preset." in text
     assert "recorded" not in Page((tmp_path / "reports" / "index.html").read_text()).ids
 
 
