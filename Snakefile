@@ -18,6 +18,7 @@ from workflow import plan as planning
 from workflow.config import cuda_devices, load
 from workflow.digests import text_digest
 from workflow.errors import UserError
+from workflow.files import write_json
 
 
 configfile: HERE / "config" / "config.yaml"
@@ -30,6 +31,9 @@ except UserError as error:
 
 RESULTS = f"results/{PLAN['preset']}"
 LOGS = f"{RESULTS}/logs"
+PLAN_FILE = f"{RESULTS}/plan.json"
+REPORT_DIGEST = planning.report_digest()
+PLAN_DIGEST = text_digest(json.dumps({**PLAN, "why": None}, sort_keys=True))
 ENVIRONMENT = str(HERE / "environment.yml")
 ON_GPU = PLAN["device"] == "cuda"
 

@@ -239,3 +239,14 @@ def expected_digests(run: dict, stage: str) -> dict[str, str]:
 def data_digests() -> dict[str, str]:
     """Digests of the code that makes up the smoke preset's images."""
     return _code("synthetic", None)
+
+
+def report_digest() -> str:
+    """A digest of what turns records into pages: the report's code, its templates and the texts in config/."""
+    folder = ROOT / "workflow" / "report" / "templates"
+    texts = [
+        *sorted(folder.iterdir()),
+        *(ROOT / "config" / f"{name}.yaml" for name in ("claims", "protocol", "findings")),
+    ]
+    code = json.dumps(code_digests(["workflow.report"]), sort_keys=True)
+    return text_digest(code + "".join(path.read_text() for path in texts))

@@ -17,7 +17,6 @@ def stamps(rows):
 rule aggregate:
     input:
         stamps(None),
-        plan=f"{RESULTS}/plan.json",
     output:
         f"{RESULTS}/runs.csv",
         f"{RESULTS}/summary.csv",
@@ -25,61 +24,72 @@ rule aggregate:
         f"{LOGS}/report/aggregate.log",
     conda:
         ENVIRONMENT
+    params:
+        plan=PLAN_DIGEST,
+        code=REPORT_DIGEST,
     shell:
-        "python -m workflow report aggregate --plan {input.plan} > {log} 2>&1"
+        "python -m workflow report aggregate --plan {PLAN_FILE} > {log} 2>&1"
 
 
 rule table:
     input:
         lambda wildcards: stamps(planning.entry_rows(PLAN, wildcards.product)),
-        plan=f"{RESULTS}/plan.json",
     output:
         multiext("reports/tables/{product}", ".csv", ".md", ".tex"),
     log:
         f"{LOGS}/report/{{product}}.log",
     conda:
         ENVIRONMENT
+    params:
+        plan=PLAN_DIGEST,
+        code=REPORT_DIGEST,
     shell:
-        "python -m workflow report {wildcards.product} --plan {input.plan} > {log} 2>&1"
+        "python -m workflow report {wildcards.product} --plan {PLAN_FILE} > {log} 2>&1"
 
 
 rule figure:
     input:
         lambda wildcards: stamps(planning.entry_rows(PLAN, wildcards.product)),
-        plan=f"{RESULTS}/plan.json",
     output:
         multiext("reports/figures/{product}", ".svg", ".png", ".csv"),
     log:
         f"{LOGS}/report/{{product}}.log",
     conda:
         ENVIRONMENT
+    params:
+        plan=PLAN_DIGEST,
+        code=REPORT_DIGEST,
     shell:
-        "python -m workflow report {wildcards.product} --plan {input.plan} > {log} 2>&1"
+        "python -m workflow report {wildcards.product} --plan {PLAN_FILE} > {log} 2>&1"
 
 
 rule judge:
     input:
         stamps(None),
-        plan=f"{RESULTS}/plan.json",
     output:
         "reports/claims.csv",
     log:
         f"{LOGS}/report/claims.log",
     conda:
         ENVIRONMENT
+    params:
+        plan=PLAN_DIGEST,
+        code=REPORT_DIGEST,
     shell:
-        "python -m workflow report claims --plan {input.plan} > {log} 2>&1"
+        "python -m workflow report claims --plan {PLAN_FILE} > {log} 2>&1"
 
 
 rule page:
     input:
         f"{RESULTS}/summary.csv",
-        plan=f"{RESULTS}/plan.json",
     output:
         "reports/index.html",
     log:
         f"{LOGS}/report/page.log",
     conda:
         ENVIRONMENT
+    params:
+        plan=PLAN_DIGEST,
+        code=REPORT_DIGEST,
     shell:
-        "python -m workflow report page --plan {input.plan} > {log} 2>&1"
+        "python -m workflow report page --plan {PLAN_FILE} > {log} 2>&1"

@@ -1,6 +1,6 @@
-# plan -> prepare -> search -> train -> time. A job's stamp is its only declared output: see workflow/jobs.py for why.
+# prepare -> search -> train -> time. A job's stamp is its only declared output: see workflow/jobs.py for why.
 #
-# The plan file is `ancient`: a run is redone when its own digests change, which are parameters, not whenever the plan is rewritten.
+# The plan file is a parameter and no input: a run is redone when its own digests change, not whenever the plan is written.
 
 
 def runs_of(stage, job):
@@ -54,23 +54,7 @@ def learned(stage):
 THREADS = load(config).get("threads", 2 if ON_GPU else 1)
 
 
-rule write_plan:
-    output:
-        f"{RESULTS}/plan.json",
-    log:
-        f"{LOGS}/plan.log",
-    conda:
-        ENVIRONMENT
-    params:
-        config=json.dumps(config, sort_keys=True),
-        plan=text_digest(json.dumps(PLAN, sort_keys=True)),
-    shell:
-        "python -m workflow plan --config-json {params.config:q} --out {output} > {log} 2>&1"
-
-
 rule prepare:
-    input:
-        plan=ancient(f"{RESULTS}/plan.json"),
     output:
         "{folder}/manifest.json",
     log:
@@ -87,21 +71,20 @@ rule prepare:
         ),
         code=planning.data_digests() if PLAN["source"] == "synthetic" else "",
     shell:
-        "python -m workflow prepare {params.dataset} --plan {input.plan} > {log} 2>&1"
+        "python -m workflow prepare {params.dataset} --plan {PLAN_FILE} > {log} 2>&1"
 
 
 rule search:
     input:
         manifests("search"),
-        plan=ancient(f"{RESULTS}/plan.json"),
     output:
         f"{RESULTS}/jobs/search/{{job}}.json",
     log:
         f"{LOGS}/search/{{job}}.log",
+    priority: 20
     conda:
         ENVIRONMENT
     threads: THREADS
-    priority: 20
     resources:
         gpu=int(ON_GPU),
     params:
@@ -110,22 +93,21 @@ rule search:
         baselines=digests("search", "baselines"),
         engine=digests("search", "workflow"),
     shell:
-        "python -m workflow search {wildcards.job} --plan {input.plan} --threads {threads} > {log} 2>&1"
+        "python -m workflow search {wildcards.job} --plan {PLAN_FILE} --threads {threads} > {log} 2>&1"
 
 
 rule train:
     input:
         manifests("train"),
         learned("train"),
-        plan=ancient(f"{RESULTS}/plan.json"),
     output:
         f"{RESULTS}/jobs/train/{{job}}.json",
     log:
         f"{LOGS}/train/{{job}}.log",
+    priority: 10
     conda:
         ENVIRONMENT
     threads: THREADS
-    priority: 10
     resources:
         gpu=int(ON_GPU),
     params:
@@ -134,7 +116,7 @@ rule train:
         baselines=digests("train", "baselines"),
         engine=digests("train", "workflow"),
     shell:
-        "python -m workflow train {wildcards.job} --plan {input.plan} --threads {threads} > {log} 2>&1"
+        "python -m workflow train {wildcards.job} --plan {PLAN_FILE} --threads {threads} > {log} 2>&1"
 
 
 # Alone on the machine, and last: it takes every core, and the whole pool of GPUs, so that nothing is scheduled beside it.
@@ -142,7 +124,6 @@ rule time:
     input:
         manifests("time"),
         learned("time"),
-        plan=ancient(f"{RESULTS}/plan.json"),
     output:
         f"{RESULTS}/jobs/time/{{job}}.json",
     log:
@@ -158,4 +139,4 @@ rule time:
         baselines=digests("time", "baselines"),
         engine=digests("time", "workflow"),
     shell:
-        "python -m workflow time {wildcards.job} --plan {input.plan} --threads {threads} > {log} 2>&1"
+        "python -m workflow time {wildcards.job} --plan {PLAN_FILE} --threads {threads} > {log} 2>&1"

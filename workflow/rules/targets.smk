@@ -22,15 +22,16 @@ for name in PLAN["tables"]:
 
 # Prints every run, why it would run, its estimated cost, and the sum. Trains nothing.
 rule plan:
-    input:
-        f"{RESULTS}/plan.json",
     conda:
         ENVIRONMENT
     shell:
-        "python -m workflow plan --plan {input}"
+        "python -m workflow plan --plan {PLAN_FILE}"
 
 
+# The jobs read the plan from its file. It is written here and not by a rule: with a rule, a plan that is about to be written made
+# Snakemake 9.27 forget what `-R train` had forced.
 onstart:
+    write_json(Path(PLAN_FILE), PLAN)
     logger.info(
         f"Preset {PLAN['preset']} ({PLAN['why']}), device {PLAN['device']}, {len(PLAN['runs'])} runs. {PLAN['banner']}"
     )
@@ -54,10 +55,8 @@ onerror:
         if launcher
         else sorted(map(str, Path(".snakemake/conda").glob("*/bin/python")))
     )
-    if pythons and Path(f"{RESULTS}/plan.json").exists():
-        shell(
-            f"'{pythons[-1]}' -m workflow report --plan {RESULTS}/plan.json || true"
-        )
+    if pythons and Path(PLAN_FILE).exists():
+        shell(f"'{pythons[-1]}' -m workflow report --plan {PLAN_FILE} || true")
         logger.info(
             "Some runs failed: the report shows them with their reasons; the same command tries them again."
         )
