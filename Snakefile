@@ -41,8 +41,15 @@ ON_GPU = PLAN["device"] == "cuda"
 if ON_GPU and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", cuda_devices())
 
-# Conda's jobs start with PYTHONPATH cleared, and --directory moves them away from the code.
-shell.prefix(f"export PYTHONPATH='{HERE}'; ")
+# Conda's jobs start with PYTHONPATH cleared, and --directory moves them away from the code. Without conda a job's `python` is the one
+# that runs Snakemake, whether or not its environment is activated.
+CONDA = any(
+    method.name == "CONDA" for method in workflow.deployment_settings.deployment_method
+)
+shell.prefix(
+    f"export PYTHONPATH='{HERE}'; "
+    + ("" if CONDA else f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; ")
+)
 
 
 wildcard_constraints:

@@ -109,31 +109,43 @@ def job_command(options: argparse.Namespace) -> int:
     return Job(options.command, options.job, plan, _results(plan), limit=minutes and 60 * minutes).execute()
 
 
+def _complete(plan: dict, results: Path) -> bool:
+    """Whether every job of the plan has ended well."""
+    jobs = plan["jobs"]
+    return all(
+        (results / "jobs" / stage / f"{job}.json").exists() for stage in ("train", "time") for job in jobs[stage]
+    )
+
+
 def report_command(options: argparse.Namespace) -> int:
-    """Make one product of the report (aggregate, a table, a figure, claims), or all of them and the page."""
+    """Make one product of the report (a table, a figure, claims), or all of them and the page, from whatever is there.
+
+    While runs are missing it goes to reports/partial: Snakemake would take the files of an unfinished report for finished ones.
+    """
     from workflow import report
 
     plan = _plan(options)
     results = _results(plan)
+    out = options.out or (REPORTS if _complete(plan, results) else REPORTS / "partial")
+    tables = [name for name in plan["tables"] if name.startswith("table")]
     if options.product == "aggregate":
         report.aggregate(plan, results)
     elif options.product == "claims":
-        report.write_claims(plan, results, REPORTS)
+        report.write_claims(plan, results, out)
     elif options.product == "page":
-        report.aggregate(plan, results)
-        for name in (name for name in plan["tables"] if name.startswith("table")):
-            report.write_table(name, plan, results, REPORTS)
+        for name in tables:
+            report.write_table(name, plan, results, out)
         for name in report.FIGURES:
-            report.write_figure(name, plan, results, REPORTS)
-        report.write_claims(plan, results, REPORTS)
-        report.write_page(plan, results, REPORTS, RESULTS / "recorded")
-        print(f"The report is {REPORTS / 'index.html'}")
+            report.write_figure(name, plan, results, out)
+        report.write_claims(plan, results, out)
+        report.write_page(plan, results, out, RESULTS / "recorded")
+        print(f"The report is {out / 'index.html'}")
     elif options.product in report.FIGURES:
-        report.write_figure(options.product, plan, results, REPORTS)
-    elif options.product in plan["tables"]:
-        report.write_table(options.product, plan, results, REPORTS)
+        report.write_figure(options.product, plan, results, out)
+    elif options.product in tables:
+        report.write_table(options.product, plan, results, out)
     else:
-        known = ("page", "aggregate", "claims", *(n for n in plan["tables"] if n.startswith("table")), *report.FIGURES)
+        known = ("page", "aggregate", "claims", *tables, *report.FIGURES)
         raise UserError(f"no product '{options.product}': choose one of {', '.join(known)}.")
     return 0
 
@@ -179,7 +191,10 @@ def parser() -> argparse.ArgumentParser:
         )
     report = add("report", report_command)
     report.add_argument("product", nargs="?", default="page")
-    report.add_argument("--partial", action="store_true", help="the default: whatever exists is shown")
+    report.add_argument(
+        "--partial", action="store_const", const=REPORTS / "partial", dest="out", help="into reports/partial"
+    )
+    report.add_argument("--out", type=Path, help="folder; default: reports, or reports/partial while runs are missing")
     add("systems", names_command)
     add("recipes", names_command)
     return top

@@ -28,7 +28,7 @@ rule aggregate:
         plan=PLAN_DIGEST,
         code=REPORT_DIGEST,
     shell:
-        "python -m workflow report aggregate --plan {PLAN_FILE} > {log} 2>&1"
+        "python -m workflow report aggregate --plan {PLAN_FILE} --out reports > {log} 2>&1"
 
 
 rule table:
@@ -44,7 +44,7 @@ rule table:
         plan=PLAN_DIGEST,
         code=REPORT_DIGEST,
     shell:
-        "python -m workflow report {wildcards.product} --plan {PLAN_FILE} > {log} 2>&1"
+        "python -m workflow report {wildcards.product} --plan {PLAN_FILE} --out reports > {log} 2>&1"
 
 
 rule figure:
@@ -60,7 +60,7 @@ rule figure:
         plan=PLAN_DIGEST,
         code=REPORT_DIGEST,
     shell:
-        "python -m workflow report {wildcards.product} --plan {PLAN_FILE} > {log} 2>&1"
+        "python -m workflow report {wildcards.product} --plan {PLAN_FILE} --out reports > {log} 2>&1"
 
 
 rule judge:
@@ -76,7 +76,7 @@ rule judge:
         plan=PLAN_DIGEST,
         code=REPORT_DIGEST,
     shell:
-        "python -m workflow report claims --plan {PLAN_FILE} > {log} 2>&1"
+        "python -m workflow report claims --plan {PLAN_FILE} --out reports > {log} 2>&1"
 
 
 rule page:
@@ -92,4 +92,4 @@ rule page:
         plan=PLAN_DIGEST,
         code=REPORT_DIGEST,
     shell:
-        "python -m workflow report page --plan {PLAN_FILE} > {log} 2>&1"
+        "python -m workflow report page --plan {PLAN_FILE} --out reports > {log} 2>&1"

@@ -56,7 +56,9 @@ onerror:
         else sorted(map(str, Path(".snakemake/conda").glob("*/bin/python")))
     )
     if pythons and Path(PLAN_FILE).exists():
-        shell(f"'{pythons[-1]}' -m workflow report --plan {PLAN_FILE} || true")
+        shell(
+            f"'{pythons[-1]}' -m workflow report --partial --plan {PLAN_FILE} || true"
+        )
         logger.info(
-            "Some runs failed: the report shows them with their reasons; the same command tries them again."
+            "Some runs failed: reports/partial/index.html shows them with their reasons; the same command tries them again."
         )
