@@ -25,7 +25,8 @@ configfile: HERE / "config" / "config.yaml"
 
 
 try:
-    PLAN = planning.make_plan(load(config))
+    CONFIG = load(config)
+    PLAN = planning.make_plan(CONFIG)
 except UserError as error:
     raise WorkflowError(str(error))
 

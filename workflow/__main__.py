@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from workflow.config import load, merge, read_yaml
+from workflow.config import load, read_yaml
 from workflow.errors import UserError
 from workflow.files import write_json
 
@@ -17,10 +17,8 @@ RESULTS, REPORTS = Path("results"), Path("reports")
 
 
 def _configuration(options: argparse.Namespace) -> dict:
-    """The configuration from --config-json (the rules), --configfile and --preset (people)."""
-    user = json.loads(options.config_json) if options.config_json else {}
-    if options.configfile:
-        user = merge(user, read_yaml(options.configfile))
+    """The configuration from --configfile and --preset."""
+    user = read_yaml(options.configfile) if options.configfile else {}
     if options.preset:
         user["preset"] = options.preset
     return load(user)
@@ -169,7 +167,6 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("--plan", type=Path, help="a plan.json; without it the plan is made from the configuration")
     source.add_argument("--preset", choices=["auto", "smoke", "quick", "paper"], help="default: config/config.yaml's")
     source.add_argument("--configfile", type=Path, help="YAML on top of config/config.yaml")
-    source.add_argument("--config-json", help=argparse.SUPPRESS)
 
     def add(name: str, function: object) -> argparse.ArgumentParser:
         command = commands.add_parser(

@@ -11,6 +11,8 @@ from workflow.__main__ import main
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "seeds.yaml").write_text("seeds: [x]\n")
+    (tmp_path / "device.yaml").write_text("device: cuda\n")
 
 
 def sentence(capsys) -> str:
@@ -24,8 +26,8 @@ def sentence(capsys) -> str:
     ("words", "expected"),
     [
         (["plan", "--configfile", "absent.yaml"], r"absent\.yaml cannot be read"),
-        (["plan", "--config-json", '{"seeds": ["x"]}'], r"'seeds\.0'"),
-        (["plan", "--config-json", '{"device": "cuda"}'], "no CUDA device was found"),
+        (["plan", "--configfile", "seeds.yaml"], r"'seeds\.0'"),
+        (["plan", "--configfile", "device.yaml"], "no CUDA device was found"),
         (["status", "--plan", "absent.json"], r"absent\.json cannot be read as a plan"),
         (["prepare", "cifar", "--preset", "smoke"], "no data set 'cifar': it has"),
         (["prepare", "imagenet32", "--preset", "quick"], r"ImageNet-32 not found.*image-net\.org"),

@@ -1,7 +1,6 @@
 """The train stage: a plain network, initialised afresh, trained by a recipe (Algorithm 1, stage 2; every baseline)."""
 
-import os
-import tempfile
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from workflow.engine.graphs import stepper
 from workflow.engine.loop import Loop, Stage
 from workflow.engine.optimisation import for_recipe
 from workflow.engine.session import classes, images, input_shape, listed_sizes, network, place, session
+from workflow.files import write_bytes
 from workflow.recipes import recipe
 
 
@@ -74,11 +74,9 @@ def save_kernels(model: nn.Module, path: Path) -> None:
         conv.weight.detach().float().square().mean((0, 1)).sqrt() for conv in getattr(model, "sized_convolutions", ())
     ]
     if images:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-            np.savez(file, **{f"layer{number:02}": image.cpu().numpy() for number, image in enumerate(images, 1)})
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
+        packed = io.BytesIO()
+        np.savez(packed, **{f"layer{number:02}": image.cpu().numpy() for number, image in enumerate(images, 1)})
+        write_bytes(path, packed.getvalue())
 
 
 def summary(rows: list[dict], *, test_images: int) -> dict:

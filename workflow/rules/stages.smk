@@ -51,7 +51,7 @@ def learned(stage):
     return of_job
 
 
-THREADS = load(config).get("threads", 2 if ON_GPU else 1)
+THREADS = CONFIG.get("threads", 2 if ON_GPU else 1)
 
 
 rule prepare:
