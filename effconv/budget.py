@@ -91,6 +91,14 @@ class Budget:
             total = total + budget_loss((factors * sizes.square()).sum(), max(target, 1))
         return total
 
+    def signed(self, costs: Costs, sizes: Tensor) -> Tensor:
+        """log(count / budget) of differentiable sizes (L,), summed over the units asked for; 0 without a budget."""
+        total = sizes.new_zeros(())
+        for unit, target in self.targets(costs).items():
+            factors = torch.tensor(costs.factors(unit), dtype=sizes.dtype, device=sizes.device)
+            total = total + torch.log((factors * sizes.square()).sum() / max(target, 1))
+        return total
+
     def deviation(self, costs: Costs, sizes: Sequence[int]) -> float:
         """Greatest |count / budget - 1| over the units asked for; 0 without a budget."""
         wanted = self.wanted()
