@@ -111,7 +111,7 @@ def test_digests_follow_the_run_and_not_its_label(smoke):
         (lambda t: t["tables"]["table1"]["rows"][4].update(learn={"parameter": 3}), ["learn.parameter", "parameters"]),
         (
             lambda t: t["tables"]["table1"]["rows"][0].update(learn={"parameters": 3}),
-            ["efficient-capsnet", "need a 'system'"],
+            ["efficient-capsnet", "needs a 'system'"],
         ),
         (
             lambda t: t["figures"]["figure2"].update(rows=["effconv-20-0.67m"]),

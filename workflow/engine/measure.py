@@ -18,6 +18,7 @@ process's CPU time, which may not fall behind by more than 2%: if it does, the p
 from collections.abc import Callable
 
 import torch
+
 from workflow.engine.clock import affordable_batch, segment
 from workflow.engine.errors import peak_memory_mb
 from workflow.engine.graphs import stepper

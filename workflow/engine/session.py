@@ -99,8 +99,10 @@ class Images:
 
 
 def images(run: dict, data, recipe: Recipe, *, stage: str, batch_size: int, device: torch.device) -> Images:
-    """The training set with the recipe's augmentation, the test set without, both normalised alike."""
-    train_images, train_labels = np.asarray(data.train.images), np.asarray(data.train.labels)
+    """The training set (its first images, where the run says how many) with the recipe's augmentation, the test set without, both
+    normalised alike."""
+    kept = run["search" if stage == "search" else "train"].get("images")
+    train_images, train_labels = np.asarray(data.train.images)[:kept], np.asarray(data.train.labels)[:kept]
     mean_image = data.mean_image if recipe.normalisation == "per-pixel-mean" else None
     norm = normalisation(recipe.normalisation, run["dataset"], train_images.shape[-1], mean_image)
     train = TrainingImages(
