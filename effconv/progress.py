@@ -83,9 +83,9 @@ class Progress:
         for field, value in row.items():
             self._trajectory[field].append(value)
 
-    def final(self, soft: Sequence[float]) -> tuple[list[int], list[float], dict]:
-        """(sizes, soft sizes, how they were chosen), given the soft sizes after the last step."""
-        sizes = list(self.rounded(soft))
+    def final(self, soft: Sequence[float], sizes: Sequence[int]) -> tuple[list[int], list[float], dict]:
+        """(sizes, soft sizes, how they were chosen), given those after the last step."""
+        sizes = list(sizes)
         deviation = self.budget.deviation(self.costs, sizes)
         last = {"step": self.step, "sizes": sizes, "soft_sizes": list(soft), "deviation": deviation}
         entry = last

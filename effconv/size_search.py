@@ -117,7 +117,7 @@ class SizeSearch(nn.Module):
 
     def learned(self) -> LearnedSizes:
         """The search's result, by the rule `final_sizes`."""
-        sizes, soft, chosen = self.progress.final(self.soft_sizes)
+        sizes, soft, chosen = self.progress.final(self.soft_sizes, self.sizes)
         names = [layer.name for layer in self.layers]
         return LearnedSizes(
             sizes=dict(zip(names, sizes, strict=True)),

@@ -3,6 +3,7 @@
 * `resnet_sgd`      He et al. 2016, section 4.2: SGD, rate 0.1 divided by 10 at 1/2 and 3/4 of the training.
 * `flexconv_adam`   FlexConv's published commands: Adam, 5 epochs of warm-up from rate 0, then a cosine, step by step.
 * `wrn_sgd`         Zagoruyko and Komodakis 2016: SGD with Nesterov momentum, rate 0.1 times 0.2 at epochs 60, 120, 160.
+* `smpconv_adam`    SMPConv's published command: Adam, 10 epochs of warm-up, then a cosine; CIFAR-10 only.
 * `imagenet32_wrn`  Chrabaszcz et al. 2017: SGD, rate 0.01 times 0.2 at epochs 10, 20, 30; every image and its mirror in each epoch.
 
 What a source leaves open for a data set is decided here, in `_BY_DATASET`, and said in the recipe's `note`. Where one recipe is
@@ -105,6 +106,11 @@ _RECIPES = {
         "optimizer": "adam", "lr": 0.01, "schedule": "warmup_cosine", "warmup_epochs": 5, "eta_min": 1e-6,
         "batch_size": 64, "epochs": 350,
     },
+    "smpconv_adam": {
+        "source": "Kim and Park: SMPConv, CVPR 2023, the command of its published code",
+        "optimizer": "adam", "lr": 0.005, "weight_decay": 1e-5, "schedule": "warmup_cosine", "warmup_epochs": 10,
+        "batch_size": 64, "epochs": 210,
+    },
     "wrn_sgd": {
         "source": "Zagoruyko, Komodakis: Wide Residual Networks, BMVC 2016, and its published code",
         "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4, "batch_size": 128,
@@ -146,6 +152,7 @@ _BY_DATASET = {
         **_CROPS, "normalisation": "imagenet", "batch_size": 2048,
         "note": "the command's penalty of 1e-5 on the norms of generated kernels is the network's own option",
     },
+    ("smpconv_adam", "cifar10"): {**_CROPS, "normalisation": "imagenet", "note": "open: the images' normalisation"},
     ("wrn_sgd", "cifar10"): {"pad": 4, "pad_mode": "reflect", "flip": "random", "normalisation": "wrn"},
     ("wrn_sgd", "mnist"): {"normalisation": "dataset", "note": "open: CIFAR-10's recipe without augmentation"},
     ("wrn_sgd", "stl10"): {"normalisation": "dataset", "note": "open: CIFAR-10's recipe without augmentation"},

@@ -98,22 +98,28 @@ class Images:
     test: TestImages
 
 
-def images(run: dict, data, recipe: Recipe, *, stage: str, batch_size: int, device: torch.device) -> Images:
+def images(
+    run: dict, data, recipe: Recipe, *, stage: str, batch_size: int, device: torch.device, held_out: float = 0.0
+) -> Images:
     """The training set (its first images, where the run says how many) with the recipe's augmentation, the test set without, both
-    normalised alike."""
+    normalised alike. `held_out`: this share of the training images, the last ones, stands in for the test set."""
     kept = run["search" if stage == "search" else "train"].get("images")
     train_images, train_labels = np.asarray(data.train.images)[:kept], np.asarray(data.train.labels)[:kept]
+    test_images, test_labels = np.asarray(data.test.images), np.asarray(data.test.labels)
+    if held_out:
+        cut = len(train_images) - max(1, round(held_out * len(train_images)))
+        test_images, test_labels = train_images[cut:], train_labels[cut:]
+        train_images, train_labels = train_images[:cut], train_labels[:cut]
     mean_image = data.mean_image if recipe.normalisation == "per-pixel-mean" else None
     norm = normalisation(recipe.normalisation, run["dataset"], train_images.shape[-1], mean_image)
     train = TrainingImages(
         train_images, train_labels, normalisation=norm, device=device, batch_size=batch_size, seed=run["seed"], stage=stage,
         pad=recipe.pad, pad_mode=recipe.pad_mode, flip=recipe.flip, drop_last=recipe.drop_last,
     )  # fmt: skip
-    test_images = np.asarray(data.test.images)
     size = max(batch_size, TEST_PIXELS // (train_images.shape[1] * train_images.shape[2]))
     if device.type == "cpu":
         size = min(size, 2 * batch_size)  # larger batches leave the cache
-    test = TestImages(test_images, np.asarray(data.test.labels), normalisation=norm, device=device, batch_size=size)
+    test = TestImages(test_images, test_labels, normalisation=norm, device=device, batch_size=size)
     return Images(train, test)
 
 
