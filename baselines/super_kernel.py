@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from effconv import SearchOptions
 from effconv.size_search import SizeSearch
 
+PRICE, HALVINGS = 1e4, 50  # the price of the whole budget is looked for in +-PRICE
+
 
 @dataclass(frozen=True, kw_only=True)
 class SuperKernelOptions(SearchOptions):
@@ -89,9 +91,24 @@ class SuperKernelSearch(SizeSearch):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The likeliest sizes."""
+        """The likeliest sizes at the budget: those that maximise log p(s) - mu count(s), mu such that the count is nearest to it."""
         with torch.no_grad():
-            return tuple((self._open().argmax(1) + 1).tolist())
+            scores = self._open().log_softmax(1).cpu()
+        targets = self.budget.targets(self.costs)
+        if len(targets) != 1:
+            return tuple((scores.argmax(1) + 1).tolist())
+        ((unit, target),) = targets.items()
+        factors = torch.tensor(self.costs.factors(unit), dtype=torch.float32)
+        shares = factors[:, None] * self.values.cpu().square() / target
+        low, high, best = -PRICE, PRICE, None
+        for _ in range(HALVINGS):
+            price = (low + high) / 2
+            sizes = (scores - price * shares).argmax(1) + 1
+            share = float((factors * sizes.square()).sum() / target)
+            if best is None or abs(share - 1) < best[0]:
+                best = abs(share - 1), tuple(sizes.tolist())
+            low, high = (price, high) if share > 1 else (low, price)
+        return best[1]
 
     @torch.no_grad()
     def set_sizes(self, sizes: Sequence[int]) -> None:
