@@ -56,7 +56,7 @@ def he_normal_(weight: Tensor, fan_in: int, *, gain: float = 2.0) -> None:
 class EfficientCapsNet(nn.Module):
     """Images (B, C, S, S) with values in 0..1 -> lengths of the class capsules (B, classes), which serve as logits."""
 
-    static_shapes = True
+    channels_last = False  # a third faster on a CPU
 
     def __init__(self, *, in_channels: int, num_classes: int, image_size: int, reconstruction: float) -> None:
         super().__init__()

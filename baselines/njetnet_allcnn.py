@@ -18,7 +18,13 @@ DROPOUT_AFTER = (1, 3)
 
 @system
 def njetnet_allcnn(
-    *, in_channels: int, num_classes: int, image_size: int, order: int = 2, subsample: bool = True
+    *,
+    in_channels: int,
+    num_classes: int,
+    image_size: int,
+    order: int = 2,
+    subsample: bool = True,
+    convolution: str = "kernel",
 ) -> nn.Module:
     """N-JetNet-ALLCNN.
 
@@ -28,11 +34,13 @@ def njetnet_allcnn(
         image_size: side of the images; any.
         order: of the derivatives, 1 to 4: 2 for the small published network, 3 for the large one.
         subsample: shrink a map before a layer whose sigma exceeds 2 (`njet.NJetConv2d`).
+        convolution: "kernel" or "basis" (`njet`).
     """
     layers: list[nn.Module] = [nn.Dropout(0.2)]
     inner = in_channels
+    options = {"order": order, "subsample": subsample, "convolution": convolution}
     for number, width in enumerate(WIDTHS):
-        layers += normalised(NJetConv2d(inner, width, order=order, subsample=subsample), width)
+        layers += normalised(NJetConv2d(inner, width, **options), width)
         if number in DROPOUT_AFTER:
             layers.append(nn.Dropout(0.5))
         inner = width

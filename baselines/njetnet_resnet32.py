@@ -16,11 +16,11 @@ WIDTHS, BLOCKS = (16, 32, 64), 5
 class NJetBlock(nn.Module):
     """Two N-Jet layers with batch norm and a shortcut; channels that are missing in the shortcut are zero."""
 
-    def __init__(self, inner: int, outer: int, stride: int, order: int) -> None:
+    def __init__(self, inner: int, outer: int, stride: int, options: dict) -> None:
         super().__init__()
-        self.conv1 = NJetConv2d(inner, outer, order=order, stride=stride)
+        self.conv1 = NJetConv2d(inner, outer, stride=stride, **options)
         self.bn1 = nn.BatchNorm2d(outer)
-        self.conv2 = NJetConv2d(outer, outer, order=order)
+        self.conv2 = NJetConv2d(outer, outer, **options)
         self.bn2 = nn.BatchNorm2d(outer)
         self.stride, self.missing = stride, outer - inner
 
@@ -38,15 +38,15 @@ class NJetBlock(nn.Module):
 class NJetResNet(nn.Module):
     """Images (B, C, H, W) -> logits (B, classes)."""
 
-    def __init__(self, *, in_channels: int, num_classes: int, order: int) -> None:
+    def __init__(self, *, in_channels: int, num_classes: int, **options: object) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            NJetConv2d(in_channels, WIDTHS[0], order=order), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU(inplace=True)
+            NJetConv2d(in_channels, WIDTHS[0], **options), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU(inplace=True)
         )
         blocks, inner = [], WIDTHS[0]
         for stage, width in enumerate(WIDTHS):
             for number in range(BLOCKS):
-                blocks.append(NJetBlock(inner, width, 2 if stage and not number else 1, order))
+                blocks.append(NJetBlock(inner, width, 2 if stage and not number else 1, options))
                 inner = width
         self.blocks = nn.Sequential(*blocks)
         self.classifier = nn.Linear(inner, num_classes)
@@ -57,6 +57,9 @@ class NJetResNet(nn.Module):
 
 
 @system
-def njetnet_resnet32(*, in_channels: int, num_classes: int, image_size: int, order: int = 3) -> nn.Module:
-    """N-JetNet-CIFARResNet32 with derivatives up to `order` (1 to 4); any image size."""
-    return NJetNetwork(NJetResNet(in_channels=in_channels, num_classes=num_classes, order=order))
+def njetnet_resnet32(
+    *, in_channels: int, num_classes: int, image_size: int, order: int = 3, convolution: str = "kernel"
+) -> nn.Module:
+    """N-JetNet-CIFARResNet32 with derivatives up to `order` (1 to 4); any image size. `convolution`: "kernel" or "basis" (`njet`)."""
+    network = NJetResNet(in_channels=in_channels, num_classes=num_classes, order=order, convolution=convolution)
+    return NJetNetwork(network)
