@@ -88,7 +88,7 @@ class NJetConv2d(nn.Module):
 
     def kernel(self) -> Tensor:
         """(outer, inner, 2R + 1, 2R + 1)."""
-        p = profiles(torch.exp2(self.scale.float()), self.radius, self.order)
+        p = profiles(torch.exp2(self.scale), self.radius, self.order)
         basis = torch.stack([p[j][:, None] * p[i] for i, j in orders(self.order)])  # rows are y
         kernel = torch.einsum("bio,bp->oip", self.alpha, basis.flatten(1))
         return kernel.unflatten(2, basis.shape[1:])
@@ -105,7 +105,7 @@ class NJetConv2d(nn.Module):
     def by_basis(self, images: Tensor) -> Tensor:
         """The convolution without its kernel."""
         sigma, shape = (
-            torch.exp2(self.scale.float()),
+            torch.exp2(self.scale),
             {"radius": self.radius, "order": self.order, "stride": self.stride},
         )
         across = bands(sigma, images.shape[3], **shape)
