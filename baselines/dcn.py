@@ -65,6 +65,8 @@ class ODEBlock(nn.Module):
         return parts
 
     def forward(self, h: Tensor) -> Tensor:
+        if h.is_meta:  # no numbers to adapt the steps to: one evaluation has the shapes
+            return self.derivative(torch.zeros((), device="meta"), h, self.prepared(h))
         with torch.autocast(h.device.type, enabled=False):
             h = h.to(self.first.alpha.dtype)
             return self.integrate(h, self.prepared(h))
@@ -79,8 +81,6 @@ class ODEBlock(nn.Module):
             self.evaluations += 1
             return self.derivative(t, state, kernels)
 
-        if h.is_meta:  # nothing to adapt the steps to: one evaluation has the shapes
-            return function(torch.zeros((), device="meta"), h)
         settings = {"rtol": self.tolerance, "atol": self.tolerance, "method": "dopri5"}
         settings["options"] = {"max_num_steps": self.max_steps}
         times = torch.tensor([0.0, END], device=h.device, dtype=h.dtype)

@@ -51,11 +51,11 @@ def test_the_block_is_a_fixed_step_integration():
 def test_gradients_of_both_ways_agree():
     found = []
     for gradient in ("direct", "adjoint"):
-        one, h = block(1e-7, max_steps=2000, gradient=gradient, channels=2), state(2).requires_grad_()
+        one, h = block(1e-6, max_steps=2000, gradient=gradient, channels=2), state(2).requires_grad_()
         one(h).square().sum().backward()
         found.append([h.grad, *(p.grad for p in one.parameters())])
     for direct, adjoint in zip(*found, strict=True):
-        assert torch.allclose(direct, adjoint, rtol=1e-3, atol=1e-3 * direct.abs().max().item())
+        assert torch.allclose(direct, adjoint, rtol=1e-2, atol=1e-2 * direct.abs().max().item())
 
 
 def test_kernels_are_built_once_a_pass():
