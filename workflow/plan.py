@@ -255,6 +255,7 @@ def _shown(row: dict) -> dict:
     return {
         "row": row["row"], "label": row["label"], "size": row.get("size"), "system": row.get("system"),
         "learn": row.get("learn"), "in_paper": "paper" in row, "paper": row.get("paper"), "note": row.get("note"),
+        "selection": row.get("selection"),
     }  # fmt: skip
 
 

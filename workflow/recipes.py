@@ -6,6 +6,8 @@
 * `wrn_sgd`         Zagoruyko and Komodakis 2016: SGD with Nesterov momentum, rate 0.1 times 0.2 at epochs 60, 120, 160.
 * `imagenet32_wrn`  Chrabaszcz et al. 2017: SGD, rate 0.01 times 0.2 at epochs 10, 20, 30; every image and its mirror in each epoch.
 
+Those of single baselines' authors stand in `authors_recipes.py`.
+
 What a source leaves open for a data set is decided here, in `_BY_DATASET`, and said in the recipe's `note`. Where one recipe is
 used for a search, its augmentation, normalisation and batch size apply; the search has an optimiser of its own.
 """
@@ -15,6 +17,7 @@ import difflib
 import math
 from dataclasses import dataclass
 
+from workflow import authors_recipes
 from workflow.errors import UserError
 
 
@@ -37,15 +40,17 @@ class Recipe:
     epochs: int
     batch_size: int
     drop_last: bool = False  # False: the last, partial batch of an epoch is a step of its own
-    schedule: str = "multistep"  # constant | multistep | warmup_cosine
+    schedule: str = "multistep"  # constant | multistep | warmup_cosine | exponential | validation
     milestones: tuple[int, ...] = ()  # epochs after which the rate is multiplied by gamma
-    gamma: float = 0.1
+    gamma: float = 0.1  # exponential: every epoch
     warmup_epochs: int = 0
-    eta_min: float = 0.0
+    eta_min: float = 0.0  # exponential: the floor of the recipe's own rate, of others in proportion
+    held_out: int = 0  # training images kept aside for validation, of the whole set; schedule validation goes by them
     pad: int = 0  # random crops of the image padded by this many pixels on every side
     pad_mode: str = "none"  # zero | reflect | none
     flip: str = "none"  # random (one half of the images) | both (each image as it is and mirrored, every epoch) | none
-    normalisation: str = "dataset"  # imagenet | dataset | wrn | per-pixel-mean | unit
+    augmentation: str = "none"  # capsnet | perspective-rotation | none
+    normalisation: str = "dataset"  # imagenet | dataset | wrn | per-pixel-mean | unit | unit-256
 
     @property
     def passes(self) -> int:
@@ -64,6 +69,9 @@ class Recipe:
             return base * self.gamma ** sum(step >= milestone * steps_per_epoch for milestone in self.milestones)
         if self.schedule == "warmup_cosine":
             return self._warmup_cosine(step, steps_per_epoch, base)
+        if self.schedule == "exponential":
+            floor = self.eta_min * base / self.lr
+            return max(floor, base * self.gamma ** (step // steps_per_epoch))
         return base
 
     def _warmup_cosine(self, step: int, steps_per_epoch: int, base: float) -> float:
@@ -83,6 +91,7 @@ class Recipe:
 
         Milestones stay in order and inside the training where it has room for them: each is at least one epoch after the one
         before, at least 1 and at most `epochs` - 1; those that find no room are dropped. Warm-up stays shorter than the training.
+        An exponential decay reaches each rate at the same share of the training.
         """
         if epochs < 1:
             raise ValueError(f"recipe '{self.name}' was asked for {epochs} epochs: give at least 1.")
@@ -93,7 +102,8 @@ class Recipe:
             placed.append(max(placed[-1] + 1, math.floor(milestone * factor + 0.5)))
         warmup = min(math.floor(self.warmup_epochs * factor + 0.5), epochs - 1)
         milestones = tuple(m for m in placed[1:] if m < epochs)
-        return dataclasses.replace(self, epochs=epochs, milestones=milestones, warmup_epochs=warmup)
+        gamma = self.gamma ** (1 / factor) if self.schedule == "exponential" else self.gamma
+        return dataclasses.replace(self, epochs=epochs, milestones=milestones, warmup_epochs=warmup, gamma=gamma)
 
 
 _RECIPES = {
@@ -121,6 +131,7 @@ _RECIPES = {
         "optimizer": "sgd", "lr": 0.01, "momentum": 0.9, "weight_decay": 1e-3, "decay_biases": False, "batch_size": 128,
         "epochs": 40, "milestones": (10, 20, 30), "gamma": 0.2, "drop_last": True,
     },
+    **authors_recipes.RECIPES,
 }  # fmt: skip
 
 _CROPS = {"pad": 4, "pad_mode": "zero", "flip": "random"}
@@ -164,6 +175,7 @@ _BY_DATASET = {
         "pad": 4, "pad_mode": "zero", "flip": "both", "normalisation": "per-pixel-mean",
         "note": "an epoch shows every image and its mirror, so 40 epochs are 80 passes; shuffled over the whole set, not file by file",
     },
+    **authors_recipes.BY_DATASET,
 }  # fmt: skip
 
 

@@ -36,6 +36,7 @@ class Stage:
     epochs: int
     classes: int
     columns: Callable[[], dict]
+    rate_scale: Callable[[list[dict]], float] | None = None  # of the next epoch, by the history rows of those before
 
     @property
     def model(self) -> nn.Module:
@@ -118,6 +119,8 @@ class Loop:
         stage, step, number = self.stage, self.stage.step, len(self.rows) + 1
         began = mark = time.perf_counter()
         stage.model.train()
+        if stage.rate_scale:
+            step.scale = stage.rate_scale(self.rows)
         step.begin(number)
         if self._gathered is not None:
             step.losses.copy_(self._gathered["losses"])

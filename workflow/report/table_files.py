@@ -66,8 +66,8 @@ def _markdown(table: TableView, banner: str) -> str:
     return "\n".join(out) + "\n"
 
 
-_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$",
-          text.MINUS: "$-$", text.NONE: "--", "σ": r"$\sigma$", **{c: f"\\{c}" for c in "&%$#_{}"}}  # fmt: skip
+_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "†": r"$\dagger$", "^": r"\textasciicircum{}", "±": r"$\pm$",
+          "×": r"$\times$", text.MINUS: "$-$", text.NONE: "--", "σ": r"$\sigma$", **{c: f"\\{c}" for c in "&%$#_{}"}}  # fmt: skip
 
 
 def latex(raw: str) -> str:
