@@ -35,12 +35,9 @@ def _hashable(arguments: dict) -> tuple:
     return tuple((key, tuple(value) if isinstance(value, list) else value) for key, value in arguments.items())
 
 
-def _images(plan: dict, dataset: str) -> int:
-    return (
-        (plan["synthetic"] or {}).get(dataset, {}).get("train", 0)
-        if plan["source"] == "synthetic"
-        else DATASETS[dataset].train_images
-    )
+def _images(plan: dict, run: dict) -> int:
+    made_up = plan["prepare"][run["data"]]["synthetic"]
+    return made_up["train"] if made_up else DATASETS[run["dataset"]].train_images
 
 
 def seconds(plan: dict, run: dict, results: Path) -> tuple[float, str]:
@@ -62,7 +59,7 @@ def seconds(plan: dict, run: dict, results: Path) -> tuple[float, str]:
         macs *= max(1.0, budgets["parameters"] / parameters)  # larger kernels cost in proportion
     elif budgets and budgets["macs"]:
         macs = max(macs, budgets["macs"])
-    epoch = 3 * macs * _images(plan, run["dataset"]) / RATES[run["device"]]
+    epoch = 3 * macs * _images(plan, run) / RATES[run["device"]]
     return STARTUP + (epochs + 1.3 * search_epochs) * epoch, "from MACs"
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from effconv.trajectory import FIELDS
+from workflow.datasets import DATASETS
 from workflow.engine.checkpoint import Checkpoints
 from workflow.engine.errors import NonFinite, OutOfTime
 from workflow.engine.evaluation import evaluate
@@ -93,7 +94,7 @@ class _Race:
         if wrong := step.first_non_finite((done + steps - 1) % each + 1):
             raise NonFinite("search", (done + steps - 1) // each + 1, wrong)
         seconds = time.perf_counter() - started
-        score = evaluate(model, self.sets.test, classes=classes(self.run), precision=self.run["precision"])
+        score = evaluate(model, self.sets.validation, classes=classes(self.run), precision=self.run["precision"])
         return {
             "model": model.state_dict(), "optimizer": step.optimizer.state_dict(), "steps": done + steps,
             "seconds": (held["seconds"] if held else 0.0) + seconds, "accuracy": score["accuracy"],
@@ -117,8 +118,11 @@ def search(
         }
         if "outcome" in state:
             return state["outcome"]
-        rule = dataclasses.replace(recipe(plan["recipe"], run["dataset"]), schedule="constant")
-        sets = images(run, data, rule, stage="search", batch_size=plan["batch_size"], device=device, held_out=HELD_OUT)
+        info = DATASETS[run["dataset"]]
+        rule = dataclasses.replace(
+            recipe(plan["recipe"], run["dataset"]), schedule="constant", held_out=round(HELD_OUT * info.train_images)
+        )
+        sets = images(run, data, rule, stage="search", batch_size=plan["batch_size"], device=device)
         race = _Race(run, data, sets, rule, device)
         state["pieces"] += 1
         state["alive"] = state["alive"] or list(range(len(race.sizes)))

@@ -36,8 +36,9 @@ def test_the_winner_meets_the_budget_and_no_candidate_sees_the_held_out_or_the_t
     found = find(case(tiny), data, tmp_path)
     assert abs(found["parameters"] / 20_000 - 1) <= 0.01 and found["chosen"]["within"]
     (sets,) = seen
-    assert (sets.train.count, sets.test.count) == (54, 6)
-    assert np.array_equal(sets.test.labels.numpy(), data.train.labels[54:])
+    assert (sets.train.count, sets.validation.count) == (54, 6)
+    together = np.concatenate([sets.train.labels.numpy(), sets.validation.labels.numpy()])
+    assert np.array_equal(np.sort(together), np.sort(data.train.labels))
     # 2 epochs of 60 images are 2 x 4 steps: two rounds of 3 and 2 candidates, 4 steps a round.
     assert found["trajectory"]["step"] == [3 * 1, 3 * 1 + 2 * 2]
     assert len(found["seconds_per_epoch"]) == found["epochs"] == 2
