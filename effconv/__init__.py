@@ -15,6 +15,7 @@ from effconv.options import SearchOptions
 from effconv.same_conv import SameConv2d, same_conv2d
 from effconv.search import KernelSizeSearch
 from effconv.size_predictor import SizePredictor, round_straight_through, soft_size
+from effconv.size_search import SizeSearch
 from effconv.trajectory import draw_trajectory
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "SameConv2d",
     "SearchOptions",
     "SizePredictor",
+    "SizeSearch",
     "budget_loss",
     "cifar_resnet",
     "count_macs",

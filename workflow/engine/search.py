@@ -1,30 +1,42 @@
 """The search stage: Algorithm 1, stage 1, by the same loop as training; the network's kernels are predicted, its sizes learned."""
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from effconv import KernelSizeSearch, SearchOptions
+from effconv import SizeSearch
 from workflow.engine.checkpoint import Checkpoints
 from workflow.engine.loop import Loop, Stage
 from workflow.engine.optimisation import for_search
 from workflow.engine.randomness import derive
 from workflow.engine.session import classes, images, input_shape, network, place, session
 from workflow.engine.step import Step
+from workflow.methods import METHODS, method_of
 from workflow.recipes import recipe
 
 
-def searched(run: dict, data, device: torch.device) -> KernelSizeSearch:
+class BudgetStep(Step):
+    """A step of the budget alone: the images say only how many steps there are."""
+
+    def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        self.model.step_sizes()
+        return self.model.penalty(), images.new_zeros(len(labels), 1)
+
+
+def searched(run: dict, data, device: torch.device) -> SizeSearch:
     """The run's network wrapped for learning its kernel sizes under the run's budget, on the device."""
     plan = run["search"]
-    model = KernelSizeSearch(
+    module, method, options = METHODS[method_of(run)]
+    held = importlib.import_module(module)
+    model = getattr(held, method)(
         network(run, data, stage="search"),
         input_shape=input_shape(data),
         parameters=plan["parameters"],
         macs=plan["macs"],
-        options=SearchOptions.from_dict(plan["options"]),
+        options=getattr(held, options).from_dict(plan["options"]),
         seed=derive(run["seed"], "search", "predictors"),
     )
     return place(model, device)
@@ -45,6 +57,9 @@ def search(
     a budget that no sizes reach.
     """
     plan = run["search"]
+    if method_of(run) == "random-search":
+        whole = importlib.import_module(METHODS["random-search"][0]).search
+        return whole(run, data, directory, digest=digest, say=say, deadline=deadline)
     with session(run, "search") as device:
         checkpoints = Checkpoints(directory, "search", digest, say)
         state = checkpoints.load(device)
@@ -59,7 +74,8 @@ def search(
             device=device,
         )
         model = searched(run, data, device)
-        step = Step(model, for_search(model.parameter_groups()), sets.train, precision=run["precision"])
+        kind = BudgetStep if model.options.data_free else Step
+        step = kind(model, for_search(model.parameter_groups()), sets.train, precision=run["precision"])
         stage = Stage(
             name="search", step=step, test=sets.test, epochs=plan["epochs"], classes=classes(run),
             columns=lambda: {"kernel_sizes": list(model.sizes), "parameters": model.deployed_parameters()},
