@@ -25,8 +25,8 @@ from workflow.engine.clock import affordable_batch, segment
 from workflow.engine.errors import peak_memory_mb
 from workflow.engine.graphs import stepper
 from workflow.engine.load import ForeignLoad, foreign_gpu_processes
-from workflow.engine.optimisation import for_recipe, for_search
-from workflow.engine.search import searched
+from workflow.engine.optimisation import for_recipe
+from workflow.engine.search import search_step, searched
 from workflow.engine.session import images, network, place, session
 from workflow.engine.step import Step
 from workflow.methods import method_of
@@ -47,7 +47,7 @@ def _search_segments(run: dict, data, device: torch.device, sizes: list[int], op
     model = searched(run, data, device)
     rule = recipe(plan["recipe"], run["dataset"])
     train = images(run, data, rule, stage="search", batch_size=plan["batch_size"], device=device).train
-    step = Step(model, for_search(model.parameter_groups()), train, precision=run["precision"])
+    step = search_step(model, train, precision=run["precision"])
     for position in ("start", "end"):
         if position == "end":
             model.set_sizes(sizes)
