@@ -158,6 +158,7 @@ def _run(config: dict, protocol: dict, dataset: str, row: dict, seed: int) -> di
         "train": {"recipe": name, "epochs": epochs.get("train") or max(1, round(recipe.epochs * factor)), "batch_size": batch_size,
                   **shortened.get("train", {})},
         "precision": config["precision"], "device": config["device"], "deterministic": config.get("deterministic", False),
+        "compile": config.get("compile", False),
         **sized_rows.resolved({**row, "arguments": arguments}, dataset, seed, config["seeds"]),
     }  # fmt: skip
 
