@@ -30,7 +30,7 @@ def bottleneck_weights(effort: Effort) -> Statement:
 def plain_weights(effort: Effort) -> Statement:
     found, block = weights(convolution(CHANNELS, CHANNELS, 3)), weights(bottleneck(CHANNELS, 32))
     note = (
-        f"65,536 is 256², a 1x1's count: the nine positions of the kernel are left out. The bottleneck saves {found / block:.3g} times, "
+        f"65,536 is 256², a 1x1's count: the kernel's nine positions are left out. The bottleneck saves {found / block:.3g} times, "
         f"not {65_536 / block:.3g} times."
     )
     text = "Weights of a plain 3x3 convolution at 256 channels"
@@ -82,8 +82,8 @@ def separable_time(effort: Effort) -> Statement:
     images = noise(1, channels, effort.image, effort.image)
     slow, fast = seconds([lambda: whole(images), lambda: split(images)], effort)
     note = (
-        f"{1e3 * slow:.3g} ms against {1e3 * fast:.3g} ms at {channels} channels on {effort.image}x{effort.image}, forward, one thread, "
-        f"float32; medians of {effort.rounds} rounds in turn."
+        f"{1e3 * slow:.3g} ms against {1e3 * fast:.3g} ms at {channels} channels on {effort.image}x{effort.image}, forward, "
+        f"one thread, float32; medians of {effort.rounds} rounds in turn."
     )
     text = "How many times the time of a separable 3x3 an ordinary one takes (printed: what arithmetic promises)"
     return Statement("separable-time", TOPIC, text, ARTICLE, promised, slow / fast, MACHINE, note)

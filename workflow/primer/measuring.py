@@ -90,7 +90,5 @@ def seconds(candidates: list[Callable[[], object]], effort: Effort) -> list[floa
 
     with torch.no_grad():
         counts = [max(1, round(effort.seconds / max(timed(c, 1), timed(c, 1), 1e-7))) for c in candidates]
-        rounds = [
-            [timed(c, count) for c, count in zip(candidates, counts, strict=True)] for _ in range(effort.rounds)
-        ]
+        rounds = [[timed(c, count) for c, count in zip(candidates, counts, strict=True)] for _ in range(effort.rounds)]
     return [statistics.median(taken) for taken in zip(*rounds, strict=True)]

@@ -8,7 +8,6 @@ from workflow.primer.statement import Statement
 from workflow.records import SCHEMA, BadRecord
 
 FILE = "primer.json"
-ENTRY = "workflow.primer.stage"  # the module whose digests, with all it imports, a current record carries
 
 
 def read(path: Path) -> dict:
@@ -18,7 +17,9 @@ def read(path: Path) -> dict:
     except FileNotFoundError:
         raise BadRecord(f"{path.name} is missing: `python -m workflow primer` computes it") from None
     except (OSError, ValueError) as error:
-        raise BadRecord(f"{path} cannot be read as JSON ({error}); delete it and run `python -m workflow primer`") from None
+        raise BadRecord(
+            f"{path} cannot be read as JSON ({error}); delete it and run `python -m workflow primer`"
+        ) from None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise BadRecord(f"{path} is not a record of this version (schema {SCHEMA}); delete it and run again")
     try:

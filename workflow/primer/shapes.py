@@ -6,7 +6,14 @@ from torch import nn
 
 from workflow.primer.effort import Effort
 from workflow.primer.measuring import (
-    convolution, difference, filled, meta, noise, output_shape, receptive_field, weights,
+    convolution,
+    difference,
+    filled,
+    meta,
+    noise,
+    output_shape,
+    receptive_field,
+    weights,
 )  # fmt: skip
 from workflow.primer.statement import CONDITION, NOTES, WRONG, Statement, equality, judge, judge_equal
 
@@ -16,7 +23,9 @@ TOPIC = "CS231n: shapes"
 def output_size(width: int, size: int, *, stride: int, padding: int = 0) -> float:
     """(W - F + 2P) / S + 1, which is whole where the windows fit. ValueError for sizes and strides below 1."""
     if min(width, size, stride) < 1 or padding < 0:
-        raise ValueError(f"W = {width}, F = {size}, S = {stride}, P = {padding}: give whole numbers, the first three from 1.")
+        raise ValueError(
+            f"W = {width}, F = {size}, S = {stride}, P = {padding}: give whole numbers, the first three from 1."
+        )
     return (width - size + 2 * padding) / stride + 1
 
 
@@ -25,7 +34,9 @@ def _shape(shape: tuple[int, ...]) -> str:
     return f"{rows}x{columns}x{channels}"
 
 
-def _size(key: str, width: int, inner: int, outer: int, size: int, stride: int, padding: int, printed: str) -> Statement:
+def _size(
+    key: str, width: int, inner: int, outer: int, size: int, stride: int, padding: int, printed: str
+) -> Statement:
     layer = convolution(inner, outer, size, stride=stride, padding=padding)
     found = _shape(output_shape(layer, inner, width))
     formula = output_size(width, size, stride=stride, padding=padding)

@@ -42,7 +42,7 @@ def vgg_over_384(effort: Effort) -> Statement:
 
 
 def small_network(*, padded: bool) -> nn.Sequential:
-    """Five halvings, then 7x7 to ten scores; `padded`: 3x3 with padding and pooling (as VGG), else 2x2 with stride 2 and no padding."""
+    """Five halvings, then 7x7 to ten scores. `padded`: by padded 3x3 and pooling (as VGG), else by 2x2 with stride 2."""
     widths = (3, 8, 16, 16, 32, 32)
 
     def build() -> nn.Sequential:

@@ -69,18 +69,22 @@ def operations_on_five(effort: Effort) -> Statement:
 
 
 def two_that_widen(effort: Effort) -> Statement:
-    single = weights(convolution(32, 64, 5))
-    double = weights(convolution(32, 64, 3), convolution(64, 64, 3))
+    (single, double), (first, pair) = (
+        (weights(convolution(i, o, 5)), weights(convolution(i, o, 3), convolution(o, o, 3)))
+        for i, o in ((32, 64), (3, 32))
+    )
     note = (
-        f"From 32 to 64 channels a 5x5 has {single:,} weights, two 3x3 {double:,}; from 3 to 32 it is {weights(convolution(3, 32, 5)):,} "
-        f"against {weights(convolution(3, 32, 3), convolution(32, 32, 3)):,}. 25/18 needs as many channels in as out."
+        f"From 32 to 64 channels a 5x5 has {single:,} weights, two 3x3 {double:,}; from 3 to 32 it is {first:,} against {pair:,}. "
+        "25/18 needs as many channels in as out."
     )
     text = "How many times the weights of two 3x3 a 5x5 has, where a layer widens from 32 to 64 channels"
     verdict = CONDITION if single < double else WRONG
     return Statement("weights-widening", TOPIC, text, ARTICLE, 1.39, single / double, verdict, note)
 
 
-def _times(key: str, text: str, source: str, promised: float, many: nn.Module, few: nn.Module, effort: Effort) -> Statement:
+def _times(
+    key: str, text: str, source: str, promised: float, many: nn.Module, few: nn.Module, effort: Effort
+) -> Statement:
     """The ratio of two networks' times beside the ratio that the arithmetic promises."""
     images = noise(1, effort.channels, effort.image, effort.image)
     slow, fast = (filled(network) for network in (many, few))

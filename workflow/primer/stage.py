@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from workflow.digests import code_digests
 from workflow.files import write_json
+from workflow.plan import primer_digests
 from workflow.primer import blocks, costs, parameters, shapes, sliding, stacking, vgg, winners
 from workflow.primer.effort import Effort, effort_of
-from workflow.primer.record import ENTRY, FILE
+from workflow.primer.record import FILE
 from workflow.primer.statement import SOURCES, Statement
 from workflow.provenance import now, provenance
 from workflow.records import SCHEMA
@@ -34,7 +34,7 @@ def compute(preset: str, results: Path, *, threads: int, say: Callable[[str], No
     record = {
         "schema": SCHEMA, "status": "complete", "preset": preset, "effort": asdict(effort), "sources": SOURCES,
         "statements": found, "vgg16": list(vgg.layers()), "costs": costs.layer_costs(effort),
-        "digests": code_digests([ENTRY]),
+        "digests": primer_digests(),
         "provenance": provenance(device="cpu", threads=threads, started=started, data={}),
     }  # fmt: skip
     write_json(results / FILE, record)

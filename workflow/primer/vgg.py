@@ -66,7 +66,8 @@ def parameters(effort: Effort) -> Statement:
     from torchvision.models import vgg16
 
     found = weights(meta(vgg16))
-    note = f"With its 13,416 biases; without them {sum(layer['weights'] for layer in layers()):,}."
+    kernels = sum(layer["weights"] for layer in layers())
+    note = f"With its {found - kernels:,} biases; without them {kernels:,}."
     text = "Parameters in all"
     return Statement("vgg-parameters", TOPIC, text, NOTES, 138_000_000, found, judge(138_000_000, found, 3), note)
 

@@ -16,14 +16,18 @@ def kernel_sizes(network: nn.Module) -> list[int]:
     return sorted({m.kernel_size[0] for m in network.modules() if isinstance(m, nn.Conv2d)}, reverse=True)
 
 
-def _winner(name: str, year: int, printed: tuple[int, ...], build: Callable[[], nn.Module], note: str = "") -> Statement:
+def _winner(
+    name: str, year: int, printed: tuple[int, ...], build: Callable[[], nn.Module], note: str = ""
+) -> Statement:
     """`note` speaks where a printed size is not in torchvision's network; without one that is an error."""
     found = kernel_sizes(meta(build))
     missing = [size for size in printed if size not in found]
     verdict = RIGHT if not missing else CONDITION if note else WRONG
     text = f"{name} ({year}): the sizes it is known for (computed: all sizes that torchvision's has)"
     shown = ", ".join(map(str, printed))
-    return Statement(name.lower(), TOPIC, text, ARTICLE, shown, ", ".join(map(str, found)), verdict, note if missing else "")
+    return Statement(
+        name.lower(), TOPIC, text, ARTICLE, shown, ", ".join(map(str, found)), verdict, note if missing else ""
+    )
 
 
 def alexnet(effort: Effort) -> Statement:
@@ -41,9 +45,7 @@ def zfnet(effort: Effort) -> Statement:
 def googlenet(effort: Effort) -> Statement:
     from torchvision.models import googlenet as build
 
-    note = (
-        "The published network has 5x5 branches; torchvision's has 3x3 in their place, a slip that it keeps for its weights' sake."
-    )
+    note = "The published network has 5x5 branches; torchvision's has 3x3 in their place, a slip that it keeps for its weights' sake."
     return _winner("GoogLeNet", 2014, (7, 5), lambda: build(weights=None, init_weights=False), note)
 
 
