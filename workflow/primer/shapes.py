@@ -40,7 +40,8 @@ def _size(
     layer = convolution(inner, outer, size, stride=stride, padding=padding)
     found = _shape(output_shape(layer, inner, width))
     formula = output_size(width, size, stride=stride, padding=padding)
-    text = f"Output of {outer} filters of {size}x{size} on {width}x{width}x{inner}, stride {stride}, padding {padding}"
+    filters = f"{outer} filter{'s' * (outer > 1)} of {size}x{size}"
+    text = f"Output of {filters} on {width}x{width}x{inner}, stride {stride}, padding {padding}"
     note = f"(W − F + 2P)/S + 1 = {formula:g}; computed: the shape that torch's convolution gives."
     return Statement(key, TOPIC, text, NOTES, printed, found, judge(printed, found), note)
 

@@ -24,7 +24,9 @@ def fully_connected(effort: Effort) -> Statement:
         F.linear(image.flatten(1), matrix), F.conv2d(image, matrix.view(effort.outputs, 512, 7, 7)).flatten(1)
     )
     count = weights(meta(lambda: nn.Conv2d(512, 4096, 7, bias=False)))
-    note = f"Both have {count:,} weights; {effort.outputs} of the 4,096 outputs compared, they differ by {apart:.1g} of the greatest."
+    note = (
+        f"Both have {count:,} weights; {effort.outputs:,} of 4,096 outputs compared, {apart:.1g} of the greatest apart."
+    )
     text = "A fully connected layer 7x7x512 → 4096 is a convolution with F = 7"
     return Statement("fc-as-conv", TOPIC, text, NOTES, "equal", equality(apart), judge_equal(apart), note)
 

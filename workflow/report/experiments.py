@@ -51,9 +51,9 @@ def slight(difference: Difference) -> str:
 
 
 def _accuracy(experiment: Experiment, one: Row, other: Row, *, real: bool) -> list[Part]:
-    says = [("better", f"{one.name} is more accurate than {other.name}")]
+    says = [("better", f"{one.name} is more accurate than {other.name.lower()}")]
     if experiment.slightly:
-        says.append(("slight", f"by no more than {SLIGHT:g} points (our bound for the article's “slightly”)"))
+        says.append(("slight", f"… by no more than {SLIGHT:g} points (our bound for the article's “slightly”)"))
     if one.accuracy is None or other.accuracy is None:
         return [Part(experiment, key, words, Finding(NOT_RUN, text.NONE)) for key, words in says]
     found = welch(one.accuracy, other.accuracy)
@@ -68,7 +68,7 @@ def _accuracy(experiment: Experiment, one: Row, other: Row, *, real: bool) -> li
 def _counts(experiment: Experiment, one: Row, other: Row) -> Part:
     heavy, light = (one, other) if experiment.slightly else (other, one)
     least = MUCH if experiment.slightly else 1.0
-    words = f"{light.name} has {'at most half the' if experiment.slightly else 'fewer'} parameters and fewer MACs"
+    words = f"{light.name} has {'at most half the' if experiment.slightly else 'fewer'} parameters, and fewer MACs"
     if not (heavy.parameters and light.parameters):
         return Part(experiment, "lighter", words, Finding(NOT_RUN, text.NONE))
     parameters, macs = heavy.parameters.mean / light.parameters.mean, heavy.macs.mean / light.macs.mean

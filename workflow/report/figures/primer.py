@@ -84,7 +84,7 @@ def _numbers(layers: list[int]) -> str:
 
 
 def draw_costs(costs: list[dict]) -> "Figure":
-    """Parameters, multiply-accumulates and time against size on logarithmic axes; a line a shape of layer."""
+    """Parameters and multiply-accumulates (logarithmic) and time against size; a line a shape of layer."""
     figure, [row] = panels(1, 3, height=2.9)
     for axes, (quantity, label) in zip(row, QUANTITIES.items(), strict=True):
         for number, kind in enumerate(kinds_of(costs)):
@@ -93,7 +93,8 @@ def draw_costs(costs: list[dict]) -> "Figure":
                 sizes, [kind["sizes"][size][quantity] for size in sizes], color=SERIES[number], marker=MARKERS[number],
                 markersize=4, linewidth=1.2, label=f"layer{'s' * (len(kind['layers']) > 1)} {kind['numbers']}",
             )  # fmt: skip
-        axes.set_yscale("log")
+        if quantity != "milliseconds":
+            axes.set_yscale("log")
         axes.set_xticks(range(1, 8))
         axes.set_xlabel("kernel size")
         axes.set_title(label)
