@@ -1,8 +1,8 @@
 """Small networks for two comparisons of kernel sizes: 3x3 stacked against a single 5x5, ordinary against separable convolutions.
 
-Source: "How to optimize Convolutional Layer with Convolution Kernel" (Sicara), which trains two blocks of either
-kind on CIFAR-10 and shows curves without listing the networks. Our reading: a 3x3 stem from the image to `channels`, two blocks
-that keep that number of channels, each ending in 2x2 max pooling, then global average pooling and a linear classifier.
+Source: "How to optimize Convolutional Layer with Convolution Kernel" (Sicara), which trains two blocks of either kind on CIFAR-10.
+Its layers are not copied. Our reading: a 3x3 stem from the image to `channels`, two blocks that keep that number of channels, each
+ending in 2x2 max pooling, then global average pooling and a linear classifier.
 * The stem is there because the promised 25/18 holds for c -> c channels only; from 3 channels two 3x3 cost more than one 5x5.
 * Every convolution is followed by batch normalisation and ReLU, so that one recipe trains all of them; none has a bias.
 * Separable: depthwise 3x3, then pointwise 1x1, c k^2 + c^2 weights in place of c^2 k^2; nothing between the two.
