@@ -1,6 +1,7 @@
 """Does the article's reading of its two experiments hold? Accuracy by Welch intervals over seeds, lightness by counts.
 
-"Much lighter": half the parameters or fewer. "Slightly worse": by no more than `SLIGHT` points. Both bounds are ours. Made-up images decide nothing about accuracy.
+"Much lighter": half the parameters or fewer. "Slightly worse": by no more than `SLIGHT` points. Both bounds are ours. Made-up
+images decide nothing about accuracy.
 """
 
 from dataclasses import dataclass
