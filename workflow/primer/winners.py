@@ -17,7 +17,7 @@ def kernel_sizes(network: nn.Module) -> list[int]:
 
 
 def _winner(
-    name: str, year: int, printed: tuple[int, ...], build: Callable[[], nn.Module], note: str = ""
+    name: str, year: str, printed: tuple[int, ...], build: Callable[[], nn.Module], note: str = ""
 ) -> Statement:
     """`note` speaks where a printed size is not in torchvision's network; without one that is an error."""
     found = kernel_sizes(meta(build))
@@ -33,7 +33,7 @@ def _winner(
 def alexnet(effort: Effort) -> Statement:
     from torchvision.models import alexnet as build
 
-    return _winner("AlexNet", 2012, (11,), build)
+    return _winner("AlexNet", "2012", (11,), build)
 
 
 def zfnet(effort: Effort) -> Statement:
@@ -46,19 +46,19 @@ def googlenet(effort: Effort) -> Statement:
     from torchvision.models import googlenet as build
 
     note = "The published network has 5x5 branches; torchvision's has 3x3 in their place, a slip that it keeps for its weights' sake."
-    return _winner("GoogLeNet", 2014, (7, 5), lambda: build(weights=None, init_weights=False), note)
+    return _winner("GoogLeNet", "2014", (7, 5), lambda: build(weights=None, init_weights=False), note)
 
 
 def vgg(effort: Effort) -> Statement:
     from torchvision.models import vgg16 as build
 
-    return _winner("VGG-16", 2014, (3,), build)
+    return _winner("VGG-16", "2014, second place", (3,), build)
 
 
 def resnet(effort: Effort) -> Statement:
     from torchvision.models import resnet50 as build
 
-    return _winner("ResNet-50", 2015, (7, 3), build)
+    return _winner("ResNet-50", "2015", (7, 3), build)
 
 
 STATEMENTS = (alexnet, zfnet, googlenet, vgg, resnet)
