@@ -22,6 +22,10 @@ def tables():
     return copy.deepcopy(config.read_yaml(plan.TABLES))
 
 
+def row_of(tables, name, row):
+    return next(entry for entry in tables["tables"][name]["rows"] if entry["row"] == row)
+
+
 def load_changed(tables, tmp_path):
     path = tmp_path / "tables.yaml"
     path.write_text(yaml.safe_dump(tables))
@@ -103,15 +107,21 @@ def test_digests_follow_the_run_and_not_its_label(smoke):
     ("change", "words"),
     [
         (
-            lambda t: t["tables"]["table1"]["rows"][4].update(system="cifar_resnet2"),
+            lambda t: row_of(t, "table1", "effconv-20-0.66m").update(system="cifar_resnet2"),
             ["table1", "cifar_resnet2", "did you mean"],
         ),
         (lambda t: t["tables"]["table1"].update(dataset="mnst"), ["table1", "'mnst'", "'mnist'"]),
-        (lambda t: t["tables"]["table1"]["rows"][4].update(recipe="resnet_sdg"), ["'resnet_sdg'", "'resnet_sgd'"]),
-        (lambda t: t["tables"]["table1"]["rows"][4].update(learn={"parameter": 3}), ["learn.parameter", "parameters"]),
         (
-            lambda t: t["tables"]["table1"]["rows"][0].update(learn={"parameters": 3}),
-            ["efficient-capsnet", "need a 'system'"],
+            lambda t: row_of(t, "table1", "effconv-20-0.66m").update(recipe="resnet_sdg"),
+            ["'resnet_sdg'", "'resnet_sgd'"],
+        ),
+        (
+            lambda t: row_of(t, "table1", "effconv-20-0.66m").update(learn={"parameter": 3}),
+            ["learn.parameter", "parameters"],
+        ),
+        (
+            lambda t: row_of(t, "table2", "ckcnn-7").update(learn={"parameters": 3}),
+            ["ckcnn-7", "need a 'system'"],
         ),
         (
             lambda t: t["figures"]["figure2"].update(rows=["effconv-20-0.67m"]),

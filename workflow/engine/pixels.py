@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from workflow.engine.augmentation import augmentation
 from workflow.engine.normalisation import Normalisation
 from workflow.engine.randomness import generator
 
@@ -23,12 +24,14 @@ RESIDENT_BYTES = 1 << 30  # largest padded training set that is kept whole in a 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step takes from an epoch's plan: image numbers, crop offsets and flips, each [B] on the device."""
+    """What a step takes from an epoch's plan: image numbers, crop offsets and flips, each [B], and the numbers that a further
+    augmentation goes by, [B, n], on the device."""
 
     image: Tensor
     row: Tensor
     column: Tensor
     flip: Tensor
+    warp: Tensor
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
@@ -77,12 +80,14 @@ class TrainingImages:
     def __init__(
         self, images: np.ndarray, labels: np.ndarray, *, normalisation: Normalisation, device: torch.device, batch_size: int,
         seed: int, stage: str, pad: int = 0, pad_mode: str = "none", flip: str = "none", drop_last: bool = False,
+        augment: str = "none",
     ):  # fmt: skip
         self.count, self.height, self.width, self.channels = images.shape
         if self.channels > 4:
             raise ValueError(f"images have {self.channels} channels: 1 to 4 are supported.")
         self.device, self.batch_size, self.seed, self.stage = device, batch_size, seed, stage
         self.pad, self.pad_mode, self.flip = pad, pad_mode, flip
+        self.augmentation = augmentation(augment, self.height, self.width, device)
         self.passes = 2 if flip == "both" else 1
         shown = self.passes * self.count
         self.steps = shown // batch_size if drop_last and shown >= batch_size else -(-shown // batch_size)
@@ -134,7 +139,10 @@ class TrainingImages:
         else:
             flip = order >= self.count  # the second pass's images are the mirrored ones; none where there is one pass
         crops = torch.randint(0, 2 * self.pad + 1, (2, len(order)), generator=self._generator("crop", number))
-        return Batch(*(part.to(self.device) for part in (order % self.count, crops[0], crops[1], flip)))
+        warp = torch.zeros(len(order), 0)
+        if self.augmentation:
+            warp = self.augmentation.draw(len(order), self._generator("augmentation", number))
+        return Batch(*(part.to(self.device) for part in (order % self.count, crops[0], crops[1], flip, warp)))
 
     def _generator(self, purpose: str, epoch: int) -> torch.Generator:
         return generator(self.seed, self.stage, purpose, epoch)
@@ -142,7 +150,7 @@ class TrainingImages:
     def step(self, plan: Batch, step: int) -> Batch:
         """The part of an epoch's plan for step 0, 1, ..."""
         part = slice(step * self.batch_size, min((step + 1) * self.batch_size, self.shown))
-        return Batch(plan.image[part], plan.row[part], plan.column[part], plan.flip[part])
+        return Batch(*(whole[part] for whole in vars(plan).values()))
 
     def _pad_batch(self, image: Tensor) -> Tensor:
         """Padded words [B, H+2p, W+2p] of images that lie in the memory-mapped file.
@@ -178,6 +186,8 @@ class TrainingImages:
         if self.flip != "none":
             words = torch.where(batch.flip[:, None, None], words.flip(2), words)
         values = self._buffer[: len(words)].copy_(to_bytes(words, self.channels))
+        if self.augmentation:
+            values.copy_(self.augmentation(values.permute(0, 3, 1, 2), batch.warp).permute(0, 2, 3, 1))
         rows = values.view(len(words), -1).mul_(self._scale).add_(self._shift)
         if self._means is not None:
             side = 2 * self.pad + 1
