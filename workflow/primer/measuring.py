@@ -80,13 +80,16 @@ def difference(a: Tensor, b: Tensor) -> float:
 
 
 def seconds(candidates: list[Callable[[], object]], effort: Effort) -> list[float]:
-    """Seconds of one call of each candidate: medians of rounds in which the candidates take turns, after one untimed call each."""
+    """Seconds of one call of each candidate: medians of rounds in which the candidates take turns, after one untimed call each.
+
+    Processor time, which in one thread is wall time without the other work on the machine.
+    """
 
     def timed(candidate: Callable[[], object], count: int) -> float:
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(count):
             candidate()
-        return (time.perf_counter() - began) / count
+        return (time.process_time() - began) / count
 
     with torch.no_grad():
         counts = [max(1, round(effort.seconds / max(timed(c, 1), timed(c, 1), 1e-7))) for c in candidates]

@@ -25,9 +25,9 @@ def statements(effort: Effort, say: Callable[[str], None] = print) -> Iterable[S
         yield from (statement(effort) for statement in topic.STATEMENTS)
 
 
-def compute(preset: str, results: Path, *, threads: int, say: Callable[[str], None] = print) -> dict:
+def compute(preset: str, results: Path, *, say: Callable[[str], None] = print) -> dict:
     """Compute the primer and write its record, whole or not at all; the record."""
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     started, effort = now(), effort_of(preset)
     found = [statement.to_dict() for statement in statements(effort, say)]
     say("What a size costs in each layer of ResNet-20")
@@ -35,7 +35,7 @@ def compute(preset: str, results: Path, *, threads: int, say: Callable[[str], No
         "schema": SCHEMA, "status": "complete", "preset": preset, "effort": asdict(effort), "sources": SOURCES,
         "statements": found, "vgg16": list(vgg.layers()), "costs": costs.layer_costs(effort),
         "digests": primer_digests(),
-        "provenance": provenance(device="cpu", threads=threads, started=started, data={}),
+        "provenance": provenance(device="cpu", threads=1, started=started, data={}),
     }  # fmt: skip
     write_json(results / FILE, record)
     return record
