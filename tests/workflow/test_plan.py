@@ -121,7 +121,7 @@ def test_digests_follow_the_run_and_not_its_label(smoke):
         ),
         (
             lambda t: row_of(t, "table2", "ckcnn-7").update(learn={"parameters": 3}),
-            ["ckcnn-7", "need a 'system'"],
+            ["ckcnn-7", "needs a 'system'"],
         ),
         (
             lambda t: t["figures"]["figure2"].update(rows=["effconv-20-0.67m"]),
@@ -172,12 +172,11 @@ def with_chapter(tmp_path, chapter=CHAPTER, **user):
     return plan.make_plan(config.load({"preset": "smoke", **user}), plan.load_tables(chapters=tmp_path))
 
 
-def test_a_chapters_own_rows_wait_until_they_are_asked_for(tmp_path):
-    (tmp_path / "none").mkdir()
-    without = plan.make_plan(config.load({"preset": "smoke"}), plan.load_tables(chapters=tmp_path / "none"))
+def test_a_chapters_own_rows_wait_until_they_are_asked_for(tmp_path, smoke):
     made = with_chapter(tmp_path)
     assert made["on_demand"] == ["cifar10/deep"]
-    assert len(made["runs"]) == len(without["runs"]) + 3
+    plain = [run for run in smoke["runs"] if f"{run['dataset']}/{run['row']}" in plan.report_rows(smoke)]
+    assert len(made["runs"]) == len(plain) + 3
     assert plan.entry_rows(made, "depth") == {"cifar10/cifar-resnet-20", "cifar10/deep"}
     assert "cifar10/deep" not in plan.report_rows(made)
     assert with_chapter(tmp_path, chapters=["depth"])["on_demand"] == []
@@ -195,3 +194,14 @@ def test_a_mistake_in_a_chapter_is_named(tmp_path, chapter, user, words):
     with pytest.raises(UserError) as error:
         with_chapter(tmp_path, chapter, **user)
     assert all(word in str(error.value) for word in words), error.value
+
+
+def test_heavy_systems_get_few_made_up_images_and_the_faster_convolution(smoke):
+    runs = {run["id"]: run for run in smoke["runs"]}
+    flexnet, resnet = runs["stl10/flexnet-16/seed0"], runs["stl10/cifar-resnet-20/seed0"]
+    assert flexnet["arguments"] == {"backend": "auto"} and flexnet["data"].endswith("synthetic-stl10-8-8")
+    assert resnet["arguments"] == {} and resnet["data"].endswith("synthetic-stl10-32-32")
+    assert smoke["prepare"][flexnet["data"]] == {"dataset": "stl10", "synthetic": {"train": 8, "test": 8}}
+    paper = plan.make_plan(config.load({"preset": "paper", "device": "cpu"}))
+    same = next(run for run in paper["runs"] if run["id"] == "cifar10/flexnet-16/seed0")
+    assert same["arguments"] == {} and paper["prepare"][same["data"]] == {"dataset": "cifar10", "synthetic": None}
