@@ -27,6 +27,10 @@ ENTRIES = {
     "train": ("workflow.engine.train",),
     "time": ("workflow.engine.measure",),
     "synthetic": ("workflow.data.synthetic",),
+    "primer": tuple(
+        f"workflow.primer.{topic}"
+        for topic in ("parameters", "stacking", "blocks", "winners", "shapes", "sliding", "vgg", "costs")
+    ),
 }
 
 
@@ -309,6 +313,11 @@ def expected_digests(run: dict, stage: str) -> dict[str, str]:
 def data_digests() -> dict[str, str]:
     """Digests of the code that makes up the smoke preset's images."""
     return _code("synthetic", None)
+
+
+def primer_digests() -> dict[str, str]:
+    """Digests of the code that computes the primer's statements."""
+    return _code("primer", None)
 
 
 def report_digest() -> str:
