@@ -37,15 +37,21 @@ class Progress:
         """The tolerance of the whole count as a share of the learned kernels' part."""
         return TOLERANCE * self.budget.wanted()[unit] / max(target, 1)
 
-    def note(self, sizes: tuple[int, ...], soft: list[float], for_mask: Tensor, for_budget: Tensor) -> None:
+    def note(
+        self,
+        sizes: tuple[int, ...],
+        soft: list[float],
+        for_mask: Tensor | None = None,
+        for_budget: Tensor | None = None,
+    ) -> None:
         """A training forward at these sizes; its gradients are watched where the step is to be recorded."""
         self.step += 1
         self.within, self.nearest = self._updated(sizes, soft, self.step)
         self._pending = None
         if (self.step - 1) % self.options.record_every == 0:
-            gradients: dict[str, list[float]] = {}
+            gradients: dict[str, Tensor] = {}
             for source, reader in (("loss", for_mask), ("budget", for_budget)):
-                if reader.requires_grad:
+                if reader is not None and reader.requires_grad:
                     reader.register_hook(lambda g, source=source: gradients.__setitem__(source, g.detach()))
             self._pending = (self.step, sizes, soft, gradients)
 
@@ -61,6 +67,13 @@ class Progress:
         # A later step wins a tie: its network has been trained for longer.
         nearer = self.nearest is None or entry["deviation"] <= self.nearest["deviation"]
         return within, entry if nearer else self.nearest
+
+    def replay(self, soft: list[float], gradients: dict[str, Tensor]) -> None:
+        """A whole step that was done without the host: its soft sizes and what reached them ("loss", "budget")."""
+        self.note(self.rounded(soft), soft)
+        if self._pending is not None:
+            self._pending[3].update(gradients)
+        self.record()
 
     def record(self) -> None:
         """Add the step to the trajectory if it is one to be recorded; call after backward()."""

@@ -24,6 +24,8 @@ class SizeSearch(nn.Module):
     instead of the default rule. Raises ValueError for a budget out of reach and for layers that cannot be learned.
     """
 
+    static_shapes = False  # kernels change their size from step to step
+
     def __init__(
         self,
         model: nn.Module,

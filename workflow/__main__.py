@@ -62,16 +62,17 @@ def status_command(options: argparse.Namespace) -> int:
 
 
 def prepare_command(options: argparse.Namespace) -> int:
-    """Prepare a data set of the plan, or one of its folders, into memory-mapped arrays with a manifest."""
+    """Prepare a data set, of the plan or any other, or a folder of the plan, into memory-mapped arrays with a manifest."""
     from workflow.data import prepare
+    from workflow.datasets import dataset_info
 
     plan = _plan(options)
     wanted = {
         folder: entry for folder, entry in plan["prepare"].items() if options.dataset in (entry["dataset"], folder)
     }
-    if not wanted:
-        known = ", ".join(sorted({entry["dataset"] for entry in plan["prepare"].values()}))
-        raise UserError(f"the plan uses no data set '{options.dataset}': it has {known}.")
+    if not wanted:  # nothing that a row needs: another size of downsampled ImageNet, or images of the user's
+        name = dataset_info(options.dataset, Path(plan["data"])).name
+        wanted = {f"{plan['data']}/prepared/{name}": {"dataset": name, "synthetic": None}}
     for folder, entry in wanted.items():
         manifest = prepare(
             entry["dataset"],
@@ -105,6 +106,21 @@ def job_command(options: argparse.Namespace) -> int:
     sys.stdout.reconfigure(line_buffering=True)
     minutes = options.minutes or plan["time_limit"]
     return Job(options.command, options.job, plan, _results(plan), limit=minutes and 60 * minutes).execute()
+
+
+def primer_command(options: argparse.Namespace) -> int:
+    """Compute the kernel-size primer's statements, and what a size costs in each layer of ResNet-20, into primer.json."""
+    from workflow.devices import thread_environment
+
+    os.environ.update(thread_environment(1))  # times are of one thread
+    from workflow.primer.stage import compute
+    from workflow.primer.statement import shown
+
+    plan = _plan(options)
+    sys.stdout.reconfigure(line_buffering=True)
+    for found in compute(plan["preset"], _results(plan))["statements"]:
+        print(f"{shown(found['printed']):>24}  {shown(found['computed']):>24}  {found['verdict']:24}  {found['text']}")
+    return 0
 
 
 def _complete(plan: dict, results: Path) -> bool:
@@ -196,6 +212,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--minutes", type=float, help="stop cleanly after so many minutes; the same command continues"
         )
+    add("primer", primer_command)
     report = add("report", report_command)
     report.add_argument("product", nargs="?", default="page")
     report.add_argument(
