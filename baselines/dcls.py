@@ -48,7 +48,8 @@ class DclsConv2d(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The dense kernel, (out, in, size, size)."""
-        return dense_kernel(self.values, self.positions, self.size)
+        reach = (self.size - 1) // 2
+        return dense_kernel(self.values, self.positions.clamp(-reach, reach), self.size)
 
     def forward(self, images: Tensor) -> Tensor:
         if self.training:
