@@ -9,7 +9,8 @@ of it all: rows and columns are filtered with the profiles, as products with ban
 comes out, with alpha as its weights: about 6 / 49 of the multiplications for order 2 at sigma = 1.
 
 R decides shapes, so the host has to know it: `NJetNetwork` fetches all scales in one transfer, in every step on a CPU (exactly the
-method) and every CUDA_EVERY-th training step elsewhere, besides each change between training and evaluation.
+method) and every CUDA_EVERY-th training step elsewhere, besides each change between training and evaluation. Timed at sigma = 1, where
+training starts: no trained scales are published.
 """
 
 import math
