@@ -62,26 +62,26 @@ def status_command(options: argparse.Namespace) -> int:
 
 
 def prepare_command(options: argparse.Namespace) -> int:
-    """Prepare one data set of the plan into memory-mapped arrays with a manifest."""
+    """Prepare a data set of the plan, or one of its folders, into memory-mapped arrays with a manifest."""
     from workflow.data import prepare
 
     plan = _plan(options)
-    wanted = {run["dataset"]: run["data"] for run in plan["runs"]}
-    if options.dataset not in wanted:
-        raise UserError(f"the plan uses no data set '{options.dataset}': it has {', '.join(wanted)}.")
-    source = "synthetic" if plan["source"] == "synthetic" else "auto"
-    synthetic = (plan["synthetic"] or {}).get(options.dataset) if source == "synthetic" else None
-    manifest = prepare(
-        options.dataset,
-        source=source,
-        folder=Path(plan["data"]),
-        out=Path(wanted[options.dataset]),
-        synthetic=synthetic,
-    )
-    counts = {name: split["images"] for name, split in manifest["splits"].items()}
-    print(
-        f"{options.dataset}: {counts['train']} training and {counts['test']} test images in {wanted[options.dataset]}"
-    )
+    wanted = {
+        folder: entry for folder, entry in plan["prepare"].items() if options.dataset in (entry["dataset"], folder)
+    }
+    if not wanted:
+        known = ", ".join(sorted({entry["dataset"] for entry in plan["prepare"].values()}))
+        raise UserError(f"the plan uses no data set '{options.dataset}': it has {known}.")
+    for folder, entry in wanted.items():
+        manifest = prepare(
+            entry["dataset"],
+            source="synthetic" if entry["synthetic"] else "auto",
+            folder=Path(plan["data"]),
+            out=Path(folder),
+            synthetic=entry["synthetic"],
+        )
+        counts = {name: split["images"] for name, split in manifest["splits"].items()}
+        print(f"{entry['dataset']}: {counts['train']} training and {counts['test']} test images in {folder}")
     return 0
 
 

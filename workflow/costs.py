@@ -31,12 +31,9 @@ def _counts(system: str, arguments: tuple, channels: int, classes: int, size: in
     return count_parameters(model), count_macs(model, (channels, size, size))
 
 
-def _images(plan: dict, dataset: str) -> int:
-    return (
-        (plan["synthetic"] or {}).get(dataset, {}).get("train", 0)
-        if plan["source"] == "synthetic"
-        else DATASETS[dataset].train_images
-    )
+def _images(plan: dict, run: dict) -> int:
+    made_up = plan["prepare"][run["data"]]["synthetic"]
+    return made_up["train"] if made_up else DATASETS[run["dataset"]].train_images
 
 
 def seconds(plan: dict, run: dict, results: Path) -> tuple[float, str]:
@@ -55,7 +52,7 @@ def seconds(plan: dict, run: dict, results: Path) -> tuple[float, str]:
     )
     if run["search"] and run["search"]["parameters"]:
         macs *= max(1.0, run["search"]["parameters"] / parameters)  # larger kernels cost in proportion
-    epoch = 3 * macs * _images(plan, run["dataset"]) / RATES[run["device"]]
+    epoch = 3 * macs * _images(plan, run) / RATES[run["device"]]
     return STARTUP + (epochs + 1.3 * search_epochs) * epoch, "from MACs"
 
 

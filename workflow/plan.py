@@ -97,13 +97,21 @@ def _catalogue(tables: dict) -> dict[tuple[str, str], dict]:
     return rows
 
 
-def data_folder(config: dict, dataset: str) -> str:
+def data_folder(config: dict, dataset: str, counts: dict | None = None) -> str:
     """Where a data set lies prepared; made-up ones carry their counts, so that presets cannot mix them up."""
     base = f"{config['data']}/prepared"
+    return f"{base}/synthetic-{dataset}-{counts['train']}-{counts['test']}" if counts else f"{base}/{dataset}"
+
+
+def _lightened(config: dict, dataset: str, row: dict) -> tuple[dict | None, dict]:
+    """(counts of made-up images or None for real ones, the system's arguments) of a row; less for systems that are heavy."""
+    arguments = row.get("arguments", {})
     if config["source"] == "real":
-        return f"{base}/{dataset}"
-    counts = config["synthetic"][dataset]
-    return f"{base}/synthetic-{dataset}-{counts['train']}-{counts['test']}"
+        return None, arguments
+    heavy = config.get("heavy")
+    if heavy and any(fnmatch.fnmatchcase(row["system"], pattern) for pattern in heavy["systems"]):
+        return heavy["synthetic"], {**heavy["arguments"], **arguments}
+    return config["synthetic"][dataset], arguments
 
 
 def unavailable(config: dict, datasets: set[str]) -> dict[str, str]:
@@ -126,6 +134,7 @@ def _run(config: dict, protocol: dict, dataset: str, row: dict, seed: int) -> di
     name = row.get("recipe", protocol["recipe"])
     recipe = recipes.recipe(name, dataset)
     epochs, factor = config["epochs"], config["epochs"].get("factor", 1)
+    counts, arguments = _lightened(config, dataset, row)
     batch_size = config.get("batch_size", recipe.batch_size)
     search = None
     if learn := row.get("learn"):
@@ -137,9 +146,9 @@ def _run(config: dict, protocol: dict, dataset: str, row: dict, seed: int) -> di
         }  # fmt: skip
     return {
         "id": f"{dataset}/{row['row']}/seed{seed}", "dataset": dataset, "row": row["row"], "label": row["label"], "seed": seed,
-        "system": row["system"], "arguments": row.get("arguments", {}), "data": data_folder(config, dataset), "search": search,
+        "system": row["system"], "arguments": arguments, "data": data_folder(config, dataset, counts), "search": search,
         "train": {"recipe": name, "epochs": epochs.get("train") or max(1, round(recipe.epochs * factor)), "batch_size": batch_size},
-        "precision": config["precision"], "device": config["device"],
+        "precision": config["precision"], "device": config["device"], "deterministic": config.get("deterministic", False),
     }  # fmt: skip
 
 
@@ -192,12 +201,21 @@ def make_plan(config: dict, tables: dict | None = None) -> dict:
     plan = {
         "schema": SCHEMA, "preset": config["preset"], "why": config["why"], "comparable": config["preset"] == "paper",
         "banner": BANNERS[config["preset"]], "seeds": config["seeds"], "device": config["device"], "source": config["source"],
-        "data": config["data"], "synthetic": config.get("synthetic"),
+        "data": config["data"], "prepare": _prepare(config, [(d, rows[d, r]) for d, r in chosen]),
         "timing": config["timing"], "time_limit": config.get("time_limit"),
         "runs": runs, "unavailable": absent, "on_demand": _on_demand(config, shown),
         "jobs": _jobs(config, runs, homes, absent), "tables": shown,
     }  # fmt: skip
     return json.loads(json.dumps(plan))  # the same types as when read back from plan.json
+
+
+def _prepare(config: dict, rows: list[tuple[str, dict]]) -> dict[str, dict]:
+    """Folder -> the data set to prepare there, and the counts of made-up images (None: the real ones)."""
+    found = {}
+    for dataset, row in rows:
+        counts, _ = _lightened(config, dataset, row)
+        found[data_folder(config, dataset, counts)] = {"dataset": dataset, "synthetic": counts}
+    return found
 
 
 def _on_demand(config: dict, shown: dict) -> list[str]:

@@ -2,6 +2,7 @@
 
 * `resnet_sgd`      He et al. 2016, section 4.2: SGD, rate 0.1 divided by 10 at 1/2 and 3/4 of the training.
 * `flexconv_adam`   FlexConv's published commands: Adam, 5 epochs of warm-up from rate 0, then a cosine, step by step.
+* `ckconv_siren_adam`  The same for CKConv's SIREN kernels, at a tenth of the rate.
 * `wrn_sgd`         Zagoruyko and Komodakis 2016: SGD with Nesterov momentum, rate 0.1 times 0.2 at epochs 60, 120, 160.
 * `imagenet32_wrn`  Chrabaszcz et al. 2017: SGD, rate 0.01 times 0.2 at epochs 10, 20, 30; every image and its mirror in each epoch.
 
@@ -115,6 +116,11 @@ _RECIPES = {
         "optimizer": "adam", "lr": 0.01, "schedule": "warmup_cosine", "warmup_epochs": 5, "eta_min": 1e-6,
         "batch_size": 64, "epochs": 350,
     },
+    "ckconv_siren_adam": {
+        "source": "Romero et al.: FlexConv, ICLR 2022, the command of CKCNN-16: SIREN kernels take a tenth of flexconv_adam's rate",
+        "optimizer": "adam", "lr": 0.001, "schedule": "warmup_cosine", "warmup_epochs": 5, "eta_min": 1e-6,
+        "batch_size": 64, "epochs": 350,
+    },
     "wrn_sgd": {
         "source": "Zagoruyko, Komodakis: Wide Residual Networks, BMVC 2016, and its published code",
         "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4, "batch_size": 128,
@@ -148,6 +154,7 @@ _BY_DATASET = {
         "note": "open: the length of FlexConv's authors' own ResNet-32 runs, the rate divided at 1/2 and 3/4",
     },
     ("flexconv_adam", "cifar10"): {**_CROPS, "normalisation": "imagenet"},
+    ("ckconv_siren_adam", "cifar10"): {**_CROPS, "normalisation": "imagenet"},
     ("flexconv_adam", "mnist"): {"normalisation": "dataset"},
     ("flexconv_adam", "stl10"): {
         "normalisation": "dataset", "batch_size": 256, "epochs": 100,

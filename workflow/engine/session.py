@@ -41,7 +41,7 @@ def session(run: dict, stage: str, *, exclusive: bool = False) -> Iterator[torch
             torch.cuda.set_device(device)
             torch.cuda.reset_peak_memory_stats(device)
         stack.enter_context(memory_errors(device, batch_size, f"{run['id']}, stage {stage},"))
-        stack.enter_context(backend(run["precision"], device, deterministic=run.get("deterministic", False)))
+        stack.enter_context(backend(run["precision"], device, deterministic=run["deterministic"]))
         stack.enter_context(torch.random.fork_rng(devices=[device.index] if device.type == "cuda" else []))
         seed_global(run["seed"], stage, "dropout")
         yield device

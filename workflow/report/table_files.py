@@ -34,6 +34,7 @@ def _csv(table: TableView) -> str:
                 line[f"{column.key}_low"], line[f"{column.key}_high"] = versus and versus.low, versus and versus.high
         timing = row.timing or {}
         line |= {"search_seconds": timing.get("search_seconds"), "train_seconds": timing.get("train_seconds")}
+        line["faster_seconds"] = timing.get("faster_seconds")
         line["problems"] = "; ".join(row.problems)
         lines.append(line)
     return to_csv(lines, ("row",))

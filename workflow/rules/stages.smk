@@ -60,18 +60,15 @@ rule prepare:
     log:
         f"{LOGS}/prepare/{{folder}}.log",
     wildcard_constraints:
-        folder="|".join(sorted({run["data"] for run in PLAN["runs"]})),
+        folder="|".join(sorted(PLAN["prepare"])),
     conda:
         ENVIRONMENT
     resources:
         download=1,
     params:
-        dataset=lambda wildcards: next(
-            run["dataset"] for run in PLAN["runs"] if run["data"] == wildcards.folder
-        ),
         code=planning.data_digests() if PLAN["source"] == "synthetic" else "",
     shell:
-        "python -m workflow prepare {params.dataset} --plan {PLAN_FILE} > {log} 2>&1"
+        "python -m workflow prepare {wildcards.folder} --plan {PLAN_FILE} > {log} 2>&1"
 
 
 rule search:
