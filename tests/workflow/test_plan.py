@@ -197,3 +197,14 @@ def test_a_mistake_in_a_chapter_is_named(tmp_path, chapter, user, words):
     with pytest.raises(UserError) as error:
         with_chapter(tmp_path, chapter, **user)
     assert all(word in str(error.value) for word in words), error.value
+
+
+def test_heavy_systems_get_few_made_up_images_and_the_faster_convolution(smoke):
+    runs = {run["id"]: run for run in smoke["runs"]}
+    flexnet, resnet = runs["stl10/flexnet-16/seed0"], runs["stl10/cifar-resnet-20/seed0"]
+    assert flexnet["arguments"] == {"backend": "auto"} and flexnet["data"].endswith("synthetic-stl10-8-8")
+    assert resnet["arguments"] == {} and resnet["data"].endswith("synthetic-stl10-32-32")
+    assert smoke["prepare"][flexnet["data"]] == {"dataset": "stl10", "synthetic": {"train": 8, "test": 8}}
+    paper = plan.make_plan(config.load({"preset": "paper", "device": "cpu"}))
+    same = next(run for run in paper["runs"] if run["id"] == "cifar10/flexnet-16/seed0")
+    assert same["arguments"] == {} and paper["prepare"][same["data"]] == {"dataset": "cifar10", "synthetic": None}

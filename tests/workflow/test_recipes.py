@@ -229,3 +229,11 @@ def test_unknown_names_are_one_sentence():
 def test_recipes_do_not_import_torch(root):
     code = "import sys; from workflow import recipes; assert recipes.names(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
+
+
+def test_siren_kernels_take_a_tenth_of_flexconvs_rate():
+    siren, magnet = recipe("ckconv_siren_adam", "cifar10"), recipe("flexconv_adam", "cifar10")
+    assert siren.lr == 0.001 and magnet.lr == 0.01
+    assert [siren.rate(step, 782) for step in (0, 1, 4000)] == pytest.approx(
+        [magnet.rate(s, 782, 0.001) for s in (0, 1, 4000)]
+    )
