@@ -62,16 +62,17 @@ def status_command(options: argparse.Namespace) -> int:
 
 
 def prepare_command(options: argparse.Namespace) -> int:
-    """Prepare a data set of the plan, or one of its folders, into memory-mapped arrays with a manifest."""
+    """Prepare a data set, of the plan or any other, or a folder of the plan, into memory-mapped arrays with a manifest."""
     from workflow.data import prepare
+    from workflow.datasets import dataset_info
 
     plan = _plan(options)
     wanted = {
         folder: entry for folder, entry in plan["prepare"].items() if options.dataset in (entry["dataset"], folder)
     }
-    if not wanted:
-        known = ", ".join(sorted({entry["dataset"] for entry in plan["prepare"].values()}))
-        raise UserError(f"the plan uses no data set '{options.dataset}': it has {known}.")
+    if not wanted:  # nothing that a row needs: another size of downsampled ImageNet, or images of the user's
+        name = dataset_info(options.dataset, Path(plan["data"])).name
+        wanted = {f"{plan['data']}/prepared/{name}": {"dataset": name, "synthetic": None}}
     for folder, entry in wanted.items():
         manifest = prepare(
             entry["dataset"],

@@ -4,6 +4,7 @@
 * `nin_sgd`         Lin et al. 2013: SGD, the rate divided by 10 twice near the end; rates and decay by layer are the network's own.
 * `vgg5_adam`       Kabir et al. 2020: Adam; after an epoch that is not the best so far a random rate, here by held-out images.
 * `njet_nin_sgd`, `njet_allcnn_sgd`, `njet_resnet_sgd`   Pintea et al. 2021: SGD, 45,000 of CIFAR-10's training images.
+* `smpconv_adam`    Kim and Park 2023: Adam, 10 epochs of warm-up, then a cosine.
 * `dcn_sgd`         Tomen et al. 2021: SGD without decay, the rate divided by 10 at 2/5 and 7/10.
 """
 
@@ -38,6 +39,11 @@ RECIPES = {
         "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "batch_size": 128, "epochs": 164,
         "milestones": (81, 122), "held_out": 5000,
     },
+    "smpconv_adam": {
+        "source": "Kim and Park: SMPConv, CVPR 2023, the command of its published code",
+        "optimizer": "adam", "lr": 0.005, "weight_decay": 1e-5, "schedule": "warmup_cosine", "warmup_epochs": 10,
+        "batch_size": 64, "epochs": 210,
+    },
     "dcn_sgd": {
         "source": "Tomen, Pintea, van Gemert: Deep Continuous Networks, ICML 2021, and its published code",
         "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "batch_size": 128, "epochs": 200, "milestones": (80, 140),
@@ -48,6 +54,7 @@ RECIPES = {
 _CROPS = {"pad": 4, "pad_mode": "zero", "flip": "random"}
 _NJET = {**_CROPS, "normalisation": "wrn"}
 BY_DATASET = {
+    ("smpconv_adam", "cifar10"): {**_CROPS, "normalisation": "imagenet", "note": "open: the images' normalisation"},
     ("capsnet_adam", "mnist"): {
         "augmentation": "capsnet", "normalisation": "unit-256",
         "note": "all 60,000 training images, the last epoch; the authors kept the best epoch on the test set",

@@ -31,6 +31,10 @@ def _counts(system: str, arguments: tuple, channels: int, classes: int, size: in
     return count_parameters(model), count_macs(model, (channels, size, size))
 
 
+def _hashable(arguments: dict) -> tuple:
+    return tuple((key, tuple(value) if isinstance(value, list) else value) for key, value in arguments.items())
+
+
 def _images(plan: dict, run: dict) -> int:
     made_up = plan["prepare"][run["data"]]["synthetic"]
     return made_up["train"] if made_up else DATASETS[run["dataset"]].train_images
@@ -47,11 +51,14 @@ def seconds(plan: dict, run: dict, results: Path) -> tuple[float, str]:
     else:
         return STARTUP + epochs * timing["train_seconds"] + search_epochs * (timing.get("search_seconds") or 0), "timed"
     info = DATASETS[run["dataset"]]
-    parameters, macs = _counts(
-        run["system"], tuple(run["arguments"].items()), info.channels, info.classes, info.image_size
+    parameters, macs = _counts(run["system"], _hashable(run["arguments"]), info.channels, info.classes, info.image_size)
+    budgets = run["search"] or next(
+        (r["search"] for r in plan["runs"] if r["id"] == run.get("sizes", {}).get("run")), None
     )
-    if run["search"] and run["search"]["parameters"]:
-        macs *= max(1.0, run["search"]["parameters"] / parameters)  # larger kernels cost in proportion
+    if budgets and budgets["parameters"]:
+        macs *= max(1.0, budgets["parameters"] / parameters)  # larger kernels cost in proportion
+    elif budgets and budgets["macs"]:
+        macs = max(macs, budgets["macs"])
     epoch = 3 * macs * _images(plan, run) / RATES[run["device"]]
     return STARTUP + (epochs + 1.3 * search_epochs) * epoch, "from MACs"
 

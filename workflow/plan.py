@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import baselines
-from workflow import recipes
+from workflow import methods, recipes, sized_rows
 from workflow.config import PRESETS, ROOT, read_yaml, validate
 from workflow.datasets import DATASETS
 from workflow.digests import code_digests, text_digest
@@ -62,12 +62,14 @@ def load_tables(path: Path = TABLES, chapters: Path = CHAPTERS) -> dict:
 def _check_row(row: dict, where: str) -> None:
     if "system" in row:
         _known("system", row["system"], baselines.names(), where)
-    elif {"learn", "recipe", "arguments", "presets"} & set(row):
-        raise UserError(
-            f"{where}: 'learn', 'recipe', 'arguments' and 'presets' need a 'system': add it, or take them out."
-        )
+    elif lone := {"learn", "recipe", "arguments", "presets", "sizes", "seeds"} & set(row):
+        raise UserError(f"{where}: '{min(lone)}' needs a 'system': add it, or take it out.")
     if "recipe" in row:
         _known("recipe", row["recipe"], recipes.names(), where)
+    if "method" in row.get("learn", {}):
+        _known("method", row["learn"]["method"], methods.METHODS, where)
+    if "sizes" in row:
+        sized_rows.check(row, where)
 
 
 def _catalogue(tables: dict) -> dict[tuple[str, str], dict]:
@@ -84,9 +86,13 @@ def _catalogue(tables: dict) -> dict[tuple[str, str], dict]:
             if key:
                 rows[key] = row
     for name, entry in entries.items():
-        for row in entry["rows"]:
+        for row in (*entry["rows"], *(r for q in entry.get("questions", ()) for r in (*q["row"], *q["others"]))):
             if isinstance(row, str):
                 _known("row", row, [r for d, r in rows if d == entry["dataset"]], f"tables.yaml, {name}")
+        for row in (row for row in entry["rows"] if isinstance(row, dict)):
+            if (origin := sized_rows.source(row, entry["dataset"])) and "learn" not in rows.get(origin, {}):
+                searched = [r for (d, r), found in rows.items() if d == origin[0] and "learn" in found]
+                _known("searched row", origin[1], searched, f"tables.yaml, {name}, row '{row['row']}'")
         if "reference" in entry:
             _known(
                 "row",
@@ -136,6 +142,7 @@ def _run(config: dict, protocol: dict, dataset: str, row: dict, seed: int) -> di
     epochs, factor = config["epochs"], config["epochs"].get("factor", 1)
     counts, arguments = _lightened(config, dataset, row)
     batch_size = config.get("batch_size", recipe.batch_size)
+    shortened = {stage: {"images": count} for stage, count in config.get("images", {}).items()}
     search = None
     if learn := row.get("learn"):
         learn_epochs = learn.get("epochs", protocol["search_epochs"])
@@ -143,12 +150,15 @@ def _run(config: dict, protocol: dict, dataset: str, row: dict, seed: int) -> di
             "epochs": epochs.get("search") or max(1, round(learn_epochs * factor)),
             "parameters": learn.get("parameters"), "macs": learn.get("macs"), "recipe": name, "batch_size": batch_size,
             "options": {**config["search_options"], **learn.get("options", {})},
+            **({"method": learn["method"]} if "method" in learn else {}), **shortened.get("search", {}),
         }  # fmt: skip
     return {
         "id": f"{dataset}/{row['row']}/seed{seed}", "dataset": dataset, "row": row["row"], "label": row["label"], "seed": seed,
         "system": row["system"], "arguments": arguments, "data": data_folder(config, dataset, counts), "search": search,
-        "train": {"recipe": name, "epochs": epochs.get("train") or max(1, round(recipe.epochs * factor)), "batch_size": batch_size},
+        "train": {"recipe": name, "epochs": epochs.get("train") or max(1, round(recipe.epochs * factor)), "batch_size": batch_size,
+                  **shortened.get("train", {})},
         "precision": config["precision"], "device": config["device"], "deterministic": config.get("deterministic", False),
+        **sized_rows.resolved({**row, "arguments": arguments}, dataset, seed, config["seeds"]),
     }  # fmt: skip
 
 
@@ -162,7 +172,7 @@ def _jobs(
     jobs: dict[str, dict[str, list[str]]] = {"search": {}, "train": {}, "time": {}}
     for run in runs:
         row = f"{run['dataset']}/{run['row']}"
-        if run["dataset"] in absent:
+        if {run["dataset"], run.get("sizes", {}).get("dataset")} & absent.keys():
             continue
         job = run["id"] if config["jobs"]["seeds"] == "one" else f"{row}/all"
         jobs["train"].setdefault(job, []).append(run["id"])
@@ -179,6 +189,8 @@ def make_plan(config: dict, tables: dict | None = None) -> dict:
     tables = tables or load_tables()
     rows = _catalogue(tables)
     chosen = [key for key, row in rows.items() if _wanted(config, *key, row)]
+    # Rows whose sizes start from another row's search bring that row with them.
+    chosen += [key for key in {sized_rows.source(rows[key], key[0]): 0 for key in chosen} if key and key not in chosen]
     if not chosen:
         raise UserError(
             f"config: key 'only' ({config['only']}) matches no row with a system: `snakemake plan` lists them."
@@ -186,7 +198,11 @@ def make_plan(config: dict, tables: dict | None = None) -> dict:
     for dataset in {d for d, _ in chosen}:
         if config["source"] == "synthetic":
             _known("data set", dataset, config.get("synthetic", {}), "config, synthetic")
-    runs = [_run(config, tables["datasets"][d], d, rows[d, r], seed) for d, r in chosen for seed in config["seeds"]]
+    runs = [
+        _run(config, tables["datasets"][d], d, rows[d, r], seed)
+        for d, r in chosen
+        for seed in sized_rows.seeds_of(rows[d, r], config["seeds"])
+    ]
     entries, shown = _entries(tables), {}
     for name, entry in entries.items():
         names = [row if isinstance(row, str) else row["row"] for row in entry["rows"]]
@@ -272,11 +288,12 @@ def report_rows(plan: dict) -> set[str]:
 
 
 @cache
-def _code(stage: str, system: str | None) -> dict[str, str]:
+def _code(stage: str, system: str | None, method: str | None = None) -> dict[str, str]:
     if system is None:
         return code_digests(ENTRIES[stage])
     # Readers of data files are left out: what they read is known by its checksums.
-    return code_digests((*ENTRIES[stage], baselines.module_of(system)), without="workflow.data")
+    entries = (*ENTRIES[stage], baselines.module_of(system), *([methods.module_of(method)] if method else []))
+    return code_digests(entries, without="workflow.data")
 
 
 def expected_digests(run: dict, stage: str) -> dict[str, str]:
@@ -284,7 +301,8 @@ def expected_digests(run: dict, stage: str) -> dict[str, str]:
     spec = {key: value for key, value in run.items() if key != "label"}
     if stage == "search":
         spec.pop("train")
-    return {"run": text_digest(json.dumps(spec, sort_keys=True)), **_code(stage, run["system"])}
+    method = methods.method_of(run) if run["search"] and stage != "train" else None
+    return {"run": text_digest(json.dumps(spec, sort_keys=True)), **_code(stage, run["system"], method)}
 
 
 def data_digests() -> dict[str, str]:

@@ -20,16 +20,16 @@ process's CPU time, which may not fall behind by more than 2%: if it does, the p
 from collections.abc import Callable
 
 import torch
-from torch import nn
 
 from workflow.engine.clock import affordable_batch, segment
 from workflow.engine.errors import peak_memory_mb
 from workflow.engine.graphs import stepper
 from workflow.engine.load import ForeignLoad, foreign_gpu_processes
-from workflow.engine.optimisation import for_recipe, for_search
-from workflow.engine.search import searched
+from workflow.engine.optimisation import for_recipe
+from workflow.engine.search import search_step, searched
 from workflow.engine.session import images, network, place, session
 from workflow.engine.step import Step
+from workflow.methods import method_of
 from workflow.recipes import recipe
 
 ON_THE_CLOCK = (
@@ -40,27 +40,17 @@ ON_THE_CLOCK = (
 TRAPEZOID = {"start": 0.25, "middle": 0.5, "end": 0.25}
 
 
-def set_sizes(search: nn.Module, sizes: list[int]) -> None:
-    """Shift a `KernelSizeSearch`'s size predictor so that it predicts `sizes` now: the same work at other sizes."""
-    predictor = search.size_predictor
-    with torch.no_grad():
-        numbers, k = predictor.numbers(), predictor.k
-        # Eq. 2's range is open: its ends, 1 and 2k + 1, are aimed at from inside.
-        target = torch.tensor(sizes, dtype=k.dtype, device=k.device).clamp(min=1.1).minimum(2 * k + 0.9)
-        wanted = predictor.tau * (torch.atanh((target - k - 1) / k) - predictor.b)
-        parameter = predictor.x if predictor.variant == "free" else predictor.bias
-        parameter.add_(wanted - numbers)
-
-
 def _search_segments(run: dict, data, device: torch.device, sizes: list[int], options: dict) -> list[dict]:
     plan, segments = run["search"], []
+    if method_of(run) == "random-search":  # its search trains networks of the learned count
+        return [{**segment, "stage": "search"} for segment in _train_segments(run, data, device, sizes, options)]
     model = searched(run, data, device)
     rule = recipe(plan["recipe"], run["dataset"])
     train = images(run, data, rule, stage="search", batch_size=plan["batch_size"], device=device).train
-    step = Step(model, for_search(model.parameter_groups()), train, precision=run["precision"])
+    step = search_step(model, train, precision=run["precision"])
     for position in ("start", "end"):
         if position == "end":
-            set_sizes(model, sizes)
+            model.set_sizes(sizes)
         segments.append(segment(step, stage="search", position=position, weight=0.5, **options))
     return segments
 

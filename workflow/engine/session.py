@@ -101,8 +101,11 @@ class Images:
 
 
 def images(run: dict, data, recipe: Recipe, *, stage: str, batch_size: int, device: torch.device) -> Images:
-    """The training set with the recipe's augmentation, the test set without, both normalised alike."""
+    """The training set (its first images, where the run says how many) with the recipe's augmentation, the test set without, both
+    normalised alike."""
     train_images, train_labels, held_out = split(data, recipe.held_out, DATASETS[run["dataset"]].train_images)
+    kept = run["search" if stage == "search" else "train"].get("images")
+    train_images, train_labels = train_images[:kept], train_labels[:kept]
     mean_image = data.mean_image if recipe.normalisation == "per-pixel-mean" else None
     norm = normalisation(recipe.normalisation, run["dataset"], train_images.shape[-1], mean_image)
     train = TrainingImages(

@@ -40,7 +40,7 @@ def learned(stage):
     """Stamps of the searches that a job's sizes come from."""
 
     def of_job(wildcards):
-        needed = {run["id"] for run in runs_of(stage, wildcards.job) if run["search"]}
+        needed = sources_of(runs_of(stage, wildcards.job))
         jobs = PLAN["jobs"]["search"]
         return [
             f"{RESULTS}/jobs/search/{job}.json"
