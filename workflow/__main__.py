@@ -108,6 +108,21 @@ def job_command(options: argparse.Namespace) -> int:
     return Job(options.command, options.job, plan, _results(plan), limit=minutes and 60 * minutes).execute()
 
 
+def primer_command(options: argparse.Namespace) -> int:
+    """Compute the kernel-size primer's statements, and what a size costs in each layer of ResNet-20, into primer.json."""
+    from workflow.devices import thread_environment
+
+    os.environ.update(thread_environment(1))  # times are of one thread
+    from workflow.primer.stage import compute
+    from workflow.primer.statement import shown
+
+    plan = _plan(options)
+    sys.stdout.reconfigure(line_buffering=True)
+    for found in compute(plan["preset"], _results(plan))["statements"]:
+        print(f"{shown(found['printed']):>24}  {shown(found['computed']):>24}  {found['verdict']:24}  {found['text']}")
+    return 0
+
+
 def _complete(plan: dict, results: Path) -> bool:
     """Whether every job of the plan has ended well."""
     later = set(plan["on_demand"])
@@ -197,6 +212,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--minutes", type=float, help="stop cleanly after so many minutes; the same command continues"
         )
+    add("primer", primer_command)
     report = add("report", report_command)
     report.add_argument("product", nargs="?", default="page")
     report.add_argument(

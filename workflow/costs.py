@@ -35,9 +35,10 @@ def _hashable(arguments: dict) -> tuple:
     return tuple((key, tuple(value) if isinstance(value, list) else value) for key, value in arguments.items())
 
 
-def _images(plan: dict, run: dict) -> int:
+def _images(plan: dict, run: dict, stage: str) -> int:
     made_up = plan["prepare"][run["data"]]["synthetic"]
-    return made_up["train"] if made_up else DATASETS[run["dataset"]].train_images
+    there = made_up["train"] if made_up else DATASETS[run["dataset"]].train_images
+    return min(there, run[stage].get("images", there))
 
 
 def seconds(plan: dict, run: dict, results: Path) -> tuple[float, str]:
@@ -59,8 +60,11 @@ def seconds(plan: dict, run: dict, results: Path) -> tuple[float, str]:
         macs *= max(1.0, budgets["parameters"] / parameters)  # larger kernels cost in proportion
     elif budgets and budgets["macs"]:
         macs = max(macs, budgets["macs"])
-    epoch = 3 * macs * _images(plan, run) / RATES[run["device"]]
-    return STARTUP + (epochs + 1.3 * search_epochs) * epoch, "from MACs"
+    step = 3 * macs / RATES[run["device"]]  # seconds an image
+    total = step * epochs * _images(plan, run, "train")
+    if run["search"] and not run["search"]["options"].get("data_free"):  # else no image is looked at
+        total += 1.3 * step * search_epochs * _images(plan, run, "search")
+    return STARTUP + total, "from MACs"
 
 
 def reason(run: dict, results: Path) -> str | None:
@@ -103,9 +107,22 @@ def print_plan(plan: dict, results: Path) -> int:
         f"{due} of {planned} runs to do on {plan['device']}: about {clock(total)} one after the other, "
         "without the timing stage."
     )
-    for name in (name for name, entry in plan["tables"].items() if entry["kind"] == "chapter"):
-        asked = [run for run in plan["runs"] if f"{run['dataset']}/{run['row']}" in later & entry_rows(plan, name)]
-        missing = [run for run in asked if reason(run, results)]
-        cost = clock(sum(seconds(plan, run, results)[0] for run in missing))
-        print(f"snakemake {name}: {len(missing)} of {len(asked)} runs of its own to do, about {cost}.")
+    missing = {run["id"]: seconds(plan, run, results)[0] for run in plan["runs"] if reason(run, results)}
+    for name, entry in ((name, entry) for name, entry in plan["tables"].items() if entry["kind"] == "chapter"):
+        own = later & entry_rows(plan, name)
+        asked = [run["id"] for run in plan["runs"] if f"{run['dataset']}/{run['row']}" in own]
+        to_do = [missing[run] for run in asked if run in missing]
+        print(f"snakemake {name}: {len(to_do)} of {len(asked)} runs of its own to do, about {clock(sum(to_do))}.")
+        for cost, asks in sorted(questions(plan, entry, missing)):
+            print(f"{clock(cost) if cost else 'done':>9}  {asks}")
     return 0
+
+
+def questions(plan: dict, entry: dict, missing: dict[str, float]) -> list[tuple[float, str]]:
+    """(seconds, question) of a chapter: those of the missing runs of every row that it compares, shared ones counted for each."""
+    found = []
+    for question in entry.get("questions", ()):
+        rows = {*question["row"], *question["others"]}
+        runs = [run["id"] for run in plan["runs"] if run["dataset"] == entry["dataset"] and run["row"] in rows]
+        found.append((sum(missing.get(run, 0.0) for run in runs), question["asks"]))
+    return found

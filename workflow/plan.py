@@ -27,6 +27,10 @@ ENTRIES = {
     "train": ("workflow.engine.train",),
     "time": ("workflow.engine.measure",),
     "synthetic": ("workflow.data.synthetic",),
+    "primer": tuple(
+        f"workflow.primer.{topic}"
+        for topic in ("parameters", "stacking", "blocks", "winners", "shapes", "sliding", "vgg", "costs")
+    ),
 }
 
 
@@ -158,6 +162,7 @@ def _run(config: dict, protocol: dict, dataset: str, row: dict, seed: int) -> di
         "train": {"recipe": name, "epochs": epochs.get("train") or max(1, round(recipe.epochs * factor)), "batch_size": batch_size,
                   **shortened.get("train", {})},
         "precision": config["precision"], "device": config["device"], "deterministic": config.get("deterministic", False),
+        "compile": config.get("compile", False),
         **sized_rows.resolved({**row, "arguments": arguments}, dataset, seed, config["seeds"]),
     }  # fmt: skip
 
@@ -310,6 +315,11 @@ def data_digests() -> dict[str, str]:
     return _code("synthetic", None)
 
 
+def primer_digests() -> dict[str, str]:
+    """Digests of the code that computes the primer's statements."""
+    return _code("primer", None)
+
+
 def report_digest() -> str:
     """A digest of what turns records into pages: the report's code, its templates and the texts in config/."""
     folder = ROOT / "workflow" / "report" / "templates"
@@ -317,5 +327,7 @@ def report_digest() -> str:
         *sorted(path for path in folder.rglob("*") if path.is_file()),
         *(ROOT / "config" / f"{name}.yaml" for name in ("claims", "protocol", "findings")),
     ]
-    code = json.dumps(code_digests(["workflow.report"]), sort_keys=True)
+    # A chapter's module is found by its name, so that no import leads to it.
+    chapters = [f"workflow.report.chapters.{path.stem}" for path in (folder.parent / "chapters").glob("[a-z]*.py")]
+    code = json.dumps(code_digests(["workflow.report", *sorted(chapters)]), sort_keys=True)
     return text_digest(code + "".join(path.read_text() for path in texts))

@@ -27,7 +27,7 @@ from workflow.engine.graphs import stepper
 from workflow.engine.load import ForeignLoad, foreign_gpu_processes
 from workflow.engine.optimisation import for_recipe
 from workflow.engine.search import search_step, searched
-from workflow.engine.session import images, network, place, session
+from workflow.engine.session import images, network, session, trained
 from workflow.engine.step import Step
 from workflow.methods import method_of
 from workflow.recipes import recipe
@@ -61,7 +61,7 @@ def _train_segments(
     """The segments of the training stage; once more with the faster convolution, where there is one besides the published."""
     plan = run["train"]
     rule = recipe(plan["recipe"], run["dataset"]).with_epochs(plan["epochs"])
-    model = place(network(run, data, stage="train", kernel_sizes=sizes), device)
+    model = trained(run, network(run, data, stage="train", kernel_sizes=sizes), device)
 
     def steps_of(batch_size: int) -> Step:
         train = images(run, data, rule, stage="train", batch_size=batch_size, device=device).train

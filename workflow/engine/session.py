@@ -30,7 +30,8 @@ def session(run: dict, stage: str, *, exclusive: bool = False) -> Iterator[torch
     `exclusive`: no other job of the suite uses the GPU meanwhile. Running out of memory becomes one sentence.
     """
     check(run["precision"])
-    leave_the_compiler_out()
+    if not run["compile"]:
+        leave_the_compiler_out()
     keep_freed_memory()
     if run.get("threads"):
         torch.set_num_threads(run["threads"])
@@ -88,6 +89,14 @@ def place(model: nn.Module, device: torch.device) -> nn.Module:
     for parameter in model.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return model
+
+
+def trained(run: dict, model: nn.Module, device: torch.device) -> nn.Module:
+    """The model on the device as the training stage runs it: compiled where the run says so and its shapes are fixed."""
+    model = place(model, device)
+    if run["compile"] and not hasattr(model, "pretend_sizes"):
+        model.compile()
     return model
 
 

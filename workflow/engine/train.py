@@ -16,7 +16,7 @@ from workflow.engine.graphs import stepper
 from workflow.engine.loop import Loop, Stage
 from workflow.engine.optimisation import for_recipe
 from workflow.engine.pixels import TestImages
-from workflow.engine.session import classes, images, input_shape, listed_sizes, network, place, session
+from workflow.engine.session import classes, images, input_shape, listed_sizes, network, session, trained
 from workflow.engine.validation import rate_scale
 from workflow.files import write_bytes
 from workflow.recipes import recipe
@@ -44,7 +44,7 @@ def train(
             return state["outcome"]
         rule = recipe(plan["recipe"], run["dataset"]).with_epochs(plan["epochs"])
         sets = images(run, data, rule, stage="train", batch_size=plan["batch_size"], device=device)
-        model = place(network(run, data, stage="train", kernel_sizes=kernel_sizes), device)
+        model = trained(run, network(run, data, stage="train", kernel_sizes=kernel_sizes), device)
         step = stepper(
             model,
             lambda captured: for_recipe(

@@ -137,3 +137,18 @@ rule time:
         engine=digests("time", "workflow"),
     shell:
         "python -m workflow time {wildcards.job} --plan {PLAN_FILE} --threads {threads} > {log} 2>&1"
+
+
+# The primer's statements need no data and no run; some are times, so it has the machine to itself. One thread.
+rule statements:
+    output:
+        f"{RESULTS}/primer.json",
+    log:
+        f"{LOGS}/primer.log",
+    conda:
+        ENVIRONMENT
+    threads: workflow.cores
+    params:
+        code=planning.primer_digests(),
+    shell:
+        "python -m workflow primer --plan {PLAN_FILE} > {log} 2>&1"
