@@ -127,6 +127,10 @@ def test_digests_follow_the_run_and_not_its_label(smoke):
             lambda t: t["figures"]["figure2"].update(rows=["effconv-20-0.67m"]),
             ["figure2", "effconv-20-0.67m", "did you mean"],
         ),
+        (
+            lambda t: row_of(t, "table1", "vgg-5").update(selection="validation"),
+            ["selection", "'validation'", "must be one of test"],
+        ),
         (lambda t: t["tables"]["table2"].update(reference="flexnet-17"), ["table2.reference", "flexnet-17"]),
     ],
 )
