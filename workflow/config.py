@@ -88,12 +88,23 @@ def _numbers(values: object) -> object:
     return [int(v) if isinstance(v, str) and v.lstrip("-").isdigit() else v for v in values]
 
 
+def _on_a_cluster(given: dict) -> None:
+    """Where the jobs run on other machines, this one's devices say nothing: preset and device have to be given."""
+    for key, values in (("preset", PRESETS), ("device", ("cpu", "cuda"))):
+        if given.get("cluster") and given.get(key, "auto") == "auto":
+            raise UserError(
+                f"config: key 'cluster' is true, but '{key}' is not given, and this machine's devices say nothing about the "
+                f"others': add --config {key}={'|'.join(values)}."
+            )
+
+
 def load(user: dict | None = None) -> dict:
     """The whole configuration, checked. `user`: what the user gave on top of config/config.yaml.
 
     Adds `why`, a sentence on how the preset was chosen, and turns `device: auto` into cpu or cuda.
     """
     given = merge(read_yaml(ROOT / "config" / "config.yaml"), user or {})
+    _on_a_cluster(given)
     name, why = given.get("preset", "auto"), "it was asked for"
     if name == "auto":
         name = "paper" if cuda_devices() else "smoke"
@@ -107,7 +118,7 @@ def load(user: dict | None = None) -> dict:
     validate(config, "config", "config")
     if config["device"] == "auto":
         config["device"] = "cuda" if cuda_devices() else "cpu"
-    elif config["device"] == "cuda" and not cuda_devices():
+    elif config["device"] == "cuda" and not config.get("cluster") and not cuda_devices():
         raise UserError(
             "config: key 'device' is 'cuda', but no CUDA device was found: set it to 'cpu', or check `nvidia-smi`."
         )

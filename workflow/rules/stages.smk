@@ -119,7 +119,8 @@ rule train:
         "python -m workflow train {wildcards.job} --plan {PLAN_FILE} --threads {threads} > {log} 2>&1"
 
 
-# Alone on the machine, and last: it takes every core, and the whole pool of GPUs, so that nothing is scheduled beside it.
+# Alone on the machine, and last: it takes every core, and the whole pool of GPUs, so that nothing is scheduled beside it. On a cluster
+# the profile asks for a node to itself.
 rule time:
     input:
         manifests("time"),
@@ -130,9 +131,9 @@ rule time:
         f"{LOGS}/time/{{job}}.log",
     conda:
         ENVIRONMENT
-    threads: workflow.cores
+    threads: THREADS if CLUSTER else workflow.cores
     resources:
-        gpu=workflow.global_resources.get("gpu", 0) if ON_GPU else 0,
+        gpu=POOL if ON_GPU and not CLUSTER else int(ON_GPU),
     params:
         run=digests("time", "run"),
         effconv=digests("time", "effconv"),
