@@ -72,6 +72,20 @@ wildcard_constraints:
     product="|".join(PLAN["tables"]),
 
 
+# On a cluster these stay where the pipeline was started: short, or in need of a network.
+localrules:
+    all,
+    report,
+    claims,
+    plan,
+    prepare,
+    aggregate,
+    table,
+    figure,
+    judge,
+    page,
+
+
 # Here and not among the targets: an included file cannot set the default.
 rule all:
     input:

@@ -94,6 +94,7 @@ def data_command(options: argparse.Namespace) -> int:
 
 def job_command(options: argparse.Namespace) -> int:
     """Do one job of a stage (search, train, time): the runs that the plan gives it."""
+    from workflow import limits
     from workflow.devices import thread_environment
     from workflow.jobs import Job
 
@@ -103,8 +104,9 @@ def job_command(options: argparse.Namespace) -> int:
     torch.set_num_threads(options.threads)
     plan = _plan(options)
     sys.stdout.reconfigure(line_buffering=True)
-    minutes = options.minutes or plan["time_limit"]
-    return Job(options.command, options.job, plan, _results(plan), limit=minutes and 60 * minutes).execute()
+    limit = limits.seconds(options.minutes, plan["time_limit"])
+    job = Job(options.command, options.job, plan, _results(plan), limit=limit, attempt=options.attempt)
+    return job.execute()
 
 
 def _complete(plan: dict, results: Path) -> bool:
@@ -183,6 +185,7 @@ def parser() -> argparse.ArgumentParser:
         command = add(stage, job_command)
         command.add_argument("job")
         command.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
+        command.add_argument("--attempt", type=int, default=1, help="a restart's number; from 2 on, failures stand")
         command.add_argument(
             "--minutes", type=float, help="stop cleanly after so many minutes; the same command continues"
         )

@@ -104,6 +104,8 @@ def load(user: dict | None = None) -> dict:
     Adds `why`, a sentence on how the preset was chosen, and turns `device: auto` into cpu or cuda.
     """
     given = merge(read_yaml(ROOT / "config" / "config.yaml"), user or {})
+    if given.get("cluster") in ("true", "false"):  # as --config cluster=true arrives
+        given["cluster"] = given["cluster"] == "true"
     _on_a_cluster(given)
     name, why = given.get("preset", "auto"), "it was asked for"
     if name == "auto":

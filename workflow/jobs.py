@@ -9,6 +9,8 @@ not declared to it, because Snakemake deletes declared files before a job starts
 
 A failed run leaves failure.json with one sentence and does not stop the others. A failed *search* does not fail its job: the train
 job of the same runs finds no sizes, tries the search again, and fails with the reason, so that a failure is reported once.
+
+A scheduler's restart (`attempt` 2 and on) goes on with what time cut off; what failed in an earlier attempt has failed.
 """
 
 import json
@@ -21,7 +23,7 @@ from workflow.errors import UserError
 from workflow.files import write_json
 from workflow.plan import expected_digests
 from workflow.provenance import now, provenance
-from workflow.records import SCHEMA, BadRecord, read_result, read_search, read_timing, run_folder, timing_path
+from workflow.records import SCHEMA, BadRecord, read_failure, read_result, read_search, read_timing, run_folder, timing_path
 
 Say = Callable[[str], None]
 STOPPED = 75  # exit status of a job that ran out of its time with checkpoints written (EX_TEMPFAIL)
@@ -40,7 +42,15 @@ class Job:
     """One job of one stage; `results` is results/<preset>, `limit` seconds after which it stops cleanly (None: never)."""
 
     def __init__(
-        self, stage: str, name: str, plan: dict, results: Path, *, limit: float | None = None, say: Say = print
+        self,
+        stage: str,
+        name: str,
+        plan: dict,
+        results: Path,
+        *,
+        limit: float | None = None,
+        attempt: int = 1,
+        say: Say = print,
     ):
         if name not in plan["jobs"][stage]:
             raise UserError(f"the plan has no {stage} job '{name}': `python -m workflow plan` lists them.")
@@ -51,6 +61,7 @@ class Job:
         self.stamp = results / "jobs" / stage / f"{name}.json"
         self.marker = self.stamp.with_suffix(".running")
         self.deadline = None if limit is None else time.monotonic() + limit
+        self.attempt = attempt
         self.failures: dict[str, str] = {}
 
     def execute(self) -> int:
@@ -60,9 +71,16 @@ class Job:
         if not self.marker.exists():
             self._clear()
         write_json(self.marker, {"started": now()})
+        if self.attempt == 1:
+            for member in self.members:
+                self._failure(member).unlink(missing_ok=True)
         done: dict[str, str] = {}
         for position, member in enumerate(self.members, 1):
             self.say(f"[{self.stage} {position}/{len(self.members)}] {member}")
+            if failure := read_failure(self._failure(member)):
+                self.failures[member] = failure["reason"]
+                self.say(f"failed in an earlier attempt: {failure['reason']}")
+                continue
             try:
                 record = self._one(member)
             except OutOfTime as stop:
@@ -71,7 +89,6 @@ class Job:
             except Exception as error:  # whatever goes wrong in one run must not take the others with it
                 self._fail(member, error)
             else:
-                self._failure(member).unlink(missing_ok=True)
                 done[member] = record
         fails = bool(self.failures) and self.stage != "search"
         if not fails:

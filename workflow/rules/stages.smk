@@ -87,13 +87,14 @@ rule search:
     threads: THREADS
     resources:
         gpu=int(ON_GPU),
+        attempt=lambda wildcards, attempt: attempt,
     params:
         run=digests("search", "run"),
         effconv=digests("search", "effconv"),
         baselines=digests("search", "baselines"),
         engine=digests("search", "workflow"),
     shell:
-        "python -m workflow search {wildcards.job} --plan {PLAN_FILE} --threads {threads} > {log} 2>&1"
+        "python -m workflow search {wildcards.job} --plan {PLAN_FILE} --threads {threads} --attempt {resources.attempt} > {log} 2>&1"
 
 
 rule train:
@@ -110,13 +111,14 @@ rule train:
     threads: THREADS
     resources:
         gpu=int(ON_GPU),
+        attempt=lambda wildcards, attempt: attempt,
     params:
         run=digests("train", "run"),
         effconv=digests("train", "effconv"),
         baselines=digests("train", "baselines"),
         engine=digests("train", "workflow"),
     shell:
-        "python -m workflow train {wildcards.job} --plan {PLAN_FILE} --threads {threads} > {log} 2>&1"
+        "python -m workflow train {wildcards.job} --plan {PLAN_FILE} --threads {threads} --attempt {resources.attempt} > {log} 2>&1"
 
 
 # Alone on the machine, and last: it takes every core, and the whole pool of GPUs, so that nothing is scheduled beside it. On a cluster
