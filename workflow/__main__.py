@@ -111,14 +111,18 @@ def job_command(options: argparse.Namespace) -> int:
 
 def _complete(plan: dict, results: Path) -> bool:
     """Whether every job of the plan has ended well."""
-    jobs = plan["jobs"]
+    later = set(plan["on_demand"])
+    rows = {run["id"]: f"{run['dataset']}/{run['row']}" for run in plan["runs"]}
     return all(
-        (results / "jobs" / stage / f"{job}.json").exists() for stage in ("train", "time") for job in jobs[stage]
+        (results / "jobs" / stage / f"{job}.json").exists()
+        for stage in ("train", "time")
+        for job, members in plan["jobs"][stage].items()
+        if not {rows.get(member, member) for member in members} <= later
     )
 
 
 def report_command(options: argparse.Namespace) -> int:
-    """Make one product of the report (a table, a figure, claims), or all of them and the page, from whatever is there.
+    """Make one product of the report (a table, figure or chapter, claims), or all of them and the page, from whatever is there.
 
     While runs are missing it goes to reports/partial: Snakemake would take the files of an unfinished report for finished ones.
     """
@@ -127,7 +131,9 @@ def report_command(options: argparse.Namespace) -> int:
     plan = _plan(options)
     results = _results(plan)
     out = options.out or (REPORTS if _complete(plan, results) else REPORTS / "partial")
-    tables = [name for name in plan["tables"] if name.startswith("table")]
+    tables, chapters = (
+        [name for name, entry in plan["tables"].items() if entry["kind"] == kind] for kind in ("table", "chapter")
+    )
     if options.product == "aggregate":
         report.aggregate(plan, results)
     elif options.product == "claims":
@@ -137,6 +143,8 @@ def report_command(options: argparse.Namespace) -> int:
             report.write_table(name, plan, results, out)
         for name in report.FIGURES:
             report.write_figure(name, plan, results, out)
+        for name in chapters:
+            report.write_chapter(name, plan, results, out)
         report.write_claims(plan, results, out)
         report.write_page(plan, results, out, RESULTS / "recorded")
         print(f"The report is {out / 'index.html'}")
@@ -144,8 +152,10 @@ def report_command(options: argparse.Namespace) -> int:
         report.write_figure(options.product, plan, results, out)
     elif options.product in tables:
         report.write_table(options.product, plan, results, out)
+    elif options.product in chapters:
+        report.write_chapter(options.product, plan, results, out)
     else:
-        known = ("page", "aggregate", "claims", *tables, *report.FIGURES)
+        known = ("page", "aggregate", "claims", *tables, *report.FIGURES, *chapters)
         raise UserError(f"no product '{options.product}': choose one of {', '.join(known)}.")
     return 0
 

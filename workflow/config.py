@@ -114,7 +114,7 @@ def load(user: dict | None = None) -> dict:
     if name not in PRESETS:
         raise UserError(f"config: key 'preset' is {name!r}, but must be one of auto, {', '.join(PRESETS)}: correct it.")
     config = merge(read_yaml(ROOT / "config" / "presets" / f"{name}.yaml"), {**given, "preset": name})
-    for key in ("seeds", "only"):
+    for key in ("seeds", "only", "chapters"):
         if key in config:
             config[key] = _numbers(config[key])
     validate(config, "config", "config")

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from workflow.datasets import DATASETS
-from workflow.plan import expected_digests
+from workflow.plan import entry_rows, expected_digests
 from workflow.records import BadRecord, read_failure, read_result, read_timing, run_folder, timing_path
 from workflow.status import clock
 
@@ -79,9 +79,11 @@ def reason(run: dict, results: Path) -> str | None:
 
 def print_plan(plan: dict, results: Path) -> int:
     """Print a line a run and the sums; exit status 0."""
-    due, total = 0, 0.0
+    due, total, later = 0, 0.0, set(plan["on_demand"])
     print(plan["banner"])
     for run in plan["runs"]:
+        if f"{run['dataset']}/{run['row']}" in later:
+            continue
         why = reason(run, results)
         if why is None:
             print(f"{'done':>9}  {run['id']}")
@@ -92,8 +94,14 @@ def print_plan(plan: dict, results: Path) -> int:
         cost, basis = seconds(plan, run, results)
         due, total = due + 1, total + cost
         print(f"{clock(cost):>9}  {run['id']:45} {why} ({basis})")
+    planned = sum(f"{run['dataset']}/{run['row']}" not in later for run in plan["runs"])
     print(
-        f"{due} of {len(plan['runs'])} runs to do on {plan['device']}: about {clock(total)} one after the other, "
+        f"{due} of {planned} runs to do on {plan['device']}: about {clock(total)} one after the other, "
         "without the timing stage."
     )
+    for name in (name for name, entry in plan["tables"].items() if entry["kind"] == "chapter"):
+        asked = [run for run in plan["runs"] if f"{run['dataset']}/{run['row']}" in later & entry_rows(plan, name)]
+        missing = [run for run in asked if reason(run, results)]
+        cost = clock(sum(seconds(plan, run, results)[0] for run in missing))
+        print(f"snakemake {name}: {len(missing)} of {len(asked)} runs of its own to do, about {cost}.")
     return 0

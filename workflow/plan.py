@@ -19,6 +19,8 @@ from workflow.errors import UserError
 from workflow.records import SCHEMA
 
 TABLES = ROOT / "config" / "tables.yaml"
+CHAPTERS = ROOT / "config" / "chapters"
+KINDS = {"tables": "table", "figures": "figure", "chapters": "chapter"}
 # What the numbers of each stage come from; a system adds its own module.
 ENTRIES = {
     "search": ("workflow.engine.search",),
@@ -37,14 +39,19 @@ def _known(kind: str, value: str, names: object, where: str) -> None:
     raise UserError(f"{where}: unknown {kind} '{value}'; {advice}")
 
 
-def load_tables(path: Path = TABLES) -> dict:
-    """config/tables.yaml, checked: every data set, system, recipe and row that it names exists."""
-    tables = read_yaml(path)
+def _entries(tables: dict) -> dict[str, dict]:
+    """Tables, figures and chapters by name, in this order, each with its kind."""
+    return {name: {**entry, "kind": kind} for group, kind in KINDS.items() for name, entry in tables[group].items()}
+
+
+def load_tables(path: Path = TABLES, chapters: Path = CHAPTERS) -> dict:
+    """config/tables.yaml and the files of config/chapters, checked: every data set, system, recipe and row that they name exists."""
+    tables = {**read_yaml(path), "chapters": {file.stem: read_yaml(file) for file in sorted(chapters.glob("*.yaml"))}}
     validate(tables, "tables", path.name)
     for dataset, protocol in tables["datasets"].items():
         _known("data set", dataset, DATASETS, f"{path.name}, datasets")
         _known("recipe", protocol["recipe"], recipes.names(), f"{path.name}, datasets.{dataset}")
-    for name, entry in {**tables["tables"], **tables["figures"]}.items():
+    for name, entry in _entries(tables).items():
         _known("data set", entry["dataset"], tables["datasets"], f"{path.name}, {name}")
         for row in entry["rows"]:
             if isinstance(row, dict):
@@ -64,19 +71,22 @@ def _check_row(row: dict, where: str) -> None:
 
 
 def _catalogue(tables: dict) -> dict[tuple[str, str], dict]:
-    """Every row by (data set, name), tables before figures."""
+    """Every row by (data set, name), tables before figures before chapters."""
     rows: dict[tuple[str, str], dict] = {}
-    for name, entry in {**tables["tables"], **tables["figures"]}.items():
+    entries = _entries(tables)
+    for name, entry in entries.items():
         for row in entry["rows"]:
-            key = (entry["dataset"], row if isinstance(row, str) else row["row"])
-            if isinstance(row, dict):
-                if key in rows:
-                    raise UserError(
-                        f"tables.yaml, {name}: row '{key[1]}' is defined twice for {key[0]}: name it once and refer to it."
-                    )
+            key = (entry["dataset"], row["row"]) if isinstance(row, dict) else None
+            if key in rows:
+                raise UserError(
+                    f"tables.yaml, {name}: row '{key[1]}' is defined twice for {key[0]}: name it once and refer to it."
+                )
+            if key:
                 rows[key] = row
-            elif key not in rows:
-                _known("row", key[1], [r for d, r in rows if d == key[0]], f"tables.yaml, {name}")
+    for name, entry in entries.items():
+        for row in entry["rows"]:
+            if isinstance(row, str):
+                _known("row", row, [r for d, r in rows if d == entry["dataset"]], f"tables.yaml, {name}")
         if "reference" in entry:
             _known(
                 "row",
@@ -168,13 +178,13 @@ def make_plan(config: dict, tables: dict | None = None) -> dict:
         if config["source"] == "synthetic":
             _known("data set", dataset, config.get("synthetic", {}), "config, synthetic")
     runs = [_run(config, tables["datasets"][d], d, rows[d, r], seed) for d, r in chosen for seed in config["seeds"]]
-    shown = {}
-    for name, entry in {**tables["tables"], **tables["figures"]}.items():
+    entries, shown = _entries(tables), {}
+    for name, entry in entries.items():
         names = [row if isinstance(row, str) else row["row"] for row in entry["rows"]]
         shown[name] = {**entry, "rows": [_shown(rows[entry["dataset"], row]) for row in names]}
     homes = {
         f"{entry['dataset']}/{row['row']}": name
-        for name, entry in {**tables["tables"], **tables["figures"]}.items()
+        for name, entry in entries.items()
         for row in entry["rows"]
         if isinstance(row, dict)
     }
@@ -184,10 +194,27 @@ def make_plan(config: dict, tables: dict | None = None) -> dict:
         "banner": BANNERS[config["preset"]], "seeds": config["seeds"], "device": config["device"], "source": config["source"],
         "data": config["data"], "synthetic": config.get("synthetic"),
         "timing": config["timing"], "time_limit": config.get("time_limit"),
-        "runs": runs, "unavailable": absent,
+        "runs": runs, "unavailable": absent, "on_demand": _on_demand(config, shown),
         "jobs": _jobs(config, runs, homes, absent), "tables": shown,
     }  # fmt: skip
     return json.loads(json.dumps(plan))  # the same types as when read back from plan.json
+
+
+def _on_demand(config: dict, shown: dict) -> list[str]:
+    """`dataset/row` of the rows that only chapters outside the plain report have: run when such a chapter is asked for."""
+    chosen = config.get("chapters", [])
+    for chapter in chosen:
+        _known(
+            "chapter",
+            chapter,
+            [name for name, entry in shown.items() if entry["kind"] == "chapter"],
+            "config, chapters",
+        )
+    always, others = set(), set()
+    for name, entry in shown.items():
+        names = {f"{entry['dataset']}/{row['row']}" for row in entry["rows"] if row["system"]}
+        (others if entry["kind"] == "chapter" and name not in chosen else always).update(names)
+    return sorted(others - always)
 
 
 BANNERS = {
@@ -214,10 +241,15 @@ def _shown(row: dict) -> dict:
 
 
 def entry_rows(plan: dict, name: str) -> set[str]:
-    """`dataset/row` of every row of one table or figure that the plan runs."""
+    """`dataset/row` of every row of one table, figure or chapter that the plan runs."""
     entry = plan["tables"][name]
     wanted = {f"{entry['dataset']}/{row['row']}" for row in entry["rows"]}
     return {f"{run['dataset']}/{run['row']}" for run in plan["runs"]} & wanted
+
+
+def report_rows(plan: dict) -> set[str]:
+    """`dataset/row` of every row that the plain report waits for."""
+    return {f"{run['dataset']}/{run['row']}" for run in plan["runs"]} - set(plan["on_demand"])
 
 
 @cache
@@ -245,7 +277,7 @@ def report_digest() -> str:
     """A digest of what turns records into pages: the report's code, its templates and the texts in config/."""
     folder = ROOT / "workflow" / "report" / "templates"
     texts = [
-        *sorted(folder.iterdir()),
+        *sorted(path for path in folder.rglob("*") if path.is_file()),
         *(ROOT / "config" / f"{name}.yaml" for name in ("claims", "protocol", "findings")),
     ]
     code = json.dumps(code_digests(["workflow.report"]), sort_keys=True)

@@ -71,15 +71,17 @@ def running_members(plan: dict, results: Path) -> set[str]:
 
 def print_status(plan: dict, results: Path) -> int:
     """Print a line a run and the counts; exit status 0."""
-    running, counts = running_members(plan, results), {}
+    running, counts, later = running_members(plan, results), {}, set(plan["on_demand"])
     for run in plan["runs"]:
+        if f"{run['dataset']}/{run['row']}" in later and not run_folder(results, run["id"]).exists():
+            continue
         what, detail = state(run, results, running)
         if what == "waiting":
             detail = plan["unavailable"].get(run["dataset"], detail)
         counts[what] = counts.get(what, 0) + 1
         print(f"{what:8} {run['id']:45} {detail}".rstrip())
     print(
-        f"{len(plan['runs'])} runs of preset {plan['preset']}: "
+        f"{sum(counts.values())} runs of preset {plan['preset']}: "
         + ", ".join(f"{n} {what}" for what, n in sorted(counts.items()))
     )
     return 0

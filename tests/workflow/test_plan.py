@@ -149,3 +149,37 @@ def test_a_data_set_that_cannot_be_had_keeps_its_rows_waiting_and_no_others(tmp_
     assert any(job.startswith("stl10") for job in made["jobs"]["train"])
     print_status(made, tmp_path)
     assert "image-net.org" in capsys.readouterr().out
+
+
+CHAPTER = {
+    "title": "Depth", "dataset": "cifar10", "text": "Does depth matter?",
+    "rows": ["cifar-resnet-20", {"row": "deep", "label": "ResNet-56", "system": "cifar_resnet56"}],
+}  # fmt: skip
+
+
+def with_chapter(tmp_path, chapter=CHAPTER, **user):
+    (tmp_path / "depth.yaml").write_text(yaml.safe_dump(chapter))
+    return plan.make_plan(config.load({"preset": "smoke", **user}), plan.load_tables(chapters=tmp_path))
+
+
+def test_a_chapters_own_rows_wait_until_they_are_asked_for(tmp_path, smoke):
+    made = with_chapter(tmp_path)
+    assert made["on_demand"] == ["cifar10/deep"]
+    assert len(made["runs"]) == len(smoke["runs"]) + 3
+    assert plan.entry_rows(made, "depth") == {"cifar10/cifar-resnet-20", "cifar10/deep"}
+    assert "cifar10/deep" not in plan.report_rows(made)
+    assert with_chapter(tmp_path, chapters=["depth"])["on_demand"] == []
+
+
+@pytest.mark.parametrize(
+    "chapter, user, words",
+    [
+        ({**CHAPTER, "rows": ["cifar-resnet-21"]}, {}, ["depth", "cifar-resnet-21", "did you mean"]),
+        (CHAPTER, {"chapters": ["dept"]}, ["chapters", "'dept'", "'depth'"]),
+        ({key: CHAPTER[key] for key in ("title", "dataset", "rows")}, {}, ["chapters.depth", "text"]),
+    ],
+)
+def test_a_mistake_in_a_chapter_is_named(tmp_path, chapter, user, words):
+    with pytest.raises(UserError) as error:
+        with_chapter(tmp_path, chapter, **user)
+    assert all(word in str(error.value) for word in words), error.value

@@ -32,6 +32,13 @@ def write_figure(name: str, plan: dict, results: Path, out: Path) -> None:
     write(name, plan, results, out)
 
 
+def write_chapter(name: str, plan: dict, results: Path, out: Path) -> None:
+    """Write `out`/chapters/<name>.csv; `name`: a file of config/chapters."""
+    from workflow.report.chapters import write
+
+    write(name, plan, results, out)
+
+
 def write_claims(plan: dict, results: Path, out: Path) -> None:
     """Write `out`/claims.csv and claims.json: each of the paper's claims with its verdict."""
     from workflow.report.claims import write

@@ -138,10 +138,19 @@ def _relative(reason: str, results: Path) -> str:
 
 
 def gather(plan: dict, results: Path, *, check_digests: bool = True) -> Evidence:
-    """The evidence of a plan. `check_digests`: mark results of other code as stale (not meant for recorded results)."""
-    states = tuple(_state(run, results, check_digests) for run in plan["runs"])
+    """The evidence of a plan: runs that wait to be asked for count once they have a folder.
+
+    `check_digests`: mark results of other code as stale (not meant for recorded results).
+    """
+    later = set(plan.get("on_demand", ()))  # absent from plans of recorded results
+    asked = [
+        run
+        for run in plan["runs"]
+        if f"{run['dataset']}/{run['row']}" not in later or run_folder(results, run["id"]).exists()
+    ]
+    states = tuple(_state(run, results, check_digests) for run in asked)
     timings, reasons, stale = {}, {}, set()
-    for run in plan["runs"]:
+    for run in asked:
         key = (run["dataset"], run["row"])
         if key in timings or key in reasons:
             continue

@@ -15,6 +15,7 @@ from workflow.config import ROOT, read_yaml
 from workflow.errors import UserError
 from workflow.files import write_text
 from workflow.report import FIGURES, marks, summary, tables, text, verdicts
+from workflow.report.chapters import sections
 from workflow.report.claims import counts, judged
 from workflow.report.figures import DRAWINGS, alt_of, lines_of
 from workflow.report.figures import write as write_figure
@@ -52,7 +53,7 @@ def _tables(evidence: Evidence) -> list[dict]:
     from markupsafe import Markup
 
     found = []
-    for name in (name for name in evidence.plan["tables"] if name.startswith("table")):
+    for name in (name for name, entry in evidence.plan["tables"].items() if entry["kind"] == "table"):
         table = tables.view(name, evidence)
         strips = {}
         span = marks.strip_range(list(table.rows), evidence.plan["comparable"])
@@ -182,6 +183,7 @@ def context(evidence: Evidence, results: Path, out: Path, recorded: Path) -> dic
         "plan": plan, "claims": claims, "tally": counts(claims), "outcome": summary.outcome(claims),
         "complete": summary.completeness(evidence), "warnings": summary.warnings(evidence), "latest": summary.latest(evidence),
         "environments": environments, "tables": _tables(evidence), "figures": _figures(evidence, plan, results, out),
+        "chapters": sections(evidence),
         "protocol": read_yaml(ROOT / "config" / "protocol.yaml")["points"],
         "findings": read_yaml(ROOT / "config" / "findings.yaml")["findings"],
         "options": _options(plan), "test_sets": summary.test_sets(evidence), "cost": duration(summary.cost(evidence)),

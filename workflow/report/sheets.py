@@ -37,7 +37,9 @@ def _run_line(state: RunState) -> dict:
     }  # fmt: skip
 
 
-def _summary_line(row: Row) -> dict:
+def summary_line(row: Row) -> dict:
+    """One line of summary.csv."""
+
     def pair(found: Sample | None, name: str) -> dict:
         return {name: found and found.mean, f"{name}_std": found and found.std}
 
@@ -76,6 +78,4 @@ def write_csv(plan: dict, results: Path) -> None:
     """runs.csv and summary.csv of a plan, each whole or not at all."""
     evidence = gather(plan, results)
     write_text(results / "runs.csv", to_csv([_run_line(state) for state in evidence.states], ("id",)))
-    write_text(
-        results / "summary.csv", to_csv([_summary_line(row) for row in rows_of(evidence).values()], ("dataset",))
-    )
+    write_text(results / "summary.csv", to_csv([summary_line(row) for row in rows_of(evidence).values()], ("dataset",)))

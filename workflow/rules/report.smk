@@ -2,21 +2,19 @@
 
 
 def stamps(rows):
-    """Stamps of every job that the given rows (`dataset/row`; None: all) need before they can be shown."""
+    """Stamps of every job that the given rows (`dataset/row`) need before they can be shown."""
     wanted = {run["id"]: f"{run['dataset']}/{run['row']}" for run in PLAN["runs"]}
     found = []
     for stage in ("train", "time"):
         for job, members in PLAN["jobs"][stage].items():
-            if rows is None or rows & {
-                wanted.get(member, member) for member in members
-            }:
+            if rows & {wanted.get(member, member) for member in members}:
                 found.append(f"{RESULTS}/jobs/{stage}/{job}.json")
     return found
 
 
 rule aggregate:
     input:
-        stamps(None),
+        stamps(planning.report_rows(PLAN)),
     output:
         f"{RESULTS}/runs.csv",
         f"{RESULTS}/summary.csv",
@@ -63,9 +61,25 @@ rule figure:
         "python -m workflow report {wildcards.product} --plan {PLAN_FILE} --out reports > {log} 2>&1"
 
 
+rule chapter:
+    input:
+        lambda wildcards: stamps(planning.entry_rows(PLAN, wildcards.product)),
+    output:
+        "reports/chapters/{product}.csv",
+    log:
+        f"{LOGS}/report/{{product}}.log",
+    conda:
+        ENVIRONMENT
+    params:
+        plan=PLAN_DIGEST,
+        code=REPORT_DIGEST,
+    shell:
+        "python -m workflow report {wildcards.product} --plan {PLAN_FILE} --out reports > {log} 2>&1"
+
+
 rule judge:
     input:
-        stamps(None),
+        stamps(planning.report_rows(PLAN)),
     output:
         "reports/claims.csv",
     log:

@@ -11,13 +11,13 @@ rule claims:
         "reports/claims.csv",
 
 
-for name in PLAN["tables"]:
+for name, entry in PLAN["tables"].items():
 
     rule:
         name:
             name
         input:
-            f"reports/{'tables' if name.startswith('table') else 'figures'}/{name}.csv",
+            f"reports/{entry['kind']}s/{name}.csv",
 
 
 # Prints every run, why it would run, its estimated cost, and the sum. Trains nothing.

@@ -53,7 +53,7 @@ def plan_of(tables: dict, *, preset: str = "paper", seeds: tuple[int, ...] = (0,
                 runs += [run_of(dataset, row, seed, epochs=epochs) for seed in seeds]
             known[dataset, row["row"]] = row
             rows.append(row)
-        shown[name] = {"title": name, **table, "rows": rows}
+        shown[name] = {"title": name, "kind": "table" if name.startswith("table") else "figure", **table, "rows": rows}
     return json.loads(json.dumps({
         "schema": 1, "preset": preset, "why": "it was asked for", "comparable": preset == "paper",
         "banner": f"{preset} preset.", "seeds": list(seeds), "device": "cuda",

@@ -1,0 +1,41 @@
+"""Chapters: shown once one of their own rows was measured, otherwise silent; their CSV has a line a row."""
+
+import csv
+
+import report_factory as factory
+
+from workflow import report
+from workflow.report.gather import gather
+
+
+def planned(tmp_path):
+    plan, deep = factory.configured_plan(), factory.entry("deep")
+    plan["runs"] = [run for run in plan["runs"] if (run["dataset"], run["row"]) == ("cifar10", "cifar-resnet-20")]
+    plan["runs"] += [factory.run_of("cifar10", deep, seed) for seed in range(3)]
+    known = next(row for row in plan["tables"]["table2"]["rows"] if row["row"] == "cifar-resnet-20")
+    plan["tables"]["depth"] = {
+        "title": "Depth", "kind": "chapter", "dataset": "cifar10", "text": "Does depth matter?", "rows": [known, deep],
+    }  # fmt: skip
+    return {**plan, "on_demand": ["cifar10/deep"]}, tmp_path / "results" / "paper"
+
+
+def page_of(plan, results, tmp_path):
+    report.write_page(plan, results, tmp_path / "out", tmp_path / "none")
+    return (tmp_path / "out" / "index.html").read_text()
+
+
+def test_rows_on_demand_are_counted_and_shown_once_they_were_asked_for(tmp_path):
+    plan, results = planned(tmp_path)
+    plain = {**plan, "runs": [run for run in plan["runs"] if run["row"] != "deep"]}
+    factory.fill(plain, results)
+    assert len(gather(plan, results).states) == 3
+    page = page_of(plan, results, tmp_path)
+    assert "3 of 3 runs" in page and 'id="depth"' not in page
+    deep = next(run for run in plan["runs"] if run["row"] == "deep")
+    factory.write_result(results, deep, 93.5)
+    page = page_of(plan, results, tmp_path)
+    assert "4 of 4 runs" in page and 'id="depth"' in page and "Does depth matter?" in page
+    report.write_chapter("depth", plan, results, tmp_path / "out")
+    with (tmp_path / "out" / "chapters" / "depth.csv").open() as file:
+        lines = {line["row"]: line for line in csv.DictReader(file)}
+    assert list(lines) == ["cifar-resnet-20", "deep"] and float(lines["deep"]["accuracy"]) == 93.5

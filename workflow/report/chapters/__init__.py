@@ -1,0 +1,59 @@
+"""Chapters: rows that answer a question beside the paper's tables, one file of config/chapters each.
+
+A chapter is rendered by a module of its own name in this folder, `lines(evidence) -> list[dict]` (its CSV) and
+`context(evidence) -> dict` (for templates/chapters/<name>.html.j2); a chapter without one is a plain table of its rows.
+"""
+
+import importlib
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+from workflow.files import write_text
+from workflow.report.gather import Evidence, gather
+from workflow.report.rows import rows_in
+from workflow.report.sheets import summary_line, to_csv
+
+
+def _module(name: str) -> ModuleType | None:
+    full = f"{__name__}.{name.replace('-', '_')}"
+    return importlib.import_module(full) if find_spec(full) else None
+
+
+def lines_of(name: str, evidence: Evidence) -> list[dict]:
+    """The lines of a chapter's CSV."""
+    module = _module(name)
+    return module.lines(evidence) if module else [summary_line(row) for row in rows_in(evidence, name)]
+
+
+def write(name: str, plan: dict, results: Path, out: Path) -> None:
+    """`out`/chapters/<name>.csv."""
+    write_text(out / "chapters" / f"{name}.csv", to_csv(lines_of(name, gather(plan, results)), ("row",)))
+
+
+def sections(evidence: Evidence) -> list[dict]:
+    """What the page shows: every chapter that has a result of its own, in the plan's order."""
+    asked = {state.run["row"] for state in evidence.states if state.result}
+    found = []
+    for name, entry in evidence.plan["tables"].items():
+        if entry["kind"] != "chapter" or not _has_results(name, entry, evidence, asked):
+            continue
+        module = _module(name)
+        found.append({
+            "name": name, "title": entry["title"], "text": entry["text"],
+            "template": f"chapters/{name if module else 'rows'}.html.j2",
+            "data": module.context(evidence) if module else {"rows": rows_in(evidence, name)},
+        })  # fmt: skip
+    return found
+
+
+def _has_results(name: str, entry: dict, evidence: Evidence, asked: set[str]) -> bool:
+    """Whether a row that only chapters have was measured; the tables' rows alone do not make a chapter."""
+    others = {
+        row["row"]
+        for shown in evidence.plan["tables"].values()
+        if shown["kind"] != "chapter" and shown["dataset"] == entry["dataset"]
+        for row in shown["rows"]
+    }
+    own = {row["row"] for row in entry["rows"]} - others
+    return bool(own & asked)
