@@ -82,6 +82,7 @@ localrules:
     aggregate,
     table,
     figure,
+    chapter,
     judge,
     page,
 

@@ -23,7 +23,16 @@ from workflow.errors import UserError
 from workflow.files import write_json
 from workflow.plan import expected_digests
 from workflow.provenance import now, provenance
-from workflow.records import SCHEMA, BadRecord, read_failure, read_result, read_search, read_timing, run_folder, timing_path
+from workflow.records import (
+    SCHEMA,
+    BadRecord,
+    read_failure,
+    read_result,
+    read_search,
+    read_timing,
+    run_folder,
+    timing_path,
+)
 
 Say = Callable[[str], None]
 STOPPED = 75  # exit status of a job that ran out of its time with checkpoints written (EX_TEMPFAIL)

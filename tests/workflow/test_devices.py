@@ -139,7 +139,9 @@ def test_slurm_names_the_gpus_that_it_counts_from_zero(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     monkeypatch.setenv("SLURM_JOB_GPUS", "2,5")
     assert devices.visible_gpus(2) == ["2", "5"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")  # narrowed by the user inside the job: Slurm's list is no longer the job's
+    monkeypatch.setenv(
+        "CUDA_VISIBLE_DEVICES", "1"
+    )  # narrowed by the user inside the job: Slurm's list is no longer the job's
     assert devices.visible_gpus(1) == ["1"]
 
 

@@ -79,6 +79,6 @@ def test_plan_says_why_and_what_it_costs(plan, tmp_path, capsys):
     assert lines[0].split() == ["done", done["id"]]
     assert "changed: workflow.engine.train 000000000000 -> " in lines[1]
     assert "failed before: it broke." in lines[2] and "interrupted" in lines[3] and "no result yet" in lines[4]
-    # 5 s to start, one search epoch of 120 s and two training epochs of 60 s: 245 s, four minutes.
+    # Twice 5 s to start, one search epoch of 120 s and two training epochs of 60 s: 250 s, four minutes.
     assert lines[4].split()[:2] == ["4", "min"] and "(timed)" in lines[4]
-    assert lines[5].startswith("4 of 5 runs to do on cpu: about 16 min")
+    assert lines[5].startswith("4 of 5 runs to do on cpu: about 17 min")

@@ -1,6 +1,6 @@
-"""The part of `run` that looks: a clone, the pipeline through Slurm, and what it must have left. Prints figures; ends with 1 on a fault.
+"""What `run` looks at: a clone, the pipeline through Slurm, and what it must have left. Prints figures; ends with 1 on a fault.
 
-python check.py REPOSITORY BASE, with SLURM_CONF set and the daemons running.
+python check.py REPOSITORY BASE, with the daemons running.
 """
 
 import collections
@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROWS = ["mnist/cifar-resnet-20", "cifar10/effconv-20-0.66m", "cifar10/impossible"]
 IMPOSSIBLE = "      - {row: impossible, label: Impossible, system: cifar_resnet20, learn: {parameters: 1000}}\n"
-SETTINGS = f"only: {json.dumps(ROWS)}\nseeds: [0, 1]\nepochs: {{search: 2, train: 60}}\ntime_limit: 0.1\n"
+SETTINGS = f"only: {json.dumps(ROWS)}\nseeds: [0]\nepochs: {{search: 2, train: 30}}\ntime_limit: 0.2\n"
 FAULTS = []
 
 
@@ -43,9 +43,10 @@ def snakemake(folder: Path, *arguments: str) -> tuple[int, str, float]:
     """Exit status, output and seconds of the pipeline through Slurm."""
     command = [
         sys.executable, "-m", "snakemake", "claims", *arguments, "--workflow-profile", "profiles/slurm", "--slurm-no-account",
+        "--slurm-status-command", "squeue",
         "--slurm-init-seconds-before-status-checks", "4", "--slurm-keep-successful-logs", "--default-resources", "mem_mb=1500",
         "runtime=10", "tasks=1", "--set-resources", "train:gpu=1", "search:gpu=1", "time:slurm_extra='--exclusive'",
-        "--latency-wait", "20", "--configfile", "settings.yaml", "--config", "preset=smoke", "device=cpu", "cluster=true",
+        "--retries", "5", "--latency-wait", "20", "--configfile", "settings.yaml", "--config", "preset=smoke", "device=cpu", "cluster=true",
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     started = time.monotonic()
@@ -74,15 +75,17 @@ def main(root: Path, base: Path) -> int:
     print(f"{len(jobs)} Slurm jobs in {seconds:.0f} s: {dict(states)}")
     check("a run that failed makes the pipeline fail", status == 1, f"(status {status})")
     results = records(folder, "runs/**/result.json")
-    check("the rows that can succeed have both seeds", len(results) == 4, f"({len(results)} results)")
+    check("the rows that can succeed have results", len(results) == 2, f"({len(results)} results)")
     pieces = [record["provenance"].get("pieces", record.get("pieces")) for record in results]
     check("jobs that time stopped were sent in again and went on", max(pieces, default=0) > 1, f"(pieces {pieces})")
     failures = records(folder, "runs/**/failure.json")
     reasons = {failure["reason"] for failure in failures}
-    check("failures say why", len(failures) == 2 and all("1,000 parameters" in reason for reason in reasons))
+    check("failures say why", len(failures) == 1 and all("1,000 parameters" in reason for reason in reasons))
     logs = [path.read_text() for path in (folder / "results/smoke/logs/train/cifar10/impossible").rglob("*.log")]
     check("a failed run is not tried again", any("failed in an earlier attempt" in log for log in logs))
-    gpu = sorted((job["StartTime"], job["EndTime"]) for job in jobs if "gpu" in job.get("Gres", "") + job.get("Tres", ""))
+    gpu = sorted(
+        (job["StartTime"], job["EndTime"]) for job in jobs if "gpu" in job.get("Gres", "") + job.get("Tres", "")
+    )
     check("jobs that asked for the GPU had it one at a time", overlaps(gpu) == 0, f"({len(gpu)} listed)")
     timings = records(folder, "timings/*/*.json")
     check("rows were timed", len(timings) == 2, f"({len(timings)})")
