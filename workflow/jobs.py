@@ -32,6 +32,7 @@ from workflow.records import (
     read_timing,
     run_folder,
     timing_path,
+    write_record,
 )
 
 Say = Callable[[str], None]
@@ -142,7 +143,16 @@ class Job:
         """Do one member; what the stamp says of it."""
         if self.stage == "time":
             return self._time(member)
+        from workflow.data.locks import locked
+
         run = self.runs[member]
+        with locked(
+            run_folder(self.results, member) / ".lock"
+        ):  # a second pipeline in this folder waits, and finds it done
+            return self._learn(run)
+
+    def _learn(self, run: dict) -> str:
+        """The search or the training of a run; the same."""
         if self.stage == "search":
             return " ".join(map(str, self._search(run)["sizes"]))
         return f"{self._train(run)['accuracy']:.2f} %"
@@ -173,7 +183,7 @@ class Job:
         write_json(folder / "run.json", run)
         outcome = engine.search(run, data, folder, digest=_joint(expected), say=self.say, deadline=self.deadline)
         record = self._record(run, "search", started, checksums, expected, outcome)
-        write_json(folder / "search.json", record)
+        write_record(folder / "search.json", record)
         return record
 
     def _train(self, run: dict) -> dict:
@@ -195,7 +205,7 @@ class Job:
         if search:
             outcome["search"] = {key: search[key] for key in ("epochs", "seconds_per_epoch", "sizes")}
         record = self._record(run, "train", started, checksums, expected, outcome)
-        write_json(folder / "result.json", record)
+        write_record(folder / "result.json", record)
         return record
 
     def _time(self, row: str) -> str:
@@ -214,7 +224,7 @@ class Job:
             started = now()
             outcome = engine.measure(run, data, kernel_sizes=sizes, say=self.say, **self.plan["timing"])
             record = self._record(run, "time", started, checksums, expected, outcome)
-            write_json(path, {**record, "row": run["row"], "dataset": run["dataset"]})
+            write_record(path, {**record, "row": run["row"], "dataset": run["dataset"]})
         return f"{record['seconds_per_epoch']:.3g} s per epoch"
 
 

@@ -1,13 +1,17 @@
 """The records that the stages leave behind, read with every check that keeps a bad one out of a table.
 
 A run's folder holds search.json (learned sizes), result.json (accuracy) or failure.json (one sentence); a row's seconds per epoch
-are in timings/<dataset>/<row>.json. Each reader returns the record or raises BadRecord with the reason that the report shows.
+are in timings/<dataset>/<row>.json. Each reader returns the record or raises BadRecord with the reason that the report shows. A record
+carries a seal over its own content, so that a digit that changed on the disk or in a copy is noticed (no protection from forgery).
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
+
+from workflow.files import write_json
 
 SCHEMA = 1
 
@@ -23,6 +27,17 @@ _FIELDS = {
 
 class BadRecord(Exception):
     """A record that must not enter a table; the text says why."""
+
+
+def _seal(record: dict) -> str:
+    content = {key: value for key, value in record.items() if key != "seal"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def write_record(path: Path, record: dict) -> None:
+    """Write a record with its seal."""
+    plain = json.loads(json.dumps(record))  # as it will be read back
+    write_json(path, {**plain, "seal": _seal(plain)})
 
 
 def run_folder(results: Path, run_id: str) -> Path:
@@ -55,6 +70,8 @@ def _read(path: Path, kind: str) -> dict:
         raise BadRecord(f"{path} cannot be read as JSON ({error}); delete it and run again") from None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise BadRecord(f"{path} is not a record of this version (schema {SCHEMA}); delete it and run again")
+    if "seal" in record and record["seal"] != _seal(record):
+        raise BadRecord(f"{path} has changed since it was written; delete it and run again")
     for field, kind_of in {**_COMMON, **_FIELDS[kind]}.items():
         allowed = (int, float) if kind_of is float else kind_of
         if not isinstance(record.get(field), allowed):

@@ -107,6 +107,12 @@ class Chooser:
         self.share = shares(plan, self.before)
         needs = claims(plan, self.before, definitions)
         self.open = {name: set(needed) - done for name, needed in needs.items() if set(needed) - done}
+        self.after: dict[Step, list[Step]] = {}
+        for step, before in self.before.items():
+            for one in before:
+                self.after.setdefault(one, []).append(step)
+        # A step that alone completes a claim is weighed with it as that claim's choice.
+        self.single = {step: self._choice([step]) for step in sorted(self.left) if self.share[step]}
 
     def _with_before(self, wanted: Iterable[Step]) -> tuple[Step, ...]:
         """`wanted` and what has to come first, in an order that can be run."""
@@ -125,18 +131,26 @@ class Chooser:
 
     def next(self, seconds: float = float("inf")) -> Choice | None:
         """The best choice of at most so many seconds, taken off what is left; None where nothing fits or is worth anything."""
-        candidates = [self._choice([step]) for step in sorted(self.left) if self.share[step]]
-        candidates += [self._choice(needed) for needed in self.open.values()]
+        candidates = [*self.single.values(), *(self._choice(needed) for needed in self.open.values())]
         fitting = [one for one in candidates if one.worth and one.seconds <= seconds]
         if not fitting:
             return None
         best = max(fitting, key=lambda one: one.worth / one.seconds)
-        self.left -= set(best.steps)
+        self._take(best)
+        return best
+
+    def _take(self, choice: Choice) -> None:
+        self.left -= set(choice.steps)
+        for step in choice.steps:
+            self.single.pop(step, None)
+        for step in choice.steps:
+            for later in self.after.get(step, ()):
+                if later in self.single:
+                    self.single[later] = self._choice([later])  # cheaper now
         for name in list(self.open):
-            self.open[name] -= set(best.steps)
+            self.open[name] -= set(choice.steps)
             if not self.open[name]:
                 del self.open[name]
-        return best
 
     def all(self, seconds: float = float("inf")) -> list[Choice]:
         """Choices until the time is full."""

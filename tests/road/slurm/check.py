@@ -43,10 +43,10 @@ def snakemake(folder: Path, *arguments: str) -> tuple[int, str, float]:
     """Exit status, output and seconds of the pipeline through Slurm."""
     command = [
         sys.executable, "-m", "snakemake", "claims", *arguments, "--workflow-profile", "profiles/slurm", "--slurm-no-account",
-        "--slurm-status-command", "squeue",
-        "--slurm-init-seconds-before-status-checks", "4", "--slurm-keep-successful-logs", "--default-resources", "mem_mb=1500",
+        "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "4", "--slurm-keep-successful-logs", "--default-resources", "mem_mb=1500",
         "runtime=10", "tasks=1", "--set-resources", "train:gpu=1", "search:gpu=1", "time:slurm_extra='--exclusive'",
-        "--retries", "5", "--latency-wait", "20", "--configfile", "settings.yaml", "--config", "preset=smoke", "device=cpu", "cluster=true",
+        "--retries", "5", "--latency-wait", "20", "--configfile", "settings.yaml", "--config",
+        "preset=smoke", "device=cpu", "cluster=true",
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     started = time.monotonic()
