@@ -52,10 +52,14 @@ class Checkpoints:
             os.replace(temporary, self.path)
             if final:
                 self.previous.unlink(missing_ok=True)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             if temporary:
                 Path(temporary).unlink(missing_ok=True)
-            reason = error.strerror or error
+            # torch closes its archive on the way out of an error, and where the disk is full, fails at that once more.
+            fault = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(fault, OSError):
+                raise
+            reason = fault.strerror or fault
             raise UserError(
                 f"{self.path} cannot be written ({reason}): make room, or choose another folder for results."
             ) from None
