@@ -103,7 +103,7 @@ class Job:
         fails = bool(self.failures) and self.stage != "search"
         if not fails:
             write_json(self.stamp, {"stage": self.stage, "done": done, "failed": self.failures})
-            self.marker.unlink()
+            self.marker.unlink(missing_ok=True)  # a second pipeline here may have ended it first
         return int(fails)
 
     def _clear(self) -> None:

@@ -136,10 +136,11 @@ rule time:
     threads: THREADS if CLUSTER else workflow.cores
     resources:
         gpu=POOL if ON_GPU and not CLUSTER else int(ON_GPU),
+        attempt=lambda wildcards, attempt: attempt,
     params:
         run=digests("time", "run"),
         effconv=digests("time", "effconv"),
         baselines=digests("time", "baselines"),
         engine=digests("time", "workflow"),
     shell:
-        "python -m workflow time {wildcards.job} --plan {PLAN_FILE} --threads {threads} > {log} 2>&1"
+        "python -m workflow time {wildcards.job} --plan {PLAN_FILE} --threads {threads} --attempt {resources.attempt} > {log} 2>&1"

@@ -1,4 +1,4 @@
-"""Failure drills of the engine: power cuts while a checkpoint is written, flipped bits, a full disk. Nothing lost, nothing wrong accepted."""
+"""Failure drills of the engine: power cuts while a checkpoint is written, flipped bits, a full disk. Outcomes: docs/drills.md."""
 
 import os
 import random
