@@ -59,13 +59,13 @@ def timing_of(run: dict) -> dict:
 
 @pytest.mark.parametrize(("make", "read"), [(result_of, read_result), (timing_of, read_timing)])
 def test_a_changed_byte_in_a_record_is_never_accepted(plan, tmp_path, make, read):
-    """500 single bytes: the record reads as it was written (a byte between its values), or is refused."""
+    """250 single bytes: the record reads as it was written (a byte between its values), or is refused."""
     path = tmp_path / "record.json"
     write_record(path, make(plan["runs"][0]))
     whole, original = path.read_bytes(), read(path)
     unsealed = {key: value for key, value in original.items() if key != "seal"}
     draw, refused = random.Random(0), 0
-    for _ in range(500):
+    for _ in range(250):
         place = draw.randrange(len(whole))
         hurt = bytearray(whole)
         hurt[place] = draw.choice(b'0123456789abcxyz.-,:{}[]" \n\xff')
@@ -75,7 +75,7 @@ def test_a_changed_byte_in_a_record_is_never_accepted(plan, tmp_path, make, read
             assert {key: found[key] for key in original if key != "seal"} == unsealed, (place, hurt[place])
         except BadRecord:
             refused += 1
-    assert refused > 300
+    assert refused > 150
 
 
 def test_a_record_cut_short_anywhere_is_never_accepted(plan, tmp_path):
@@ -111,12 +111,12 @@ def engine(monkeypatch):
 def test_two_pipelines_in_one_folder_train_each_run_once(engine, plan, tmp_path):
     outcomes = []
     job = lambda: outcomes.append(jobs.Job("train", "mnist/cifar-resnet-20/all", plan, tmp_path, say=print).execute())
-    threads = [threading.Thread(target=job) for _ in range(3)]
+    threads = [threading.Thread(target=job) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert outcomes == [0, 0, 0] and sorted(engine.calls) == sorted(run["id"] for run in plan["runs"])
+    assert outcomes == [0, 0] and sorted(engine.calls) == sorted(run["id"] for run in plan["runs"])
     assert engine.together <= 2  # the two seeds
     assert not list(tmp_path.rglob("*.lock"))
 
