@@ -26,6 +26,7 @@ from workflow.provenance import now, provenance
 from workflow.records import (
     SCHEMA,
     BadRecord,
+    inside,
     read_failure,
     read_result,
     read_search,
@@ -68,7 +69,7 @@ class Job:
         self.members = plan["jobs"][stage][name]
         self.plan = plan
         self.runs = {run["id"]: run for run in plan["runs"]}
-        self.stamp = results / "jobs" / stage / f"{name}.json"
+        self.stamp = results / "jobs" / stage / f"{inside(name)}.json"
         self.marker = self.stamp.with_suffix(".running")
         self.deadline = None if limit is None else time.monotonic() + limit
         self.attempt = attempt
@@ -123,7 +124,7 @@ class Job:
         return run_folder(self.results, member) / "failure.json"
 
     def _fail(self, member: str, error: Exception) -> None:
-        expected = isinstance(error, (UserError, ValueError, ArithmeticError, OSError))
+        expected = isinstance(error, (UserError, BadRecord, ValueError, ArithmeticError, OSError))
         reason = " ".join(str(error).split()) or type(error).__name__
         if not expected:
             self.say("".join(traceback.format_exception(error)))

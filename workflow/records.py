@@ -8,12 +8,15 @@ carries a seal over its own content, so that a digit that changed on the disk or
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from workflow.errors import UserError
 from workflow.files import write_json
 
 SCHEMA = 1
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*")
 
 _COMMON = {"schema": int, "status": str, "digests": dict, "provenance": dict}
 _FIELDS = {
@@ -40,14 +43,21 @@ def write_record(path: Path, record: dict) -> None:
     write_json(path, {**plain, "seal": _seal(plain)})
 
 
+def inside(name: str) -> str:
+    """A name from a plan, as a part of a path: UserError where it could lead out of the folder it belongs to."""
+    if not _NAME.fullmatch(name):
+        raise UserError(f"the plan has the name {name!r}, which is none of a run, row or job: make the plan again.")
+    return name
+
+
 def run_folder(results: Path, run_id: str) -> Path:
     """Where everything of one run lies."""
-    return results / "runs" / run_id
+    return results / "runs" / inside(run_id)
 
 
 def timing_path(results: Path, dataset: str, row: str) -> Path:
     """Where the seconds per epoch of one row lie."""
-    return results / "timings" / dataset / f"{row}.json"
+    return results / "timings" / inside(f"{dataset}/{row}.json")
 
 
 def _numbers(value: object) -> Iterable[float]:

@@ -13,9 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-ROWS = ["mnist/cifar-resnet-20", "cifar10/effconv-20-0.66m", "cifar10/impossible"]
+ROWS = ["mnist/cifar-resnet-20", "cifar10/impossible"]
 IMPOSSIBLE = "      - {row: impossible, label: Impossible, system: cifar_resnet20, learn: {parameters: 1000}}\n"
-SETTINGS = f"only: {json.dumps(ROWS)}\nseeds: [0]\nepochs: {{search: 2, train: 30}}\ntime_limit: 0.2\n"
+SETTINGS = f"only: {json.dumps(ROWS)}\nseeds: [0]\nepochs: {{search: 2, train: 20}}\ntime_limit: 0.2\n"
 FAULTS = []
 
 
@@ -43,9 +43,10 @@ def snakemake(folder: Path, *arguments: str) -> tuple[int, str, float]:
     """Exit status, output and seconds of the pipeline through Slurm."""
     command = [
         sys.executable, "-m", "snakemake", "claims", *arguments, "--workflow-profile", "profiles/slurm", "--slurm-no-account",
-        "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "4", "--slurm-keep-successful-logs", "--default-resources", "mem_mb=1500",
-        "runtime=10", "tasks=1", "--set-resources", "train:gpu=1", "search:gpu=1", "time:slurm_extra='--exclusive'",
-        "--retries", "5", "--latency-wait", "20", "--configfile", "settings.yaml", "--config",
+        "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "4", "--slurm-keep-successful-logs",
+        "--default-resources", "mem_mb=1500", "runtime=10", "tasks=1", "--set-resources",
+        "train:gpu=1", "search:gpu=1", "time:slurm_extra='--exclusive'",
+        "--retries", "3", "--latency-wait", "20", "--configfile", "settings.yaml", "--config",
         "preset=smoke", "device=cpu", "cluster=true",
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -75,7 +76,7 @@ def main(root: Path, base: Path) -> int:
     print(f"{len(jobs)} Slurm jobs in {seconds:.0f} s: {dict(states)}")
     check("a run that failed makes the pipeline fail", status == 1, f"(status {status})")
     results = records(folder, "runs/**/result.json")
-    check("the rows that can succeed have results", len(results) == 2, f"({len(results)} results)")
+    check("the rows that can succeed have results", len(results) == 1, f"({len(results)} results)")
     pieces = [record["provenance"].get("pieces", record.get("pieces")) for record in results]
     check("jobs that time stopped were sent in again and went on", max(pieces, default=0) > 1, f"(pieces {pieces})")
     failures = records(folder, "runs/**/failure.json")
@@ -84,11 +85,11 @@ def main(root: Path, base: Path) -> int:
     logs = [path.read_text() for path in (folder / "results/smoke/logs/train/cifar10/impossible").rglob("*.log")]
     check("a failed run is not tried again", any("failed in an earlier attempt" in log for log in logs))
     gpu = sorted(
-        (job["StartTime"], job["EndTime"]) for job in jobs if "gpu" in job.get("Gres", "") + job.get("Tres", "")
+        (job["StartTime"], job["EndTime"]) for job in jobs if "gres/gpu" in job.get("Tres", "")
     )
-    check("jobs that asked for the GPU had it one at a time", overlaps(gpu) == 0, f"({len(gpu)} listed)")
+    check("jobs that asked for the GPU had it one at a time", len(gpu) > 2 and overlaps(gpu) == 0, f"({len(gpu)} listed)")
     timings = records(folder, "timings/*/*.json")
-    check("rows were timed", len(timings) == 2, f"({len(timings)})")
+    check("rows were timed", len(timings) == 1, f"({len(timings)})")
     (folder / "settings.yaml").write_text(SETTINGS.replace(', "cifar10/impossible"', ""))
     status, text, seconds = snakemake(folder)
     (base / "snakemake.2.log").write_text(text)
