@@ -84,10 +84,10 @@ def main(root: Path, base: Path) -> int:
     check("failures say why", len(failures) == 1 and all("1,000 parameters" in reason for reason in reasons))
     logs = [path.read_text() for path in (folder / "results/smoke/logs/train/cifar10/impossible").rglob("*.log")]
     check("a failed run is not tried again", any("failed in an earlier attempt" in log for log in logs))
-    gpu = sorted(
-        (job["StartTime"], job["EndTime"]) for job in jobs if "gres/gpu" in job.get("Tres", "")
+    gpu = sorted((job["StartTime"], job["EndTime"]) for job in jobs if "gres/gpu" in job.get("Tres", ""))
+    check(
+        "jobs that asked for the GPU had it one at a time", len(gpu) > 2 and overlaps(gpu) == 0, f"({len(gpu)} listed)"
     )
-    check("jobs that asked for the GPU had it one at a time", len(gpu) > 2 and overlaps(gpu) == 0, f"({len(gpu)} listed)")
     timings = records(folder, "timings/*/*.json")
     check("rows were timed", len(timings) == 1, f"({len(timings)})")
     (folder / "settings.yaml").write_text(SETTINGS.replace(', "cifar10/impossible"', ""))
