@@ -20,6 +20,7 @@ from workflow.config import cuda_devices, load
 from workflow.digests import text_digest
 from workflow.errors import UserError
 from workflow.files import write_json
+from workflow.sized_rows import sources_of
 
 
 configfile: HERE / "config" / "config.yaml"

@@ -54,6 +54,16 @@ class GeneratedKernels(nn.Module):
         """The layers with generated kernels, in forward order."""
         return [module for module in self.network.modules() if isinstance(module, CKConv)]
 
+    @property
+    def backend(self) -> str:
+        """How the layers convolve (`flexconv.convolve`); setting it changes all of them."""
+        return self.layers()[0].backend
+
+    @backend.setter
+    def backend(self, name: str) -> None:
+        for layer in self.layers():
+            layer.backend = name
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> logits (B, classes)."""
         return self.network(images)

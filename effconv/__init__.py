@@ -7,6 +7,7 @@ from effconv.backbones import cifar_resnet, wide_resnet
 from effconv.budget import budget_loss
 from effconv.convert import find_layers, with_sizes
 from effconv.counting import count_macs, count_parameters
+from effconv.framed import FramedSearch
 from effconv.kernel_predictor import KernelPredictor, KernelPredictors
 from effconv.learn import learn_kernel_sizes
 from effconv.learned import LearnedSizes
@@ -15,9 +16,11 @@ from effconv.options import SearchOptions
 from effconv.same_conv import SameConv2d, same_conv2d
 from effconv.search import KernelSizeSearch
 from effconv.size_predictor import SizePredictor, round_straight_through, soft_size
+from effconv.size_search import SizeSearch
 from effconv.trajectory import draw_trajectory
 
 __all__ = [
+    "FramedSearch",
     "KernelPredictor",
     "KernelPredictors",
     "KernelSizeSearch",
@@ -25,6 +28,7 @@ __all__ = [
     "SameConv2d",
     "SearchOptions",
     "SizePredictor",
+    "SizeSearch",
     "budget_loss",
     "cifar_resnet",
     "count_macs",

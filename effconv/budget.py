@@ -84,11 +84,23 @@ class Budget:
 
     def loss(self, costs: Costs, sizes: Tensor) -> Tensor:
         """L_param (plus the same in multiply-accumulates where asked for) of differentiable sizes (L,)."""
+        return self.loss_of_areas(costs, sizes.square())
+
+    def loss_of_areas(self, costs: Costs, areas: Tensor) -> Tensor:
+        """The same of differentiable numbers of kernel positions (L,)."""
+        total = areas.new_zeros(())
+        for unit, target in self.targets(costs).items():
+            factors = torch.tensor(costs.factors(unit), dtype=areas.dtype, device=areas.device)
+            # All sizes 1 may be exactly the budget's least: a target of 0 is then one weight, not log(0).
+            total = total + budget_loss((factors * areas).sum(), max(target, 1))
+        return total
+
+    def signed(self, costs: Costs, sizes: Tensor) -> Tensor:
+        """log(count / budget) of differentiable sizes (L,), summed over the units asked for; 0 without a budget."""
         total = sizes.new_zeros(())
         for unit, target in self.targets(costs).items():
             factors = torch.tensor(costs.factors(unit), dtype=sizes.dtype, device=sizes.device)
-            # All sizes 1 may be exactly the budget's least: a target of 0 is then one weight, not log(0).
-            total = total + budget_loss((factors * sizes.square()).sum(), max(target, 1))
+            total = total + torch.log((factors * sizes.square()).sum() / max(target, 1))
         return total
 
     def deviation(self, costs: Costs, sizes: Sequence[int]) -> float:

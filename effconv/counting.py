@@ -9,8 +9,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Number of parameters, each counted once however many modules share it; buffers are not parameters."""
-    return sum(parameter.numel() for parameter in model.parameters())
+    """Number of parameters as deployed, each counted once however many modules share it; buffers are not parameters.
+
+    Those of the modules in the model's `training_only`, which only its training loss uses, are left out.
+    """
+    left_out = {id(parameter) for module in getattr(model, "training_only", ()) for parameter in module.parameters()}
+    return sum(parameter.numel() for parameter in model.parameters() if id(parameter) not in left_out)
 
 
 @contextmanager

@@ -16,6 +16,26 @@ from effconv.gru import ConstantInputGRU
 from effconv.initial import fill_uniform
 
 VARIANTS = ("literal", "projected")
+ORDERS = ("rows", "nested")
+
+
+def nested_order(size: int, even_padding: str = "end") -> list[int]:
+    """For each position of a size x size kernel, row by row, its step: first the positions of size 1, then those that size 2 adds, ...
+
+    A position keeps its step whatever the kernel's size, where "same" padding puts it on the same pixel.
+    """
+    # Even sizes add a row and a column at the end, odd ones at the start, or the other way round.
+    before = (size - 1) // 2 if even_padding == "end" else size // 2
+    offsets = [index - before for index in range(size)]
+    late = (
+        (lambda d: 2 * d if d > 0 else 1 - 2 * d)
+        if even_padding == "end"
+        else (lambda d: 1 + 2 * d if d >= 0 else -2 * d)
+    )
+    places = [(row, column) for row in range(size) for column in range(size)]
+    ranked = sorted(places, key=lambda p: (max(late(offsets[p[0]]), late(offsets[p[1]])), offsets[p[0]], offsets[p[1]]))
+    step = {place: number for number, place in enumerate(ranked)}
+    return [step[place] for place in places]
 
 
 class _Group(nn.Module):
@@ -50,10 +70,16 @@ class KernelPredictors(nn.Module):
         variant: str = "literal",
         hidden: int = 64,
         input_size: int = 64,
+        order: str = "rows",
+        even_padding: str = "end",
         start_sizes: Sequence[int] | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        if order not in ORDERS:
+            raise ValueError(f"kernel_order is {order!r}: choose one of {', '.join(ORDERS)}.")
+        self.order, self.even_padding = order, even_padding
+        self._steps: dict[int, Tensor] = {}  # size -> which step fills each position
         if variant not in VARIANTS:
             raise ValueError(f"kernel_predictor is {variant!r}: choose one of {', '.join(VARIANTS)}.")
         self.shapes = tuple(shapes)
@@ -86,6 +112,11 @@ class KernelPredictors(nn.Module):
                 states[layer] = own[: steps[layer]]
         return states
 
+    def _nested(self, size: int, device: torch.device) -> Tensor:
+        if size not in self._steps or self._steps[size].device != device:
+            self._steps[size] = torch.tensor(nested_order(size, self.even_padding), device=device)
+        return self._steps[size]
+
     def forward(self, sizes: Sequence[int]) -> list[Tensor]:
         device = next(self.parameters()).device.type
         kernels = []
@@ -94,6 +125,8 @@ class KernelPredictors(nn.Module):
                 (inner, outer), size = self.shapes[layer], sizes[layer]
                 if self.projections is not None:
                     states = torch.addmm(self.offsets[layer], states, self.projections[layer])
+                if self.order == "nested":
+                    states = states.index_select(0, self._nested(size, states.device))
                 kernels.append(states.reshape(size, size, outer, inner).permute(2, 3, 0, 1))
         return kernels
 

@@ -9,6 +9,7 @@ constant mask 1, so that the loss's gradient to its soft size is zero.
 import torch
 from torch import Tensor
 
+MASKS = ("gaussian", "none", "fractional")
 CENTRES = ("printed", "centred", "soft-centred")
 
 
@@ -34,3 +35,15 @@ def modulation_mask(size: int, soft_size: Tensor | float, centre: str = "printed
         soft = soft.to(torch.get_default_dtype())
     profile = mask_profiles(soft.reshape(1), soft.new_full((1,), size), size, centre)[0]
     return torch.outer(profile, profile)
+
+
+def fractional_mask(size: int, inner: int, fraction: Tensor, even_padding: str = "end") -> Tensor:
+    """The mask (size, size) of a kernel on its way from `inner` to `size`: 1 where `inner` reaches, `fraction` elsewhere.
+
+    Not in the paper. The kernel is a continuous function of its soft size, its gradient is exact, and a kernel of size 1 sees
+    what size 2 would add. `inner` lies in `size` as "same" padding puts both on the same pixels.
+    """
+    before = ((size - 1) // 2 - (inner - 1) // 2) if even_padding == "end" else (size // 2 - inner // 2)
+    covered = torch.zeros(size, size, dtype=torch.bool, device=fraction.device)
+    covered[before : before + inner, before : before + inner] = True
+    return torch.where(covered, torch.ones_like(fraction), fraction)

@@ -7,10 +7,14 @@ from difflib import get_close_matches
 from effconv import budget, kernel_predictor, mask, same_conv, size_predictor
 
 FINAL_SIZES = ("closest", "last")
+BUDGET_METHODS = ("penalty", "multiplier", "rescale")
 CHOICES = {
     "kernel_predictor": kernel_predictor.VARIANTS,
     "size_predictor": size_predictor.VARIANTS,
+    "kernel_order": kernel_predictor.ORDERS,
+    "mask": mask.MASKS,
     "mask_centre": mask.CENTRES,
+    "budget_method": BUDGET_METHODS,
     "final_sizes": FINAL_SIZES,
     "budget_scope": budget.SCOPES,
     "even_padding": same_conv.EVEN_PADDING,
@@ -26,10 +30,18 @@ class SearchOptions:
 
     kernel_predictor: str = "literal"  # Eq. 5: "literal" (hidden state = kernel position) or "projected"
     hidden: int = 64  # width of the projected predictor's hidden state
+    kernel_order: str = (
+        "rows"  # the order of the recurrent steps over a kernel, or "nested": by the size they first belong to
+    )
     size_predictor: str = "gru"  # Eq. 1: "gru", "gru-step", "free"
+    mask: str = (
+        "gaussian"  # Eq. 6, "none" (a control), or "fractional": the outermost row and column come in by degrees
+    )
     mask_centre: str = "printed"  # Eq. 7: "printed", "centred", "soft-centred"
     final_sizes: str = "closest"  # the last step within 1% of the budget, or "last": those after the last step
     budget_scope: str = "total"  # the budget is the whole network's, or "kernels": Eq. 3 alone
+    budget_method: str = "penalty"  # Eq. 4; "multiplier": its weight adapts; "rescale": soft sizes lie on the budget
+    odd_only: bool = False  # a control: sizes 1, 3, 5, ... only
     even_padding: str = "end"  # the extra row and column of even kernels: "end" (right, bottom) or "start"
     lam: float = 2.0  # Eq. 8's lambda
     k: float = 3.0  # Eq. 2: sizes lie in 1..2k + 1; at least the original size - 1 where a kernel is larger than 3

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from effconv.budget import Budget, Costs
 from effconv.options import SearchOptions
+from effconv.surface import rounded_onto
 from effconv.trajectory import empty_trajectory
 
 TOLERANCE = 0.01
@@ -24,15 +25,33 @@ class Progress:
         self.costs, self.budget, self.options = costs, budget, options
         self.restore({"step": 0, "within": None, "nearest": None, "trajectory": empty_trajectory()})
 
-    def note(self, sizes: tuple[int, ...], soft: list[float], for_mask: Tensor, for_budget: Tensor) -> None:
+    def rounded(self, soft: Sequence[float]) -> tuple[int, ...]:
+        """The whole sizes that soft ones stand for: rounded one by one, or, where the budget is met by construction, together."""
+        step = 2 if self.options.odd_only else 1
+        if self.options.budget_method == "rescale" and (targets := self.budget.targets(self.costs)):
+            ((unit, target),) = targets.items()
+            return rounded_onto(soft, self.costs.factors(unit), max(target, 1), self._tolerance(unit, target), step)
+        return tuple(1 + 2 * round((value - 1) / 2) if step == 2 else round(value) for value in soft)
+
+    def _tolerance(self, unit: str, target: int) -> float:
+        """The tolerance of the whole count as a share of the learned kernels' part."""
+        return TOLERANCE * self.budget.wanted()[unit] / max(target, 1)
+
+    def note(
+        self,
+        sizes: tuple[int, ...],
+        soft: list[float],
+        for_mask: Tensor | None = None,
+        for_budget: Tensor | None = None,
+    ) -> None:
         """A training forward at these sizes; its gradients are watched where the step is to be recorded."""
         self.step += 1
         self.within, self.nearest = self._updated(sizes, soft, self.step)
         self._pending = None
         if (self.step - 1) % self.options.record_every == 0:
-            gradients: dict[str, list[float]] = {}
+            gradients: dict[str, Tensor] = {}
             for source, reader in (("loss", for_mask), ("budget", for_budget)):
-                if reader.requires_grad:
+                if reader is not None and reader.requires_grad:
                     reader.register_hook(lambda g, source=source: gradients.__setitem__(source, g.detach()))
             self._pending = (self.step, sizes, soft, gradients)
 
@@ -48,6 +67,13 @@ class Progress:
         # A later step wins a tie: its network has been trained for longer.
         nearer = self.nearest is None or entry["deviation"] <= self.nearest["deviation"]
         return within, entry if nearer else self.nearest
+
+    def replay(self, soft: list[float], gradients: dict[str, Tensor]) -> None:
+        """A whole step that was done without the host: its soft sizes and what reached them ("loss", "budget")."""
+        self.note(self.rounded(soft), soft)
+        if self._pending is not None:
+            self._pending[3].update(gradients)
+        self.record()
 
     def record(self) -> None:
         """Add the step to the trajectory if it is one to be recorded; call after backward()."""
@@ -70,9 +96,9 @@ class Progress:
         for field, value in row.items():
             self._trajectory[field].append(value)
 
-    def final(self, soft: Sequence[float]) -> tuple[list[int], list[float], dict]:
-        """(sizes, soft sizes, how they were chosen), given the soft sizes after the last step."""
-        sizes = [round(value) for value in soft]
+    def final(self, soft: Sequence[float], sizes: Sequence[int]) -> tuple[list[int], list[float], dict]:
+        """(sizes, soft sizes, how they were chosen), given those after the last step."""
+        sizes = list(sizes)
         deviation = self.budget.deviation(self.costs, sizes)
         last = {"step": self.step, "sizes": sizes, "soft_sizes": list(soft), "deviation": deviation}
         entry = last

@@ -8,7 +8,7 @@ The paper says "a GRU followed by feed-forward layers" on a fixed, untrained inp
 All start so near f = 0 that a layer's size starts at sigma(0), 2.991 with the printed constants.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +40,21 @@ class _RoundStraightThrough(torch.autograd.Function):
 def round_straight_through(v: Tensor) -> Tensor:
     """round(v), exactly whole numbers; the gradient passes unchanged."""
     return _RoundStraightThrough.apply(v)
+
+
+class _Stand(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, v: Tensor, whole: Tensor) -> Tensor:
+        return whole.clone()
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient, None
+
+
+def straight_through(v: Tensor, sizes: Sequence[int]) -> Tensor:
+    """The given sizes, as a tensor like v; the gradient passes to v unchanged, whatever rule chose the sizes."""
+    return _Stand.apply(v, torch.tensor(sizes, dtype=v.dtype, device=v.device))
 
 
 class SizePredictor(nn.Module):
@@ -94,10 +109,23 @@ class SizePredictor(nn.Module):
         features = F.relu(self.norm(features))
         return (F.normalize(self.direction, dim=1) * features).sum(1) * self.scale + self.bias
 
-    def soft(self) -> Tensor:
-        """The soft sizes v, (num_layers,)."""
+    def sigma(self, numbers: Tensor) -> Tensor:
+        """Eq. 2 with each layer's constants, (num_layers,), in the precision and on the device of `numbers`."""
+        return soft_size(numbers, k=self.k.to(numbers), tau=self.tau, b=self.b.to(numbers))
+
+    def soft(self, shift: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """The soft sizes v, (num_layers,); `shift` of f(z) is what is added to it before."""
         with torch.autocast(self.k.device.type, enabled=False):
-            return soft_size(self.numbers(), k=self.k, tau=self.tau, b=self.b)
+            numbers = self.numbers()
+            return self.sigma(numbers if shift is None else numbers + shift(numbers))
+
+    @torch.no_grad()
+    def start_at(self, sizes: Sequence[int]) -> None:
+        """Move the predictor so that it predicts `sizes` now."""
+        # Eq. 2's range is open: its ends, 1 and 2k + 1, are aimed at from inside.
+        target = torch.tensor(sizes, dtype=self.k.dtype, device=self.k.device).clamp(min=1.1).minimum(2 * self.k + 0.9)
+        wanted = self.tau * (torch.atanh((target - self.k - 1) / self.k) - self.b)
+        (self.x if self.variant == "free" else self.bias).add_(wanted - self.numbers())
 
     def forward(self) -> tuple[Tensor, Tensor]:
         soft = self.soft()

@@ -64,26 +64,27 @@ def status_command(options: argparse.Namespace) -> int:
 
 
 def prepare_command(options: argparse.Namespace) -> int:
-    """Prepare one data set of the plan into memory-mapped arrays with a manifest."""
+    """Prepare a data set, of the plan or any other, or a folder of the plan, into memory-mapped arrays with a manifest."""
     from workflow.data import prepare
+    from workflow.datasets import dataset_info
 
     plan = _plan(options)
-    wanted = {run["dataset"]: run["data"] for run in plan["runs"]}
-    if options.dataset not in wanted:
-        raise UserError(f"the plan uses no data set '{options.dataset}': it has {', '.join(wanted)}.")
-    source = "synthetic" if plan["source"] == "synthetic" else "auto"
-    synthetic = (plan["synthetic"] or {}).get(options.dataset) if source == "synthetic" else None
-    manifest = prepare(
-        options.dataset,
-        source=source,
-        folder=Path(plan["data"]),
-        out=Path(wanted[options.dataset]),
-        synthetic=synthetic,
-    )
-    counts = {name: split["images"] for name, split in manifest["splits"].items()}
-    print(
-        f"{options.dataset}: {counts['train']} training and {counts['test']} test images in {wanted[options.dataset]}"
-    )
+    wanted = {
+        folder: entry for folder, entry in plan["prepare"].items() if options.dataset in (entry["dataset"], folder)
+    }
+    if not wanted:  # nothing that a row needs: another size of downsampled ImageNet, or images of the user's
+        name = dataset_info(options.dataset, Path(plan["data"])).name
+        wanted = {f"{plan['data']}/prepared/{name}": {"dataset": name, "synthetic": None}}
+    for folder, entry in wanted.items():
+        manifest = prepare(
+            entry["dataset"],
+            source="synthetic" if entry["synthetic"] else "auto",
+            folder=Path(plan["data"]),
+            out=Path(folder),
+            synthetic=entry["synthetic"],
+        )
+        counts = {name: split["images"] for name, split in manifest["splits"].items()}
+        print(f"{entry['dataset']}: {counts['train']} training and {counts['test']} test images in {folder}")
     return 0
 
 
@@ -131,6 +132,21 @@ def campaign_command(options: argparse.Namespace) -> int:
     with only_here(options.out) as lock:
         prepared(plan, options.out)
         Campaign(plan, options.out, end=end, side_by_side=side_by_side, threads=threads, lock=lock).run()
+    return 0
+
+
+def primer_command(options: argparse.Namespace) -> int:
+    """Compute the kernel-size primer's statements, and what a size costs in each layer of ResNet-20, into primer.json."""
+    from workflow.devices import thread_environment
+
+    os.environ.update(thread_environment(1))  # times are of one thread
+    from workflow.primer.stage import compute
+    from workflow.primer.statement import shown
+
+    plan = _plan(options)
+    sys.stdout.reconfigure(line_buffering=True)
+    for found in compute(plan["preset"], _results(plan))["statements"]:
+        print(f"{shown(found['printed']):>24}  {shown(found['computed']):>24}  {found['verdict']:24}  {found['text']}")
     return 0
 
 
@@ -235,6 +251,7 @@ def parser() -> argparse.ArgumentParser:
     campaign.add_argument("--collect", type=Path, metavar="DIR", help="check DIR and file it under results/recorded")
     campaign.add_argument("--name", default="campaign", help="name of that folder")
     campaign.add_argument("--other-code", action="store_true", help="file records that other code has made, too")
+    add("primer", primer_command)
     report = add("report", report_command)
     report.add_argument("product", nargs="?", default="page")
     report.add_argument(

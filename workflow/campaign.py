@@ -54,18 +54,18 @@ def prepared(plan: dict, folder: Path) -> None:
     """Prepare the plan's data sets and lay their manifests into the folder; one that cannot be had goes to plan["unavailable"]."""
     from workflow.data import prepare
 
-    source = "synthetic" if plan["source"] == "synthetic" else "auto"
-    for dataset, out in {run["dataset"]: run["data"] for run in plan["runs"]}.items():
+    for out, entry in plan["prepare"].items():
+        dataset, made_up = entry["dataset"], entry["synthetic"]
         if dataset in plan["unavailable"]:
             continue
-        made_up = plan["synthetic"][dataset] if source == "synthetic" else None
+        source = "synthetic" if made_up else "auto"
         try:
             manifest = prepare(dataset, source=source, folder=Path(plan["data"]), out=Path(out), synthetic=made_up)
         except UserError as error:
             plan["unavailable"][dataset] = str(error)
             print(f"The rows of {dataset} have to wait: {error}", flush=True)
         else:
-            write_json(folder / "data" / dataset / "manifest.json", manifest)
+            write_json(folder / "data" / Path(out).name / "manifest.json", manifest)
 
 
 class Campaign:

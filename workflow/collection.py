@@ -13,6 +13,7 @@ from workflow.errors import UserError
 from workflow.files import write_bytes, write_json
 from workflow.plan import expected_digests
 from workflow.records import BadRecord, read_result, read_search, read_timing, run_folder, timing_path
+from workflow.sized_rows import from_search
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 RUN_FILES = ("run.json", "history.jsonl", "search.json", "result.json", "kernels.npz")
@@ -42,24 +43,23 @@ class Collection:
                 parts = (run["dataset"], run["row"])
                 if run["id"] != f"{'/'.join(parts)}/seed{int(run['seed'])}" or not all(map(NAME.fullmatch, parts)):
                     raise BadRecord(f"{folder / 'plan.json'} has a run with the name {run['id']!r}")
-            self.sums = {dataset: self._sums(dataset) for dataset in {run["dataset"] for run in self.runs.values()}}
+            self.sums = {data: self._sums(data) for data in {run["data"] for run in self.runs.values()}}
         except (BadRecord, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{folder} cannot be collected ({error}): copy the campaign's whole folder again."
             ) from None
 
-    def _sums(self, dataset: str) -> dict[str, str] | None:
-        """Checksums of both splits by the campaign's manifest, which must be those of the data here."""
-        path = self.folder / "data" / dataset / "manifest.json"
+    def _sums(self, prepared: str) -> dict[str, str] | None:
+        """Checksums of both splits of prepared data by the campaign's manifest, which must be those of the data here."""
+        path, here = self.folder / "data" / Path(prepared).name / "manifest.json", Path(prepared) / "manifest.json"
         if not path.exists():
             return None
         splits = _json(path)["splits"]
         sums = {split: splits[split]["sha256_images"] for split in ("train", "test")}
-        here = Path(next(run["data"] for run in self.runs.values() if run["dataset"] == dataset), "manifest.json")
         if here.exists():
             ours = _json(here)["splits"]
             if sums != {split: ours[split]["sha256_images"] for split in ("train", "test")}:
-                raise BadRecord(f"the data of {dataset} in {path} is not the data in {here}")
+                raise BadRecord(f"the data of {path} is not the data of {here}")
         return sums
 
     def _check(self, record: dict, run: dict, stage: str, extra: dict[str, str]) -> None:
@@ -72,7 +72,7 @@ class Collection:
             raise BadRecord(f"its {', '.join({'run', *extra} & set(changed))} are not those of its digests")
         if changed and not self.other_code:
             raise BadRecord(f"it was made by other code ({', '.join(changed[:3])}): add --other-code to file it")
-        if self.sums[run["dataset"]] is None or record["provenance"].get("data") != self.sums[run["dataset"]]:
+        if self.sums[run["data"]] is None or record["provenance"].get("data") != self.sums[run["data"]]:
             raise BadRecord("its data is not that of the campaign's manifest")
 
     def _history(self, folder: Path, stage: str, record: dict) -> None:
@@ -93,7 +93,7 @@ class Collection:
     def run(self, run: dict) -> str | None:
         """Check a run; what is to be filed of it in words, None where it has nothing yet. Raises BadRecord."""
         folder, found, sizes = run_folder(self.folder, run["id"]), [], None
-        train = (self.sums[run["dataset"]] or {}).get("train", "")[:12]
+        train = (self.sums[run["data"]] or {}).get("train", "")[:12]
         if run["search"] and (folder / "search.json").exists():
             search = read_search(folder / "search.json")
             self._check(search, run, "search", {"data": train})
@@ -104,17 +104,25 @@ class Collection:
             result = read_result(folder / "result.json")
             if run["search"] and sizes is None:
                 raise BadRecord("it has an accuracy, but no learned sizes")
+            sizes = sizes or self._ruled(run)
             self._check(result, run, "train", {"data": train, "sizes": " ".join(map(str, sizes or []))})
             self._history(folder, "train", result)
             found.append(f"{result['accuracy']:.2f} % after {result['epochs']} epochs")
         return ", ".join(found) or None
+
+    def _ruled(self, run: dict) -> list[int] | None:
+        """The sizes of a run whose rule starts from another run's search, which must be here."""
+        if not run.get("sizes"):
+            return None
+        other = run_folder(self.folder, self.runs[run["sizes"]["run"]]["id"])
+        return from_search(run, read_search(other / "search.json")["sizes"])
 
     def timing(self, run: dict) -> str | None:
         """Check the seconds per epoch of a run's row; the same."""
         path = timing_path(self.folder, run["dataset"], run["row"])
         if not path.exists():
             return None
-        record, sizes = read_timing(path), []
+        record, sizes = read_timing(path), self._ruled(run) or []
         if run["search"]:
             sizes = read_search(run_folder(self.folder, run["id"]) / "search.json")["sizes"]
         self._check(record, run, "time", {"sizes": " ".join(map(str, sizes))})

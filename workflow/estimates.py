@@ -54,12 +54,12 @@ def network(run: dict) -> tuple[int, int, tuple, bool]:
     return _network(run["system"], arguments, info.channels, info.classes, info.image_size)
 
 
-def deployed(run: dict) -> tuple[int, int]:
-    """(parameters, MACs an image) once sizes are learned: larger kernels cost in proportion to the budget."""
+def deployed(run: dict, runs: dict[str, dict]) -> tuple[int, int]:
+    """(parameters, MACs an image) once sizes are learned: larger kernels cost in proportion to the budget. `runs`: the plan's by id."""
     parameters, macs, _, _ = network(run)
-    search = run["search"] or {}
+    search = run["search"] or runs.get(run.get("sizes", {}).get("run"), {}).get("search") or {}
     if search.get("macs"):
-        return parameters, search["macs"]
+        return parameters, max(macs, search["macs"])
     wanted = search.get("parameters") or parameters
     return wanted, round(macs * max(1.0, wanted / parameters))
 
@@ -99,15 +99,14 @@ class Estimates:
                 return record, f"timed on {name}"
         return None
 
-    def images(self, dataset: str) -> int:
-        """Training images of a data set in this plan."""
-        if self.plan["source"] == "synthetic":
-            return (self.plan["synthetic"] or {}).get(dataset, {}).get("train", 0)
-        return DATASETS[dataset].train_images
+    def images(self, run: dict) -> int:
+        """Training images of a run."""
+        made_up = self.plan["prepare"][run["data"]]["synthetic"]
+        return made_up["train"] if made_up else DATASETS[run["dataset"]].train_images
 
     def _work(self, run: dict) -> float:
         """Multiply-accumulates of one training epoch."""
-        return 3.0 * deployed(run)[1] * self.images(run["dataset"])
+        return 3.0 * deployed(run, self.runs)[1] * self.images(run)
 
     def seconds(self, step: Step) -> tuple[float, str]:
         """Estimated seconds of a step, and what the estimate rests on."""
@@ -153,14 +152,14 @@ def disk(plan: dict) -> dict[str, int]:
     from effconv.kernel_predictor import predictor_parameters
 
     sizes = {"data": 0, "kept": 0, "search": 0, "train": 0}
-    for dataset in {run["dataset"] for run in plan["runs"]}:
-        info = DATASETS[dataset]
-        counts = plan["synthetic"][dataset] if plan["source"] == "synthetic" else None
-        images = sum(counts.values()) if counts else info.train_images + info.test_images
+    for entry in plan["prepare"].values():
+        info, counts = DATASETS[entry["dataset"]], entry["synthetic"]
+        images = counts["train"] + counts["test"] if counts else info.train_images + info.test_images
         height, width, channels = info.shape
         sizes["data"] += images * (height * width * channels + 8)
+    runs = {run["id"]: run for run in plan["runs"]}
     for run in plan["runs"]:
-        parameters, layers = deployed(run)[0], network(run)[2]
+        parameters, layers = deployed(run, runs)[0], network(run)[2]
         sizes["kept"] += 4 * parameters + 50_000
         sizes["train"] = max(sizes["train"], CHECKPOINTS * 12 * parameters)  # weights and up to two moments, float32
         if run["search"]:

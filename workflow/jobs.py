@@ -35,6 +35,7 @@ from workflow.records import (
     timing_path,
     write_record,
 )
+from workflow.sized_rows import from_search
 
 Say = Callable[[str], None]
 STOPPED = 75  # exit status of a job that ran out of its time with checkpoints written (EX_TEMPFAIL)
@@ -193,7 +194,7 @@ class Job:
         folder, expected = run_folder(self.results, run["id"]), expected_digests(run, "train")
         data, checksums = self._data(run)
         search = self._search(run) if run["search"] else None
-        sizes = search["sizes"] if search else None
+        sizes = search["sizes"] if search else self._ruled(run)
         expected = {**expected, "data": checksums["train"][:12], "sizes": " ".join(map(str, sizes or []))}
         if record := current(read_result, folder / "result.json", expected):
             self.say("kept: an earlier process finished it.")
@@ -209,6 +210,16 @@ class Job:
         write_record(folder / "result.json", record)
         return record
 
+    def _ruled(self, run: dict) -> list[int] | None:
+        """The sizes of a run whose rule starts from another run's search; None for a network with sizes of its own."""
+        if not run.get("sizes"):
+            return None
+        from workflow.data.locks import locked
+
+        other = self.runs[run["sizes"]["run"]]
+        with locked(run_folder(self.results, other["id"]) / ".lock"):
+            return from_search(run, self._search(other)["sizes"])
+
     def _time(self, row: str) -> str:
         """Seconds per epoch of a row, at the sizes of its first seed."""
         from workflow import engine
@@ -216,9 +227,8 @@ class Job:
         run = next(run for run in self.runs.values() if run["id"].rpartition("/")[0] == row)
         path, expected = timing_path(self.results, run["dataset"], run["row"]), expected_digests(run, "time")
         data, checksums = self._data(run)
-        sizes = None
-        if run["search"]:
-            sizes = read_search(run_folder(self.results, run["id"]) / "search.json")["sizes"]
+        own = run_folder(self.results, run["id"]) / "search.json"
+        sizes = read_search(own)["sizes"] if run["search"] else self._ruled(run)
         expected = {**expected, "sizes": " ".join(map(str, sizes or []))}
         record = current(read_timing, path, expected)
         if record is None:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import baselines
-from workflow import recipes
+from workflow import methods, recipes, sized_rows
 from workflow.config import PRESETS, ROOT, read_yaml, validate
 from workflow.datasets import DATASETS
 from workflow.digests import code_digests, text_digest
@@ -27,6 +27,10 @@ ENTRIES = {
     "train": ("workflow.engine.train",),
     "time": ("workflow.engine.measure",),
     "synthetic": ("workflow.data.synthetic",),
+    "primer": tuple(
+        f"workflow.primer.{topic}"
+        for topic in ("parameters", "stacking", "blocks", "winners", "shapes", "sliding", "vgg", "costs")
+    ),
 }
 
 
@@ -62,12 +66,14 @@ def load_tables(path: Path = TABLES, chapters: Path = CHAPTERS) -> dict:
 def _check_row(row: dict, where: str) -> None:
     if "system" in row:
         _known("system", row["system"], baselines.names(), where)
-    elif {"learn", "recipe", "arguments", "presets"} & set(row):
-        raise UserError(
-            f"{where}: 'learn', 'recipe', 'arguments' and 'presets' need a 'system': add it, or take them out."
-        )
+    elif lone := {"learn", "recipe", "arguments", "presets", "sizes", "seeds"} & set(row):
+        raise UserError(f"{where}: '{min(lone)}' needs a 'system': add it, or take it out.")
     if "recipe" in row:
         _known("recipe", row["recipe"], recipes.names(), where)
+    if "method" in row.get("learn", {}):
+        _known("method", row["learn"]["method"], methods.METHODS, where)
+    if "sizes" in row:
+        sized_rows.check(row, where)
 
 
 def _catalogue(tables: dict) -> dict[tuple[str, str], dict]:
@@ -84,9 +90,13 @@ def _catalogue(tables: dict) -> dict[tuple[str, str], dict]:
             if key:
                 rows[key] = row
     for name, entry in entries.items():
-        for row in entry["rows"]:
+        for row in (*entry["rows"], *(r for q in entry.get("questions", ()) for r in (*q["row"], *q["others"]))):
             if isinstance(row, str):
                 _known("row", row, [r for d, r in rows if d == entry["dataset"]], f"tables.yaml, {name}")
+        for row in (row for row in entry["rows"] if isinstance(row, dict)):
+            if (origin := sized_rows.source(row, entry["dataset"])) and "learn" not in rows.get(origin, {}):
+                searched = [r for (d, r), found in rows.items() if d == origin[0] and "learn" in found]
+                _known("searched row", origin[1], searched, f"tables.yaml, {name}, row '{row['row']}'")
         if "reference" in entry:
             _known(
                 "row",
@@ -97,13 +107,21 @@ def _catalogue(tables: dict) -> dict[tuple[str, str], dict]:
     return rows
 
 
-def data_folder(config: dict, dataset: str) -> str:
+def data_folder(config: dict, dataset: str, counts: dict | None = None) -> str:
     """Where a data set lies prepared; made-up ones carry their counts, so that presets cannot mix them up."""
     base = f"{config['data']}/prepared"
+    return f"{base}/synthetic-{dataset}-{counts['train']}-{counts['test']}" if counts else f"{base}/{dataset}"
+
+
+def _lightened(config: dict, dataset: str, row: dict) -> tuple[dict | None, dict]:
+    """(counts of made-up images or None for real ones, the system's arguments) of a row; less for systems that are heavy."""
+    arguments = row.get("arguments", {})
     if config["source"] == "real":
-        return f"{base}/{dataset}"
-    counts = config["synthetic"][dataset]
-    return f"{base}/synthetic-{dataset}-{counts['train']}-{counts['test']}"
+        return None, arguments
+    heavy = config.get("heavy")
+    if heavy and any(fnmatch.fnmatchcase(row["system"], pattern) for pattern in heavy["systems"]):
+        return heavy["synthetic"], {**heavy["arguments"], **arguments}
+    return config["synthetic"][dataset], arguments
 
 
 def unavailable(config: dict, datasets: set[str]) -> dict[str, str]:
@@ -126,7 +144,9 @@ def _run(config: dict, protocol: dict, dataset: str, row: dict, seed: int) -> di
     name = row.get("recipe", protocol["recipe"])
     recipe = recipes.recipe(name, dataset)
     epochs, factor = config["epochs"], config["epochs"].get("factor", 1)
+    counts, arguments = _lightened(config, dataset, row)
     batch_size = config.get("batch_size", recipe.batch_size)
+    shortened = {stage: {"images": count} for stage, count in config.get("images", {}).items()}
     search = None
     if learn := row.get("learn"):
         learn_epochs = learn.get("epochs", protocol["search_epochs"])
@@ -134,12 +154,16 @@ def _run(config: dict, protocol: dict, dataset: str, row: dict, seed: int) -> di
             "epochs": epochs.get("search") or max(1, round(learn_epochs * factor)),
             "parameters": learn.get("parameters"), "macs": learn.get("macs"), "recipe": name, "batch_size": batch_size,
             "options": {**config["search_options"], **learn.get("options", {})},
+            **({"method": learn["method"]} if "method" in learn else {}), **shortened.get("search", {}),
         }  # fmt: skip
     return {
         "id": f"{dataset}/{row['row']}/seed{seed}", "dataset": dataset, "row": row["row"], "label": row["label"], "seed": seed,
-        "system": row["system"], "arguments": row.get("arguments", {}), "data": data_folder(config, dataset), "search": search,
-        "train": {"recipe": name, "epochs": epochs.get("train") or max(1, round(recipe.epochs * factor)), "batch_size": batch_size},
-        "precision": config["precision"], "device": config["device"],
+        "system": row["system"], "arguments": arguments, "data": data_folder(config, dataset, counts), "search": search,
+        "train": {"recipe": name, "epochs": epochs.get("train") or max(1, round(recipe.epochs * factor)), "batch_size": batch_size,
+                  **shortened.get("train", {})},
+        "precision": config["precision"], "device": config["device"], "deterministic": config.get("deterministic", False),
+        "compile": config.get("compile", False),
+        **sized_rows.resolved({**row, "arguments": arguments}, dataset, seed, config["seeds"]),
     }  # fmt: skip
 
 
@@ -153,7 +177,7 @@ def _jobs(
     jobs: dict[str, dict[str, list[str]]] = {"search": {}, "train": {}, "time": {}}
     for run in runs:
         row = f"{run['dataset']}/{run['row']}"
-        if run["dataset"] in absent:
+        if {run["dataset"], run.get("sizes", {}).get("dataset")} & absent.keys():
             continue
         job = run["id"] if config["jobs"]["seeds"] == "one" else f"{row}/all"
         jobs["train"].setdefault(job, []).append(run["id"])
@@ -170,6 +194,8 @@ def make_plan(config: dict, tables: dict | None = None) -> dict:
     tables = tables or load_tables()
     rows = _catalogue(tables)
     chosen = [key for key, row in rows.items() if _wanted(config, *key, row)]
+    # Rows whose sizes start from another row's search bring that row with them.
+    chosen += [key for key in {sized_rows.source(rows[key], key[0]): 0 for key in chosen} if key and key not in chosen]
     if not chosen:
         raise UserError(
             f"config: key 'only' ({config['only']}) matches no row with a system: `snakemake plan` lists them."
@@ -177,7 +203,11 @@ def make_plan(config: dict, tables: dict | None = None) -> dict:
     for dataset in {d for d, _ in chosen}:
         if config["source"] == "synthetic":
             _known("data set", dataset, config.get("synthetic", {}), "config, synthetic")
-    runs = [_run(config, tables["datasets"][d], d, rows[d, r], seed) for d, r in chosen for seed in config["seeds"]]
+    runs = [
+        _run(config, tables["datasets"][d], d, rows[d, r], seed)
+        for d, r in chosen
+        for seed in sized_rows.seeds_of(rows[d, r], config["seeds"])
+    ]
     entries, shown = _entries(tables), {}
     for name, entry in entries.items():
         names = [row if isinstance(row, str) else row["row"] for row in entry["rows"]]
@@ -192,12 +222,21 @@ def make_plan(config: dict, tables: dict | None = None) -> dict:
     plan = {
         "schema": SCHEMA, "preset": config["preset"], "why": config["why"], "comparable": config["preset"] == "paper",
         "banner": BANNERS[config["preset"]], "seeds": config["seeds"], "device": config["device"], "source": config["source"],
-        "data": config["data"], "synthetic": config.get("synthetic"),
+        "data": config["data"], "prepare": _prepare(config, [(d, rows[d, r]) for d, r in chosen]),
         "timing": config["timing"], "time_limit": config.get("time_limit"),
         "runs": runs, "unavailable": absent, "on_demand": _on_demand(config, shown),
         "jobs": _jobs(config, runs, homes, absent), "tables": shown,
     }  # fmt: skip
     return json.loads(json.dumps(plan))  # the same types as when read back from plan.json
+
+
+def _prepare(config: dict, rows: list[tuple[str, dict]]) -> dict[str, dict]:
+    """Folder -> the data set to prepare there, and the counts of made-up images (None: the real ones)."""
+    found = {}
+    for dataset, row in rows:
+        counts, _ = _lightened(config, dataset, row)
+        found[data_folder(config, dataset, counts)] = {"dataset": dataset, "synthetic": counts}
+    return found
 
 
 def _on_demand(config: dict, shown: dict) -> list[str]:
@@ -237,6 +276,7 @@ def _shown(row: dict) -> dict:
     return {
         "row": row["row"], "label": row["label"], "size": row.get("size"), "system": row.get("system"),
         "learn": row.get("learn"), "in_paper": "paper" in row, "paper": row.get("paper"), "note": row.get("note"),
+        "selection": row.get("selection"),
     }  # fmt: skip
 
 
@@ -253,11 +293,12 @@ def report_rows(plan: dict) -> set[str]:
 
 
 @cache
-def _code(stage: str, system: str | None) -> dict[str, str]:
+def _code(stage: str, system: str | None, method: str | None = None) -> dict[str, str]:
     if system is None:
         return code_digests(ENTRIES[stage])
     # Readers of data files are left out: what they read is known by its checksums.
-    return code_digests((*ENTRIES[stage], baselines.module_of(system)), without="workflow.data")
+    entries = (*ENTRIES[stage], baselines.module_of(system), *([methods.module_of(method)] if method else []))
+    return code_digests(entries, without="workflow.data")
 
 
 def expected_digests(run: dict, stage: str) -> dict[str, str]:
@@ -265,12 +306,18 @@ def expected_digests(run: dict, stage: str) -> dict[str, str]:
     spec = {key: value for key, value in run.items() if key != "label"}
     if stage == "search":
         spec.pop("train")
-    return {"run": text_digest(json.dumps(spec, sort_keys=True)), **_code(stage, run["system"])}
+    method = methods.method_of(run) if run["search"] and stage != "train" else None
+    return {"run": text_digest(json.dumps(spec, sort_keys=True)), **_code(stage, run["system"], method)}
 
 
 def data_digests() -> dict[str, str]:
     """Digests of the code that makes up the smoke preset's images."""
     return _code("synthetic", None)
+
+
+def primer_digests() -> dict[str, str]:
+    """Digests of the code that computes the primer's statements."""
+    return _code("primer", None)
 
 
 def report_digest() -> str:

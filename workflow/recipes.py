@@ -2,8 +2,11 @@
 
 * `resnet_sgd`      He et al. 2016, section 4.2: SGD, rate 0.1 divided by 10 at 1/2 and 3/4 of the training.
 * `flexconv_adam`   FlexConv's published commands: Adam, 5 epochs of warm-up from rate 0, then a cosine, step by step.
+* `ckconv_siren_adam`  The same for CKConv's SIREN kernels, at a tenth of the rate.
 * `wrn_sgd`         Zagoruyko and Komodakis 2016: SGD with Nesterov momentum, rate 0.1 times 0.2 at epochs 60, 120, 160.
 * `imagenet32_wrn`  Chrabaszcz et al. 2017: SGD, rate 0.01 times 0.2 at epochs 10, 20, 30; every image and its mirror in each epoch.
+
+Those of single baselines' authors stand in `authors_recipes.py`.
 
 What a source leaves open for a data set is decided here, in `_BY_DATASET`, and said in the recipe's `note`. Where one recipe is
 used for a search, its augmentation, normalisation and batch size apply; the search has an optimiser of its own.
@@ -14,6 +17,7 @@ import difflib
 import math
 from dataclasses import dataclass
 
+from workflow import authors_recipes
 from workflow.errors import UserError
 
 
@@ -36,15 +40,17 @@ class Recipe:
     epochs: int
     batch_size: int
     drop_last: bool = False  # False: the last, partial batch of an epoch is a step of its own
-    schedule: str = "multistep"  # constant | multistep | warmup_cosine
+    schedule: str = "multistep"  # constant | multistep | warmup_cosine | exponential | validation
     milestones: tuple[int, ...] = ()  # epochs after which the rate is multiplied by gamma
-    gamma: float = 0.1
+    gamma: float = 0.1  # exponential: every epoch
     warmup_epochs: int = 0
-    eta_min: float = 0.0
+    eta_min: float = 0.0  # exponential: the floor of the recipe's own rate, of others in proportion
+    held_out: int = 0  # training images kept aside for validation, of the whole set; schedule validation goes by them
     pad: int = 0  # random crops of the image padded by this many pixels on every side
     pad_mode: str = "none"  # zero | reflect | none
     flip: str = "none"  # random (one half of the images) | both (each image as it is and mirrored, every epoch) | none
-    normalisation: str = "dataset"  # imagenet | dataset | wrn | per-pixel-mean | unit
+    augmentation: str = "none"  # capsnet | perspective-rotation | none
+    normalisation: str = "dataset"  # imagenet | dataset | wrn | per-pixel-mean | unit | unit-256
 
     @property
     def passes(self) -> int:
@@ -63,6 +69,9 @@ class Recipe:
             return base * self.gamma ** sum(step >= milestone * steps_per_epoch for milestone in self.milestones)
         if self.schedule == "warmup_cosine":
             return self._warmup_cosine(step, steps_per_epoch, base)
+        if self.schedule == "exponential":
+            floor = self.eta_min * base / self.lr
+            return max(floor, base * self.gamma ** (step // steps_per_epoch))
         return base
 
     def _warmup_cosine(self, step: int, steps_per_epoch: int, base: float) -> float:
@@ -82,6 +91,7 @@ class Recipe:
 
         Milestones stay in order and inside the training where it has room for them: each is at least one epoch after the one
         before, at least 1 and at most `epochs` - 1; those that find no room are dropped. Warm-up stays shorter than the training.
+        An exponential decay reaches each rate at the same share of the training.
         """
         if epochs < 1:
             raise ValueError(f"recipe '{self.name}' was asked for {epochs} epochs: give at least 1.")
@@ -92,7 +102,8 @@ class Recipe:
             placed.append(max(placed[-1] + 1, math.floor(milestone * factor + 0.5)))
         warmup = min(math.floor(self.warmup_epochs * factor + 0.5), epochs - 1)
         milestones = tuple(m for m in placed[1:] if m < epochs)
-        return dataclasses.replace(self, epochs=epochs, milestones=milestones, warmup_epochs=warmup)
+        gamma = self.gamma ** (1 / factor) if self.schedule == "exponential" else self.gamma
+        return dataclasses.replace(self, epochs=epochs, milestones=milestones, warmup_epochs=warmup, gamma=gamma)
 
 
 _RECIPES = {
@@ -105,6 +116,11 @@ _RECIPES = {
         "optimizer": "adam", "lr": 0.01, "schedule": "warmup_cosine", "warmup_epochs": 5, "eta_min": 1e-6,
         "batch_size": 64, "epochs": 350,
     },
+    "ckconv_siren_adam": {
+        "source": "Romero et al.: FlexConv, ICLR 2022, the command of CKCNN-16: SIREN kernels take a tenth of flexconv_adam's rate",
+        "optimizer": "adam", "lr": 0.001, "schedule": "warmup_cosine", "warmup_epochs": 5, "eta_min": 1e-6,
+        "batch_size": 64, "epochs": 350,
+    },
     "wrn_sgd": {
         "source": "Zagoruyko, Komodakis: Wide Residual Networks, BMVC 2016, and its published code",
         "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4, "batch_size": 128,
@@ -115,6 +131,7 @@ _RECIPES = {
         "optimizer": "sgd", "lr": 0.01, "momentum": 0.9, "weight_decay": 1e-3, "decay_biases": False, "batch_size": 128,
         "epochs": 40, "milestones": (10, 20, 30), "gamma": 0.2, "drop_last": True,
     },
+    **authors_recipes.RECIPES,
 }  # fmt: skip
 
 _CROPS = {"pad": 4, "pad_mode": "zero", "flip": "random"}
@@ -137,6 +154,7 @@ _BY_DATASET = {
         "note": "open: the length of FlexConv's authors' own ResNet-32 runs, the rate divided at 1/2 and 3/4",
     },
     ("flexconv_adam", "cifar10"): {**_CROPS, "normalisation": "imagenet"},
+    ("ckconv_siren_adam", "cifar10"): {**_CROPS, "normalisation": "imagenet"},
     ("flexconv_adam", "mnist"): {"normalisation": "dataset"},
     ("flexconv_adam", "stl10"): {
         "normalisation": "dataset", "batch_size": 256, "epochs": 100,
@@ -157,6 +175,7 @@ _BY_DATASET = {
         "pad": 4, "pad_mode": "zero", "flip": "both", "normalisation": "per-pixel-mean",
         "note": "an epoch shows every image and its mirror, so 40 epochs are 80 passes; shuffled over the whole set, not file by file",
     },
+    **authors_recipes.BY_DATASET,
 }  # fmt: skip
 
 

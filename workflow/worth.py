@@ -36,6 +36,9 @@ def steps(plan: dict) -> dict[Step, tuple[Step, ...]]:
         if run["search"]:
             before = (Step("search", run["id"]),)
             found[before[0]] = ()
+        elif run.get("sizes"):  # a rule that starts from another run's search
+            before = (Step("search", run["sizes"]["run"]),)
+            found[before[0]] = ()
         found[Step("train", run["id"])] = before
         found.setdefault(Step("time", f"{run['dataset']}/{run['row']}"), before)  # at the sizes of the first seed
     return found

@@ -43,6 +43,9 @@ def flexnet(convolution, *, classes=10, **options):
         ("wrn28_1", 100, 375_348, None),
         ("wrn28_1", 1000, 433_848, None),
         ("wrn28_1_chrabaszcz", 1000, 434_552, None),
+        ("njet_nin", 10, 496_663, None),
+        ("njetnet_resnet32", 10, 515_433, 0.52),
+        ("dcn_sigma_ji", 10, 472_202, 0.47),
     ],
 )
 def test_counts_that_match_print(name, classes, expected, published):
@@ -59,6 +62,7 @@ def test_counts_that_match_print(name, classes, expected, published):
         ("resnet18", 10, 11_181_642, 11.7, "11.7M is the count with 1000 classes"),
         ("wrn28_1", 1000, 433_848, 0.44, "0.43M rounded"),
         ("wrn28_1_chrabaszcz", 1000, 434_552, 0.44, "0.43M rounded"),
+        ("njetnet_allcnn", 10, 650_713, 0.66, "the published network's exact form is not public"),
     ],
 )
 def test_counts_that_print_does_not_give(name, classes, expected, printed, why):
@@ -74,6 +78,35 @@ def test_the_older_flexnet5_has_the_published_size():
 def test_flexnet16_for_one_channel():
     assert count("flexnet16", channels=1, size=28) == 670_066
     assert count("cifar_resnet20", channels=1, size=28) == 269_434
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "published"),
+    [("efficient_capsnet", 161_824, 0.16), ("network_in_network", 349_674, None), ("vgg5", 3_646_154, 3.65)],
+)
+def test_counts_on_mnist(name, expected, published):
+    assert count(name, channels=1, size=28) == expected
+    assert published is None or round(expected / 1e6, 2) == published
+
+
+@pytest.mark.parametrize(
+    ("name", "order", "expected"),
+    [
+        ("njetnet_allcnn", 3, 1_057_369),
+        ("njet_nin", 3, 720_151),
+        ("njetnet_resnet32", 2, 6 * 51_248 + 2_272 + 650 + 31),
+    ],
+)
+def test_counts_by_the_order_of_the_derivatives(name, order, expected):
+    with torch.device("meta"):
+        found = baselines.build(name, in_channels=3, num_classes=10, image_size=32, order=order)
+    assert count_parameters(found) == expected
+
+
+def test_a_decoder_that_only_trains_is_not_counted():
+    model = baselines.build("efficient_capsnet", in_channels=1, num_classes=10, image_size=28)
+    everything = sum(parameter.numel() for parameter in model.parameters())
+    assert everything - count_parameters(model) == 160 * 512 + 512 + 512 * 1024 + 1024 + 1024 * 784 + 784 == 1_411_344
 
 
 @pytest.mark.parametrize(("kernel", "masked", "expected"), [("siren", True, 627_970), ("fourier", True, 663_970)])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from effconv import learn_kernel_sizes
+from effconv import KernelSizeSearch, SearchOptions, learn_kernel_sizes
 
 STRIDE, SIDE = 8, 24
 
@@ -60,3 +60,38 @@ def test_wide_context_makes_kernels_grow(mask_centre, seed):
 @pytest.mark.parametrize(("mask_centre", "seed"), [("centred", 0), ("printed", 0)])
 def test_a_single_pixel_makes_kernels_shrink(mask_centre, seed):
     assert learned_size(narrow, seed, mask_centre=mask_centre) < 2.5
+
+
+FRACTIONAL = {"mask": "fractional", "kernel_order": "nested", "kernel_predictor": "projected"}
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4])
+def test_fractional_kernels_grow_and_shrink_from_every_seed(seed):
+    assert learned_size(wide, seed, **FRACTIONAL) > 5.5
+    assert learned_size(narrow, seed, **FRACTIONAL) < 2.5
+
+
+def size_after(seed, start, **options):
+    """The soft size after a search on wide context that starts at soft size `start`."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = network()
+    options = SearchOptions(lr_size_predictor=4e-3, lr_network=1e-2, kernel_predictor="projected", **options)
+    search = KernelSizeSearch(model, input_shape=(1, SIDE, SIDE), options=options, seed=seed).train()
+    search.set_sizes([start])
+    optimizer = torch.optim.AdamW(search.parameter_groups())
+    for _ in range(140):
+        images, labels = wide(96, generator)
+        loss = nn.functional.cross_entropy(search(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return search.soft_sizes[0]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_size_1_lets_go_where_a_kernel_sees_what_the_next_size_adds(seed):
+    # A 1x1 kernel under Eq. 6's mask, centred, is one factor, which batch normalisation takes out: only weight decay moves it.
+    assert size_after(seed, 1, mask_centre="centred") < 1.5
+    assert size_after(seed, 1, mask="fractional", kernel_order="nested") > 3

@@ -220,7 +220,8 @@ def closest_of(deviations):
     search.progress.budget = type("Budget", (), {"deviation": lambda self, costs, sizes: sizes[0] / 1000})()
     for deviation in deviations[:-1]:
         search.progress.note((round(deviation * 1000),) * 6, [0.0] * 6, torch.zeros(()), torch.zeros(()))
-    return search.progress.final([round(deviations[-1] * 1000)] * 6)[2]
+    last = [round(deviations[-1] * 1000)] * 6
+    return search.progress.final(last, last)[2]
 
 
 def test_final_sizes_rule():

@@ -29,7 +29,10 @@ def sentence(capsys) -> str:
         (["plan", "--configfile", "seeds.yaml"], r"'seeds\.0'"),
         (["plan", "--configfile", "device.yaml"], "no CUDA device was found"),
         (["status", "--plan", "absent.json"], r"absent\.json cannot be read as a plan"),
-        (["prepare", "cifar", "--preset", "smoke"], "no data set 'cifar': it has"),
+        (
+            ["prepare", "cifar", "--preset", "smoke"],
+            "no data set 'cifar': choose one of mnist.*put your own images into data/cifar/train",
+        ),
         (["prepare", "imagenet32", "--preset", "quick"], r"ImageNet-32 not found.*image-net\.org"),
         (["train", "cifar10/nothing/all", "--preset", "smoke"], "no train job 'cifar10/nothing/all'"),
         (["report", "table9", "--preset", "smoke"], "no product 'table9': choose one of page"),
@@ -65,3 +68,18 @@ def test_the_real_mnist_is_prepared_through_the_plan(real_data, tmp_path, capsys
     (tmp_path / "mine.yaml").write_text("preset: quick\ndevice: cpu\nonly: [mnist/cifar-resnet-20]\n")
     assert main(["prepare", "mnist", "--configfile", "mine.yaml"]) == 0
     assert "mnist: 60000 training and 10000 test images" in capsys.readouterr().out
+
+
+def test_a_folder_of_ones_own_images_is_prepared(tmp_path, capsys):
+    from PIL import Image
+
+    for split, count in (("train", 3), ("test", 1)):
+        for number, name in enumerate(("cat", "dog")):
+            folder = tmp_path / "data" / "photos" / split / name
+            folder.mkdir(parents=True)
+            for index in range(count):
+                Image.new("RGB", (8, 8), (40 * number, index, 0)).save(folder / f"{index}.png")
+    assert main(["prepare", "photos", "--preset", "smoke"]) == 0
+    assert "photos: 6 training and 2 test images in data/prepared/photos" in capsys.readouterr().out
+    manifest = json.loads((tmp_path / "data" / "prepared" / "photos" / "manifest.json").read_text())
+    assert manifest["splits"]["train"]["class_counts"] == [3, 3]

@@ -12,6 +12,7 @@ from workflow.errors import UserError
 from workflow.recipes import Recipe, recipe
 
 DATASETS = ("mnist", "cifar10", "stl10", "imagenet32")
+SUITES = ("resnet_sgd", "flexconv_adam", "wrn_sgd", "imagenet32_wrn")  # the others belong to single baselines
 
 
 def rates(rule: Recipe, steps: int, images: int, base: float | None = None) -> list[float]:
@@ -117,10 +118,17 @@ def test_imagenet32_wrn_shows_every_image_and_its_mirror():
     assert rule.rate(10 * steps, steps) == pytest.approx(0.002)
 
 
+def home(name: str) -> str:
+    """A data set for which the recipe is defined."""
+    return {"capsnet_adam": "mnist", "nin_sgd": "mnist", "vgg5_adam": "mnist", "imagenet32_wrn": "imagenet32"}.get(
+        name, "cifar10"
+    )
+
+
 @pytest.mark.parametrize("name", recipes.names())
 @pytest.mark.parametrize("epochs", [1, 2, 3, 10, 16, 35, 400])
 def test_with_epochs_keeps_proportions(name, epochs):
-    rule = recipe(name, "imagenet32")
+    rule = recipe(name, home(name))
     short = rule.with_epochs(epochs)
     assert short.epochs == epochs
     assert 0 <= short.warmup_epochs < epochs
@@ -151,12 +159,62 @@ def test_without_warm_up_the_cosine_starts_at_the_top():
 
 def test_every_recipe_says_where_it_is_from():
     for name in recipes.names():
-        for dataset in DATASETS:
+        for dataset in DATASETS if name in SUITES else [home(name)]:
             if name != "imagenet32_wrn" or dataset == "imagenet32":
                 rule = recipe(name, dataset)
                 assert rule.source
                 assert rule.note or dataset == "cifar10" or name == "flexconv_adam"
                 assert (rule.pad == 0) == (rule.pad_mode == "none")
+
+
+def test_capsnet_adam_is_the_closed_form():
+    rule = recipe("capsnet_adam", "mnist")
+    assert (rule.optimizer, rule.eps, rule.batch_size, rule.epochs, rule.weight_decay) == ("adam", 1e-7, 16, 150, 0.0)
+    assert (rule.augmentation, rule.normalisation, rule.held_out) == ("capsnet", "unit-256", 0)
+    steps = rule.steps_per_epoch(60_000)
+    assert steps == 3750
+    seen = [rule.rate(epoch * steps + steps - 1, steps) for epoch in range(150)]
+    assert seen == pytest.approx([max(5e-5, 5e-4 * 0.97**epoch) for epoch in range(150)])
+    assert seen[75] > 5e-5 == seen[76]  # the floor, ln 10 / -ln 0.97 = 75.6
+    assert rule.rate(80 * steps, steps, 0.1 * rule.lr) == pytest.approx(5e-6)  # in proportion for other groups
+    tenth = rule.with_epochs(15)
+    assert [tenth.rate(n, 1) for n in (0, 1, 5)] == pytest.approx([5e-4 * 0.97**n for n in (0, 10, 50)])
+
+
+def test_nin_sgd():
+    rule = recipe("nin_sgd", "mnist")
+    assert (rule.momentum, rule.weight_decay, rule.batch_size, rule.normalisation) == (0.9, 1e-4, 128, "per-pixel-mean")
+    assert (rule.pad, rule.flip, rule.augmentation, rule.held_out) == (0, "none", "none", 0)
+    biases = [rule.rate(epoch, 1, 0.2) for epoch in (0, 59, 60, 69, 70, 79)]
+    assert biases == pytest.approx([0.2, 0.2, 0.02, 0.02, 0.002, 0.002])
+    assert rule.epochs == 80
+
+
+def test_vgg5_adam():
+    rule = recipe("vgg5_adam", "mnist")
+    assert (rule.optimizer, rule.lr, rule.batch_size, rule.epochs, rule.held_out) == ("adam", 0.005, 100, 200, 5000)
+    assert (rule.augmentation, rule.normalisation, rule.weight_decay) == ("perspective-rotation", "dataset", 0.0)
+    assert {rule.rate(step, 550) for step in (0, 1000, 100_000)} == {0.005}  # what changes it is the accuracy
+
+
+@pytest.mark.parametrize(
+    ("name", "lr", "decay", "epochs", "milestones", "held_out"),
+    [
+        ("njet_nin_sgd", 0.1, 5e-4, 90, (30, 60), 5000),
+        ("njet_allcnn_sgd", 0.05, 1e-3, 350, (200, 250, 300), 5000),
+        ("njet_resnet_sgd", 0.1, 1e-4, 164, (81, 122), 5000),
+        ("dcn_sgd", 0.1, 0.0, 200, (80, 140), 0),
+    ],
+)
+def test_recipes_of_the_njetnets_and_dcn(name, lr, decay, epochs, milestones, held_out):
+    rule = recipe(name, "cifar10")
+    assert (rule.optimizer, rule.momentum, rule.nesterov, rule.batch_size) == ("sgd", 0.9, False, 128)
+    assert (rule.lr, rule.weight_decay, rule.epochs, rule.held_out) == (lr, decay, epochs, held_out)
+    assert (rule.pad, rule.pad_mode, rule.flip) == (4, "zero", "random")
+    for number, milestone in enumerate(milestones):
+        assert rule.rate(milestone * 7 - 1, 7) == pytest.approx(lr / 10**number)
+        assert rule.rate(milestone * 7, 7) == pytest.approx(lr / 10 ** (number + 1))
+    assert (rule.drop_last, rule.normalisation) == ((True, "unit") if name == "dcn_sgd" else (False, "wrn"))
 
 
 def test_unknown_names_are_one_sentence():
@@ -171,3 +229,11 @@ def test_unknown_names_are_one_sentence():
 def test_recipes_do_not_import_torch(root):
     code = "import sys; from workflow import recipes; assert recipes.names(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
+
+
+def test_siren_kernels_take_a_tenth_of_flexconvs_rate():
+    siren, magnet = recipe("ckconv_siren_adam", "cifar10"), recipe("flexconv_adam", "cifar10")
+    assert siren.lr == 0.001 and magnet.lr == 0.01
+    assert [siren.rate(step, 782) for step in (0, 1, 4000)] == pytest.approx(
+        [magnet.rate(s, 782, 0.001) for s in (0, 1, 4000)]
+    )

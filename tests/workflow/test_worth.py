@@ -44,6 +44,12 @@ def test_what_has_to_come_first(plan):
     assert steps(plan) == {}
 
 
+def test_a_row_whose_rule_starts_from_a_search_waits_for_it(plan):
+    plan["runs"].append({**run("d", 0), "sizes": {"rule": "mean", "run": "mnist/b/seed1"}})
+    found = steps(plan)
+    assert found[train("d", 0)] == found[Step("time", "mnist/d")] == (Step("search", "mnist/b/seed1"),)
+
+
 def test_a_tables_worth_is_one_in_all(plan):
     worth = shares(plan, steps(plan))
     # Two measured rows, each with two seeds and its seconds: six parts.

@@ -43,6 +43,7 @@ class CapturedStep(Step):
             torch.zeros(shown, dtype=dtype, device=device)
             for dtype in (torch.int64, torch.int64, torch.int64, torch.bool)
         ]
+        whole.append(torch.zeros(shown, images.augmentation.numbers if images.augmentation else 0, device=device))
         self._plan = Batch(*whole)
         self._table = torch.zeros(images.steps, len(plan.optimizer.param_groups), device=device)
         self._counter = torch.zeros(1, dtype=torch.int64, device=device)

@@ -23,7 +23,7 @@ from workflow.engine.step import Step
 
 SAVE_SECONDS = 60.0  # work between two checkpoints within an epoch, at least,
 SAVE_SHARE = 20  # and in units of the time that writing one takes
-CHECK_STEPS = 50  # steps between two looks at the losses, and on CUDA at the clock
+CHECK_STEPS = 50  # steps between two looks at the losses on a CPU, and at the clock on CUDA
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,7 @@ class Stage:
     epochs: int
     classes: int
     columns: Callable[[], dict]
+    rate_scale: Callable[[list[dict]], float] | None = None  # of the next epoch, by the history rows of those before
 
     @property
     def model(self) -> nn.Module:
@@ -118,6 +119,8 @@ class Loop:
         stage, step, number = self.stage, self.stage.step, len(self.rows) + 1
         began = mark = time.perf_counter()
         stage.model.train()
+        if stage.rate_scale:
+            step.scale = stage.rate_scale(self.rows)
         step.begin(number)
         if self._gathered is not None:
             step.losses.copy_(self._gathered["losses"])
@@ -137,8 +140,11 @@ class Loop:
         self._report(row)
 
     def _look(self, number: int, mark: float) -> float:
-        """Between two steps: are the losses numbers, is a checkpoint due, is the time up. Returns where the clock goes on from."""
-        if self._done % CHECK_STEPS == 0:
+        """Between two steps: are the losses numbers, is a checkpoint due, is the time up. Returns where the clock goes on from.
+
+        On CUDA a look at the losses would make the host wait for the device: it is left to checkpoints and the end of the epoch.
+        """
+        if self.device.type == "cpu" and self._done % CHECK_STEPS == 0:
             self._check(number)
         late = self._late()
         if not late and time.monotonic() - self._saved < max(SAVE_SECONDS, SAVE_SHARE * self.checkpoints.seconds):

@@ -7,10 +7,11 @@ import torch
 
 from workflow.datasets import DATASETS
 
-# torchvision's ImageNet constants; the constants in the code of Wide Residual Networks (for CIFAR-10).
+# torchvision's ImageNet constants; the constants in the code of Wide Residual Networks (for CIFAR-10); Efficient-CapsNet's.
 _CONSTANTS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "wrn": ((125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255)),
+    "unit-256": ((0.0,), (256 / 255,)),  # pixels over 256
 }
 
 
@@ -24,7 +25,7 @@ class Normalisation:
 
 
 def normalisation(name: str, dataset: str, channels: int, mean_image: np.ndarray | None = None) -> Normalisation:
-    """The normalisation `name` of a recipe: imagenet | dataset | wrn | per-pixel-mean | unit, for images of so many channels.
+    """The normalisation `name` of a recipe: imagenet | dataset | wrn | per-pixel-mean | unit | unit-256.
 
     mean_image: mean of the training images, [H, W, C] in 0..1; only per-pixel-mean needs it. Raises ValueError for another name, and
     for constants of another number of channels.
@@ -36,7 +37,9 @@ def normalisation(name: str, dataset: str, channels: int, mean_image: np.ndarray
     elif name == "dataset":
         mean, std = DATASETS[dataset].mean, DATASETS[dataset].std
     else:
-        raise ValueError(f"unknown normalisation '{name}': use imagenet, dataset, wrn, per-pixel-mean or unit.")
+        raise ValueError(
+            f"unknown normalisation '{name}': use imagenet, dataset, wrn, per-pixel-mean, unit or unit-256."
+        )
     if len(mean) != channels:
         raise ValueError(
             f"normalisation '{name}' is for {len(mean)} channels and {dataset} has {channels}: choose another."

@@ -78,8 +78,10 @@ def for_recipe(
     return Plan(optimizer, lambda step: [recipe.rate(step, steps_per_epoch, base) for base in bases])
 
 
-def for_search(groups: list[dict]) -> Plan:
+def for_search(groups: list[dict], device: torch.device, *, captured: bool = False) -> Plan:
     """AdamW (fused) over groups with params, lr, weight_decay and name, at constant rates (Algorithm 1, stage 1)."""
     groups = [group for group in groups if group["params"]]
     rates = [float(group["lr"]) for group in groups]
-    return Plan(torch.optim.AdamW(groups, lr=rates[0], fused=True), lambda step: rates)
+    settings = [{**group, "lr": _rate(rate, device, captured)} for group, rate in zip(groups, rates, strict=True)]
+    optimizer = torch.optim.AdamW(settings, lr=_rate(rates[0], device, captured), fused=True, capturable=captured)
+    return Plan(optimizer, lambda step: rates)

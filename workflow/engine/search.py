@@ -1,30 +1,56 @@
 """The search stage: Algorithm 1, stage 1, by the same loop as training; the network's kernels are predicted, its sizes learned."""
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from effconv import KernelSizeSearch, SearchOptions
+from effconv import FramedSearch, KernelSizeSearch, SizeSearch
 from workflow.engine.checkpoint import Checkpoints
+from workflow.engine.graphs import stepper
 from workflow.engine.loop import Loop, Stage
 from workflow.engine.optimisation import for_search
+from workflow.engine.pixels import TrainingImages
 from workflow.engine.randomness import derive
 from workflow.engine.session import classes, images, input_shape, network, place, session
 from workflow.engine.step import Step
+from workflow.methods import METHODS, method_of
 from workflow.recipes import recipe
 
 
-def searched(run: dict, data, device: torch.device) -> KernelSizeSearch:
+class BudgetStep(Step):
+    """A step of the budget alone: the images say only how many steps there are."""
+
+    def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        self.model.step_sizes()
+        return self.model.penalty(), images.new_zeros(len(labels), 1)
+
+
+def search_step(model: SizeSearch, train: TrainingImages, *, precision: str) -> Step:
+    """The step of a search: captured where its shapes are fixed, without images where only the budget counts."""
+    optimiser = lambda captured: for_search(model.parameter_groups(), train.device, captured=captured)
+    if model.options.data_free:
+        return BudgetStep(model, optimiser(False), train, precision=precision)
+    return stepper(model, optimiser, train, precision=precision)
+
+
+def searched(run: dict, data, device: torch.device) -> SizeSearch:
     """The run's network wrapped for learning its kernel sizes under the run's budget, on the device."""
     plan = run["search"]
-    model = KernelSizeSearch(
+    module, method, options = METHODS[method_of(run)]
+    held = importlib.import_module(module)
+    build, chosen = getattr(held, method), getattr(held, options).from_dict(plan["options"])
+    # On CUDA launching a step's many small operations takes longer than doing them: fixed shapes make the step one launch.
+    if device.type == "cuda" and build is KernelSizeSearch and FramedSearch.supports(chosen) and not chosen.data_free:
+        build = FramedSearch
+    model = build(
         network(run, data, stage="search"),
         input_shape=input_shape(data),
         parameters=plan["parameters"],
         macs=plan["macs"],
-        options=SearchOptions.from_dict(plan["options"]),
+        options=chosen,
         seed=derive(run["seed"], "search", "predictors"),
     )
     return place(model, device)
@@ -45,6 +71,9 @@ def search(
     a budget that no sizes reach.
     """
     plan = run["search"]
+    if method_of(run) == "random-search":
+        whole = importlib.import_module(METHODS["random-search"][0]).search
+        return whole(run, data, directory, digest=digest, say=say, deadline=deadline)
     with session(run, "search") as device:
         checkpoints = Checkpoints(directory, "search", digest, say)
         state = checkpoints.load(device)
@@ -59,7 +88,7 @@ def search(
             device=device,
         )
         model = searched(run, data, device)
-        step = Step(model, for_search(model.parameter_groups()), sets.train, precision=run["precision"])
+        step = search_step(model, sets.train, precision=run["precision"])
         stage = Stage(
             name="search", step=step, test=sets.test, epochs=plan["epochs"], classes=classes(run),
             columns=lambda: {"kernel_sizes": list(model.sizes), "parameters": model.deployed_parameters()},

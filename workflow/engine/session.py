@@ -17,6 +17,7 @@ from workflow.engine.pixels import TestImages, TrainingImages
 from workflow.engine.precision import backend, check
 from workflow.engine.randomness import global_seed, seed_global
 from workflow.engine.startup import keep_freed_memory, leave_the_compiler_out
+from workflow.engine.validation import split
 from workflow.recipes import Recipe
 
 TEST_PIXELS = 1000 * 32 * 32  # pixels of an evaluation batch, unless the training batch is larger
@@ -29,7 +30,8 @@ def session(run: dict, stage: str, *, exclusive: bool = False) -> Iterator[torch
     `exclusive`: no other job of the suite uses the GPU meanwhile. Running out of memory becomes one sentence.
     """
     check(run["precision"])
-    leave_the_compiler_out()
+    if not run["compile"]:
+        leave_the_compiler_out()
     keep_freed_memory()
     if run.get("threads"):
         torch.set_num_threads(run["threads"])
@@ -40,7 +42,7 @@ def session(run: dict, stage: str, *, exclusive: bool = False) -> Iterator[torch
             torch.cuda.set_device(device)
             torch.cuda.reset_peak_memory_stats(device)
         stack.enter_context(memory_errors(device, batch_size, f"{run['id']}, stage {stage},"))
-        stack.enter_context(backend(run["precision"], device, deterministic=run.get("deterministic", False)))
+        stack.enter_context(backend(run["precision"], device, deterministic=run["deterministic"]))
         stack.enter_context(torch.random.fork_rng(devices=[device.index] if device.type == "cuda" else []))
         seed_global(run["seed"], stage, "dropout")
         yield device
@@ -90,29 +92,41 @@ def place(model: nn.Module, device: torch.device) -> nn.Module:
     return model
 
 
+def trained(run: dict, model: nn.Module, device: torch.device) -> nn.Module:
+    """The model on the device as the training stage runs it: compiled where the run says so and its shapes are fixed."""
+    model = place(model, device)
+    if run["compile"] and not hasattr(model, "pretend_sizes"):
+        model.compile()
+    return model
+
+
 @dataclass(frozen=True)
 class Images:
-    """Both sets of a stage."""
+    """The sets of a stage; `validation` are training images that the recipe holds out."""
 
     train: TrainingImages
     test: TestImages
+    validation: TestImages | None
 
 
 def images(run: dict, data, recipe: Recipe, *, stage: str, batch_size: int, device: torch.device) -> Images:
-    """The training set with the recipe's augmentation, the test set without, both normalised alike."""
-    train_images, train_labels = np.asarray(data.train.images), np.asarray(data.train.labels)
+    """The training set (its first images, where the run says how many) with the recipe's augmentation, the test set without, both
+    normalised alike."""
+    train_images, train_labels, held_out = split(data, recipe.held_out, DATASETS[run["dataset"]].train_images)
+    kept = run["search" if stage == "search" else "train"].get("images")
+    train_images, train_labels = train_images[:kept], train_labels[:kept]
     mean_image = data.mean_image if recipe.normalisation == "per-pixel-mean" else None
     norm = normalisation(recipe.normalisation, run["dataset"], train_images.shape[-1], mean_image)
     train = TrainingImages(
         train_images, train_labels, normalisation=norm, device=device, batch_size=batch_size, seed=run["seed"], stage=stage,
-        pad=recipe.pad, pad_mode=recipe.pad_mode, flip=recipe.flip, drop_last=recipe.drop_last,
+        pad=recipe.pad, pad_mode=recipe.pad_mode, flip=recipe.flip, drop_last=recipe.drop_last, augment=recipe.augmentation,
     )  # fmt: skip
-    test_images = np.asarray(data.test.images)
     size = max(batch_size, TEST_PIXELS // (train_images.shape[1] * train_images.shape[2]))
     if device.type == "cpu":
         size = min(size, 2 * batch_size)  # larger batches leave the cache
-    test = TestImages(test_images, np.asarray(data.test.labels), normalisation=norm, device=device, batch_size=size)
-    return Images(train, test)
+    options = {"normalisation": norm, "device": device, "batch_size": size}
+    test = TestImages(np.asarray(data.test.images), np.asarray(data.test.labels), **options)
+    return Images(train, test, TestImages(*held_out, **options) if held_out else None)
 
 
 def listed_sizes(model: nn.Module) -> list | None:

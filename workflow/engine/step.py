@@ -21,18 +21,18 @@ class Step:
     """The steps of one stage. `begin` an epoch, then `take` its steps 0, 1, ... in order."""
 
     def __init__(self, model: nn.Module, plan: Plan, images: TrainingImages, *, precision: str):
-        self.model, self.optimizer, self.rates, self.images, self.precision = (
-            model,
-            plan.optimizer,
-            plan.rates,
-            images,
-            precision,
-        )
+        self.model, self.optimizer, self.images, self.precision = model, plan.optimizer, images, precision
+        self.scale = 1.0  # of all rates: what results of earlier epochs make of the schedule
+        self._rates = plan.rates
         self._update = update_of(plan.optimizer)
         self.losses = torch.zeros(images.steps, device=images.device)
         self.correct = torch.zeros((), dtype=torch.int64, device=images.device)
         self._plan: Batch | None = None
         self._first = 0  # steps of the stage before this epoch
+
+    def rates(self, step: int) -> list[float]:
+        """The learning rate of each parameter group at step 0, 1, ... of the stage."""
+        return [self.scale * rate for rate in self._rates(step)]
 
     def begin(self, epoch: int) -> None:
         """Draw the plan of an epoch (from 1) and clear what is gathered."""

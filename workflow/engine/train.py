@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,13 @@ from torch import nn
 from effconv import count_macs, count_parameters
 from workflow.engine.checkpoint import Checkpoints
 from workflow.engine.errors import peak_memory_mb
+from workflow.engine.evaluation import evaluate
 from workflow.engine.graphs import stepper
 from workflow.engine.loop import Loop, Stage
 from workflow.engine.optimisation import for_recipe
-from workflow.engine.session import classes, images, input_shape, listed_sizes, network, place, session
+from workflow.engine.pixels import TestImages
+from workflow.engine.session import classes, images, input_shape, listed_sizes, network, session, trained
+from workflow.engine.validation import rate_scale
 from workflow.files import write_bytes
 from workflow.recipes import recipe
 
@@ -40,7 +44,7 @@ def train(
             return state["outcome"]
         rule = recipe(plan["recipe"], run["dataset"]).with_epochs(plan["epochs"])
         sets = images(run, data, rule, stage="train", batch_size=plan["batch_size"], device=device)
-        model = place(network(run, data, stage="train", kernel_sizes=kernel_sizes), device)
+        model = trained(run, network(run, data, stage="train", kernel_sizes=kernel_sizes), device)
         step = stepper(
             model,
             lambda captured: for_recipe(
@@ -51,7 +55,8 @@ def train(
         )
         stage = Stage(
             name="train", step=step, test=sets.test, epochs=plan["epochs"], classes=classes(run),
-            columns=lambda: {"kernel_sizes": listed_sizes(model), "parameters": None},
+            columns=lambda: columns(model, sets.validation, classes(run), run["precision"]),
+            rate_scale=partial(rate_scale, seed=run["seed"]) if rule.schedule == "validation" else None,
         )  # fmt: skip
         loop = Loop(stage, directory=directory, checkpoints=checkpoints, say=say, deadline=deadline)
         loop.restore(state)
@@ -65,6 +70,16 @@ def train(
         save_kernels(model, directory / "kernels.npz")
         checkpoints.save({"outcome": outcome, "model": model.state_dict()}, final=True)
         return outcome
+
+
+def columns(model: nn.Module, validation: TestImages | None, classes: int, precision: str) -> dict:
+    """What a training epoch records besides: kernel sizes, accuracy on held-out images, and the model's own columns."""
+    found = {"kernel_sizes": listed_sizes(model), "parameters": None}
+    if hasattr(model, "history_columns"):
+        found |= model.history_columns()
+    if validation:
+        found["validation_accuracy"] = evaluate(model, validation, classes=classes, precision=precision)["accuracy"]
+    return found
 
 
 def save_kernels(model: nn.Module, path: Path) -> None:

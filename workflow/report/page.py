@@ -156,6 +156,8 @@ def _recorded(folder: Path) -> list[dict]:
                 f"{path} cannot be read as a recorded plan ({error}): restore it from version control."
             ) from error
         rows = [row for row in rows_of(evidence).values() if row.done or row.timing]
+        if not rows:  # searches alone, kept for the library's guide
+            continue
         environments, _ = summary.environments(evidence)
         found.append({
             "name": path.parent.name, "plan": plan, "rows": rows, "environments": environments,

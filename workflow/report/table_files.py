@@ -33,6 +33,7 @@ def _csv(table: TableView) -> str:
                 line[f"{column.key}_low"], line[f"{column.key}_high"] = versus and versus.low, versus and versus.high
         timing = row.timing or {}
         line |= {"search_seconds": timing.get("search_seconds"), "train_seconds": timing.get("train_seconds")}
+        line["faster_seconds"] = timing.get("faster_seconds")
         line["problems"] = "; ".join(row.problems)
         lines.append(line)
     return to_csv(lines, ("row",))
@@ -65,8 +66,8 @@ def _markdown(table: TableView, banner: str) -> str:
     return "\n".join(out) + "\n"
 
 
-_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$",
-          text.MINUS: "$-$", text.NONE: "--", "σ": r"$\sigma$", **{c: f"\\{c}" for c in "&%$#_{}"}}  # fmt: skip
+_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "†": r"$\dagger$", "^": r"\textasciicircum{}", "±": r"$\pm$",
+          "×": r"$\times$", text.MINUS: "$-$", text.NONE: "--", "σ": r"$\sigma$", **{c: f"\\{c}" for c in "&%$#_{}"}}  # fmt: skip
 
 
 def latex(raw: str) -> str:

@@ -12,6 +12,10 @@ def stamps(rows):
     return found
 
 
+# What a chapter needs beside the runs of its rows.
+BESIDE_RUNS = {"primer": [f"{RESULTS}/primer.json"]}
+
+
 rule aggregate:
     input:
         stamps(planning.report_rows(PLAN)),
@@ -64,6 +68,7 @@ rule figure:
 rule chapter:
     input:
         lambda wildcards: stamps(planning.entry_rows(PLAN, wildcards.product)),
+        lambda wildcards: BESIDE_RUNS.get(wildcards.product, []),
     output:
         "reports/chapters/{product}.csv",
     log:
@@ -96,6 +101,11 @@ rule judge:
 rule page:
     input:
         f"{RESULTS}/summary.csv",
+        [
+            file
+            for name in CONFIG.get("chapters", [])
+            for file in BESIDE_RUNS.get(name, [])
+        ],
     output:
         "reports/index.html",
     log:

@@ -40,7 +40,7 @@ def learned(stage):
     """Stamps of the searches that a job's sizes come from."""
 
     def of_job(wildcards):
-        needed = {run["id"] for run in runs_of(stage, wildcards.job) if run["search"]}
+        needed = sources_of(runs_of(stage, wildcards.job))
         jobs = PLAN["jobs"]["search"]
         return [
             f"{RESULTS}/jobs/search/{job}.json"
@@ -60,18 +60,15 @@ rule prepare:
     log:
         f"{LOGS}/prepare/{{folder}}.log",
     wildcard_constraints:
-        folder="|".join(sorted({run["data"] for run in PLAN["runs"]})),
+        folder="|".join(sorted(PLAN["prepare"])),
     conda:
         ENVIRONMENT
     resources:
         download=1,
     params:
-        dataset=lambda wildcards: next(
-            run["dataset"] for run in PLAN["runs"] if run["data"] == wildcards.folder
-        ),
         code=planning.data_digests() if PLAN["source"] == "synthetic" else "",
     shell:
-        "python -m workflow prepare {params.dataset} --plan {PLAN_FILE} > {log} 2>&1"
+        "python -m workflow prepare {wildcards.folder} --plan {PLAN_FILE} > {log} 2>&1"
 
 
 rule search:
@@ -144,3 +141,18 @@ rule time:
         engine=digests("time", "workflow"),
     shell:
         "python -m workflow time {wildcards.job} --plan {PLAN_FILE} --threads {threads} --attempt {resources.attempt} > {log} 2>&1"
+
+
+# The primer's statements need no data and no run; some are times, so it has the machine to itself. One thread.
+rule statements:
+    output:
+        f"{RESULTS}/primer.json",
+    log:
+        f"{LOGS}/primer.log",
+    conda:
+        ENVIRONMENT
+    threads: workflow.cores
+    params:
+        code=planning.primer_digests(),
+    shell:
+        "python -m workflow primer --plan {PLAN_FILE} > {log} 2>&1"

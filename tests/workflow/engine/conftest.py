@@ -36,6 +36,7 @@ def a_run(**changes) -> dict:
     run = {
         "id": "cifar10/tiny/seed0", "dataset": "cifar10", "row": "tiny", "label": "Tiny", "seed": 0, "system": "tiny",
         "arguments": {}, "data": "unused", "precision": "fp32", "device": "cpu", "threads": 1,
+        "deterministic": False, "compile": False,
         "search": {
             "epochs": 2, "parameters": 12_000, "macs": None, "recipe": "resnet_sgd", "batch_size": 16,
             "options": {"kernel_predictor": "projected", "hidden": 4, "record_every": 1, "lr_size_predictor": 0.01},

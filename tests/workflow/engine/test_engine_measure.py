@@ -10,7 +10,6 @@ import baselines
 from workflow import engine
 from workflow.engine import clock, load
 from workflow.engine.clock import Clock, Steps
-from workflow.engine.measure import set_sizes
 
 CPU = torch.device("cpu")
 QUICK = {"slices": 3, "slice_seconds": 0.02}
@@ -122,7 +121,7 @@ def test_a_search_can_be_moved_to_given_sizes(predictor):
 
     options = SearchOptions(kernel_predictor="projected", hidden=4, size_predictor=predictor)
     search = KernelSizeSearch(cifar_resnet(8, widths=(4, 8, 16)), input_shape=(3, 8, 8), options=options)
-    set_sizes(search, [1, 7, 2, 3, 5, 6])
+    search.set_sizes([1, 7, 2, 3, 5, 6])
     assert search.sizes == (1, 7, 2, 3, 5, 6)
 
 

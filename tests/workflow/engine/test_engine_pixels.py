@@ -157,8 +157,11 @@ def test_the_last_partial_batch_is_kept_or_dropped(images):
 def test_words_hold_the_bytes(channels):
     images = torch.randint(0, 256, (3, 4, 5, channels), dtype=torch.uint8)
     assert torch.equal(to_bytes(to_words(images), channels), images)
+
+
+def test_more_channels_than_a_word_has_bytes_are_refused():
     with pytest.raises(ValueError, match="5 channels"):
-        to_words(torch.zeros(1, 2, 2, 5, dtype=torch.uint8))
+        training(np.zeros((20, 12, 10, 5), np.uint8))
 
 
 def test_a_read_only_memory_map_is_fine(tmp_path, images):

@@ -327,3 +327,15 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         Checkpoints(tmp_path / "file" / "run", "train", "d", print).save({})
+
+
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_a_compiled_network_trains_alike(tiny, tmp_path, monkeypatch):
+    plain = train(tiny, tmp_path / "plain", kernel_sizes=[3] * 6)
+    compile_with = torch.nn.Module.compile
+    # Traced by the compiler, but not turned into machine code, which takes half a minute.
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compile_with(self, backend="eager"))
+    compiled = train(tiny, tmp_path / "compiled", tiny.run(compile=True), kernel_sizes=[3] * 6)
+    assert torch._dynamo.utils.counters["frames"]["ok"] > 0
+    assert compiled["loss"] == pytest.approx(plain["loss"], rel=1e-3)
+    assert weights(tmp_path / "compiled").keys() == weights(tmp_path / "plain").keys()

@@ -74,7 +74,7 @@ def configured_plan(**options) -> dict:
                 continue
             learn = row.get("learn") or {}
             system = None if "presets" in row else row.get("system")
-            rest = {key: row[key] for key in ("size", "paper", "note") if key in row}
+            rest = {key: row[key] for key in ("size", "paper", "note", "selection") if key in row}
             rows.append(entry(row["row"], label=row["label"], system=system, learn=learn.get("parameters"), **rest))
         shown[name] = {**table, "rows": rows}
     return plan_of(shown, **options)

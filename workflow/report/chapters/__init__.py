@@ -36,9 +36,12 @@ def sections(evidence: Evidence) -> list[dict]:
     asked = {state.run["row"] for state in evidence.states if state.result}
     found = []
     for name, entry in evidence.plan["tables"].items():
-        if entry["kind"] != "chapter" or not _has_results(name, entry, evidence, asked):
+        if entry["kind"] != "chapter":
             continue
         module = _module(name)
+        beside = getattr(module, "has_results", None)  # of a chapter that also shows what is no run
+        if not (_has_results(name, entry, evidence, asked) or (beside and beside(evidence))):
+            continue
         found.append({
             "name": name, "title": entry["title"], "text": entry["text"],
             "template": f"chapters/{name if module else 'rows'}.html.j2",

@@ -1,0 +1,143 @@
+"""What every search for kernel sizes shares, however it makes its kernels: the network, its costs, the budget, the record, the result.
+
+A step: `logits = search(images)`; loss = cross-entropy + `search.penalty()`; backward; `search.after_backward()`; then the optimizer
+over `search.parameter_groups()`. A method says in `step_kernels` which kernels this step has and notes the sizes they stand for.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from effconv.budget import Budget, Costs
+from effconv.convert import Selection, find_layers, with_predicted_kernels
+from effconv.counting import count_macs, count_parameters
+from effconv.learned import LearnedSizes
+from effconv.options import SearchOptions
+from effconv.progress import Progress
+
+
+class SizeSearch(nn.Module):
+    """Learns the kernel sizes of `model`, which stays as it is, under budgets of the whole network's parameters or MACs, or both.
+
+    Images (N, C, H, W) of `input_shape` (C, H, W) -> logits. Without a budget the sizes are free. `layers`: names or a predicate
+    instead of the default rule. Raises ValueError for a budget out of reach and for layers that cannot be learned.
+    """
+
+    static_shapes = False  # kernels change their size from step to step
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        input_shape: tuple[int, int, int],
+        parameters: int | None = None,
+        macs: int | None = None,
+        options: SearchOptions | None = None,
+        layers: Selection = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.options = options = options or SearchOptions()
+        self.input_shape, self.seed = tuple(input_shape), seed
+        self.layers = find_layers(model, self.input_shape, layers=layers, k=options.k, b=options.b)
+        self.costs = self._costs_of(model)
+        self.budget = Budget(parameters=parameters, macs=macs, scope=options.budget_scope)
+        self.budget.check(self.costs, [layer.greatest for layer in self.layers])
+        names = [layer.name for layer in self.layers]
+        self.network, self._convolutions = with_predicted_kernels(model, names, even_padding=options.even_padding)
+        self.progress = Progress(self.costs, self.budget, options)
+        self._penalty: Tensor | None = None
+
+    def _costs_of(self, model: nn.Module) -> Costs:
+        weights = tuple(layer.inner * layer.outer for layer in self.layers)
+        positions = tuple(layer.positions for layer in self.layers)
+        learned = [(w * layer.size**2, p) for w, p, layer in zip(weights, positions, self.layers, strict=True)]
+        self.before = {"parameters": count_parameters(model), "macs": count_macs(model, self.input_shape)}
+        return Costs(
+            weights=weights,
+            positions=positions,
+            fixed_parameters=self.before["parameters"] - sum(w for w, _ in learned),
+            fixed_macs=self.before["macs"] - sum(w * p for w, p in learned),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        try:
+            for convolution, kernel in zip(self._convolutions, self.step_kernels(), strict=True):
+                convolution.weight = kernel
+            return self.network(images)
+        finally:
+            for convolution in self._convolutions:
+                convolution.weight = None
+
+    def step_kernels(self) -> list[Tensor]:
+        """This step's kernels (out, in, s, s), one a layer; sets `_penalty` and notes a training step in `progress`."""
+        raise NotImplementedError
+
+    def parameter_groups(self) -> list[dict]:
+        """Groups for AdamW: params, lr, weight_decay, name."""
+        raise NotImplementedError
+
+    @property
+    def soft_sizes(self) -> tuple[float, ...]:
+        """The sizes before rounding, as the search has them now, in forward order."""
+        raise NotImplementedError
+
+    def set_sizes(self, sizes: Sequence[int]) -> None:
+        """Put the search where it chooses `sizes` now, so that the work at these sizes can be timed."""
+        raise NotImplementedError
+
+    @property
+    def _noting(self) -> bool:
+        """Whether this forward is a step of training."""
+        return self.training and torch.is_grad_enabled()
+
+    def penalty(self) -> Tensor:
+        """The budget's term of the last forward, a scalar to be added to the cross-entropy."""
+        if self._penalty is None:
+            raise ValueError("penalty() belongs to a forward: call the search on a batch of images first.")
+        return self._penalty
+
+    def after_backward(self) -> None:
+        """Record the step, every `record_every` steps: call it after backward() and before the optimizer's step."""
+        self.progress.record()
+        if self._penalty is not None:
+            self._penalty = self._penalty.detach()  # its value stays readable, its graph goes
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The integer sizes as the search has them now, in forward order."""
+        return self.progress.rounded(self.soft_sizes)
+
+    def deployed_parameters(self, sizes: Sequence[int] | None = None) -> int:
+        """Parameters of the plain network at these sizes (those of now where None)."""
+        return self.costs.total("parameters", sizes or self.sizes)
+
+    def deployed_macs(self, sizes: Sequence[int] | None = None) -> int:
+        """Multiply-accumulates of the plain network for one image at these sizes (those of now where None)."""
+        return self.costs.total("macs", sizes or self.sizes)
+
+    def learned(self) -> LearnedSizes:
+        """The search's result, by the rule `final_sizes`."""
+        sizes, soft, chosen = self.progress.final(self.soft_sizes, self.sizes)
+        names = [layer.name for layer in self.layers]
+        return LearnedSizes(
+            sizes=dict(zip(names, sizes, strict=True)),
+            soft_sizes=dict(zip(names, soft, strict=True)),
+            parameters=self.deployed_parameters(sizes),
+            macs=self.deployed_macs(sizes),
+            before=self.before,
+            budget={"parameters": self.budget.parameters, "macs": self.budget.macs, "scope": self.budget.scope},
+            chosen=chosen,
+            input_shape=self.input_shape,
+            seed=self.seed,
+            options=self.options,
+            trajectory=self.progress.trajectory(),
+        )
+
+    def get_extra_state(self) -> dict:
+        """What a checkpoint needs besides tensors: steps done, the state of the rule for final sizes, the trajectory."""
+        return self.progress.state()
+
+    def set_extra_state(self, state: dict) -> None:
+        self.progress.restore(state)

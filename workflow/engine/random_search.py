@@ -1,0 +1,184 @@
+"""Random search with the images that EffConv's search would see: successive halving over sizes drawn at random under the budget.
+
+`candidates` networks with random sizes (workflow.sizes) train from the beginning, by the run's recipe at its first learning rate. In
+each round every candidate left trains for the same number of steps and the better half goes on, ranked on a tenth of the *training*
+set that no candidate is trained on. The steps of all rounds and candidates together are those of the search's epochs. The winner's
+sizes are trained anew, as learned ones are. Successive halving: Jamieson and Talwalkar 2016.
+
+After every candidate's part of a round a checkpoint is written; a stage that is stopped repeats at most one such part.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from effconv.trajectory import FIELDS
+from workflow.datasets import DATASETS
+from workflow.engine.checkpoint import Checkpoints
+from workflow.engine.errors import NonFinite, OutOfTime
+from workflow.engine.evaluation import evaluate
+from workflow.engine.optimisation import for_recipe
+from workflow.engine.session import Images, classes, images, network, place, session
+from workflow.engine.step import Step
+from workflow.errors import UserError
+from workflow.recipes import Recipe, recipe
+from workflow.sized_rows import layers_of
+from workflow.sizes import random_sizes
+
+HELD_OUT = 0.1  # share of the training images that rank the candidates
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomSearchOptions:
+    """How many candidates start. What other keys the run's search options hold is EffConv's and not used."""
+
+    candidates: int = 8
+
+    def __post_init__(self) -> None:
+        if self.candidates < 2:
+            raise ValueError(f"candidates is {self.candidates}: give at least 2.")
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "RandomSearchOptions":
+        """From a run's search options."""
+        return cls(**{key: value for key, value in values.items() if key == "candidates"})
+
+
+def rounds_of(candidates: int, steps: int) -> list[tuple[int, int]]:
+    """(candidates, steps of each) of every round: equal numbers of steps a round, at least one step each."""
+    alive = []
+    while candidates > 1:
+        alive.append(candidates)
+        candidates = math.ceil(candidates / 2)
+    return [(count, max(1, steps // (len(alive) * count))) for count in alive]
+
+
+class _Race:
+    """The candidates of one search."""
+
+    def __init__(self, run: dict, data, sets: Images, rule: Recipe, device: torch.device) -> None:
+        self.run, self.data, self.sets, self.rule, self.device = run, data, sets, rule, device
+        plan = run["search"]
+        if plan["parameters"] is None:
+            raise UserError(
+                f"{run['id']}: random search draws sizes for a budget of parameters: give the row's learn one."
+            )
+        self.layers = layers_of(run["system"], run["arguments"], run["dataset"])
+        count = RandomSearchOptions.from_dict(plan["options"]).candidates
+        self.sizes = [self._drawn(plan["parameters"], number) for number in range(count)]
+
+    def _drawn(self, budget: int, number: int) -> list[int]:
+        return random_sizes(self.layers, {"budget": budget, "draw": f"of search {self.run['seed']}, {number}"})
+
+    def part(self, number: int, held: dict | None, steps: int) -> dict:
+        """Train candidate `number` on from what is held of it; what is to be held, with its accuracy on the held-out images."""
+        model = place(network(self.run, self.data, stage="search", kernel_sizes=self.sizes[number]), self.device)
+        optimiser = for_recipe(model, self.rule, steps_per_epoch=self.sets.train.steps, device=self.device)
+        step = Step(model, optimiser, self.sets.train, precision=self.run["precision"])
+        done = 0
+        if held:
+            model.load_state_dict(held["model"])
+            step.optimizer.load_state_dict(held["optimizer"])
+            done = held["steps"]
+        model.train()
+        started, each = time.perf_counter(), self.sets.train.steps
+        for place_of in range(done, done + steps):
+            if place_of == done or place_of % each == 0:
+                step.begin(place_of // each + 1)
+            step.take(place_of % each)
+        if wrong := step.first_non_finite((done + steps - 1) % each + 1):
+            raise NonFinite("search", (done + steps - 1) // each + 1, wrong)
+        seconds = time.perf_counter() - started
+        score = evaluate(model, self.sets.validation, classes=classes(self.run), precision=self.run["precision"])
+        return {
+            "model": model.state_dict(), "optimizer": step.optimizer.state_dict(), "steps": done + steps,
+            "seconds": (held["seconds"] if held else 0.0) + seconds, "accuracy": score["accuracy"],
+        }  # fmt: skip
+
+
+def search(
+    run: dict, data, directory: Path, *, digest: str, say: Callable[[str], None] = print, deadline: float | None = None
+) -> dict:
+    """The best of the random candidates: the measured fields of search.json. Raises OutOfTime, NonFinite, UserError."""
+    plan = run["search"]
+    with session(run, "search") as device:
+        checkpoints = Checkpoints(directory, "search", digest, say)
+        state = checkpoints.load(device) or {
+            "round": 0,
+            "alive": None,
+            "held": {},
+            "scores": {},
+            "log": [],
+            "pieces": 0,
+        }
+        if "outcome" in state:
+            return state["outcome"]
+        info = DATASETS[run["dataset"]]
+        rule = dataclasses.replace(
+            recipe(plan["recipe"], run["dataset"]), schedule="constant", held_out=round(HELD_OUT * info.train_images)
+        )
+        sets = images(run, data, rule, stage="search", batch_size=plan["batch_size"], device=device)
+        race = _Race(run, data, sets, rule, device)
+        state["pieces"] += 1
+        state["alive"] = state["alive"] or list(range(len(race.sizes)))
+        rounds = rounds_of(len(race.sizes), plan["epochs"] * math.ceil(len(data.train.images) / plan["batch_size"]))
+        for number in range(state["round"], len(rounds)):
+            _round(race, state, rounds[number][1], checkpoints, deadline)
+            ranked = sorted(state["alive"], key=lambda candidate: (-state["scores"][candidate], candidate))
+            say(f"search round {number + 1}/{len(rounds)}: best {state['scores'][ranked[0]]:.2f} % on held-out images")
+            _log(state, race, ranked[0], rounds, number)
+            kept = sorted(ranked[: math.ceil(len(ranked) / 2)])
+            state |= {"round": number + 1, "alive": kept, "scores": {}}
+            state["held"] = {candidate: held for candidate, held in state["held"].items() if candidate in kept}
+            checkpoints.save(state)
+        outcome = _outcome(race, state, plan)
+        checkpoints.save({"outcome": outcome}, final=True)
+        return outcome
+
+
+def _round(race: _Race, state: dict, steps: int, checkpoints: Checkpoints, deadline: float | None) -> None:
+    """One round for every candidate left that has not had it."""
+    for candidate in state["alive"]:
+        if candidate in state["scores"]:
+            continue
+        if deadline is not None and time.monotonic() >= deadline - 1.5 * checkpoints.seconds:
+            raise OutOfTime(f"in round {state['round'] + 1}, before candidate {candidate + 1}")
+        before = state["held"].get(candidate)
+        state["held"][candidate] = race.part(candidate, before, steps)
+        state["scores"][candidate] = state["held"][candidate]["accuracy"]
+        state["log"].append({"seconds": state["held"][candidate]["seconds"] - (before["seconds"] if before else 0.0)})
+        checkpoints.save(state)
+
+
+def _log(state: dict, race: _Race, best: int, rounds: list[tuple[int, int]], number: int) -> None:
+    """The round's best as an entry of the trajectory."""
+    sizes = race.sizes[best]
+    state["log"].append({
+        "step": sum(count * steps for count, steps in rounds[: number + 1]), "sizes": sizes,
+        "soft_sizes": [float(size) for size in sizes],
+        "parameters": race.layers.parameters(sizes), "macs": race.layers.macs(sizes),
+    })  # fmt: skip
+
+
+def _outcome(race: _Race, state: dict, plan: dict) -> dict:
+    (best,) = state["alive"]
+    sizes, entries = race.sizes[best], [entry for entry in state["log"] if "step" in entry]
+    seconds = sum(entry["seconds"] for entry in state["log"] if "seconds" in entry)
+    nothing = [0.0] * len(sizes)
+    return {
+        "layers": [f"layer{place}" for place in range(1, len(sizes) + 1)], "sizes": sizes,
+        "soft_sizes": [float(size) for size in sizes],
+        "chosen": {
+            "rule": "successive halving", "step": entries[-1]["step"], "within": True,
+            "deviation": abs(race.layers.parameters(sizes) / plan["parameters"] - 1),
+        },
+        "parameters": race.layers.parameters(sizes), "macs": race.layers.macs(sizes),
+        "trajectory": {field: [entry.get(field, nothing) for entry in entries] for field in FIELDS},
+        "budget": {"parameters": plan["parameters"], "macs": None}, "epochs": plan["epochs"],
+        "seconds_per_epoch": [seconds / plan["epochs"]] * plan["epochs"], "pieces": state["pieces"],
+    }  # fmt: skip

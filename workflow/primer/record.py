@@ -1,0 +1,36 @@
+"""results/<preset>/primer.json, read with the checks that keep a bad one off the page. Torch-free."""
+
+import json
+import math
+from pathlib import Path
+
+from workflow.primer.statement import Statement
+from workflow.records import SCHEMA, BadRecord
+
+FILE = "primer.json"
+
+
+def read(path: Path) -> dict:
+    """The record, its statements as `Statement`s. BadRecord, with the reason, where it is missing or unsound."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadRecord(f"{path.name} is missing: `python -m workflow primer` computes it") from None
+    except (OSError, ValueError) as error:
+        raise BadRecord(
+            f"{path} cannot be read as JSON ({error}); delete it and run `python -m workflow primer`"
+        ) from None
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise BadRecord(f"{path} is not a record of this version (schema {SCHEMA}); delete it and run again")
+    try:
+        statements = tuple(Statement(**fields) for fields in record["statements"])
+        costs, layers = record["costs"], record["vgg16"]
+        numbers = [line["milliseconds"] for line in costs] + [s.computed for s in statements]
+        record["digests"], record["provenance"], record["effort"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadRecord(f"{path} lacks a sound part ({error}); delete it and run again") from None
+    if not (statements and costs and layers):
+        raise BadRecord(f"{path} is empty; delete it and run again")
+    if not all(math.isfinite(value) for value in numbers if not isinstance(value, str)):
+        raise BadRecord(f"{path} holds a number that is not finite; delete it and run again")
+    return {**record, "statements": statements}
