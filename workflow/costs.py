@@ -86,6 +86,8 @@ def print_plan(plan: dict, results: Path, *, hours: float | None = None, device:
             else ""
         )
         print(f"{clock(total):>9}  snakemake {name}: {len(asked)} of {len(wanted)} runs to do{own}")
+        for seconds, asks in sorted(questions(plan, plan["tables"][name], {run: cost[run][0] for run in asked})):
+            print(f"{clock(seconds) if seconds else 'done':>13}  {asks}")
     sizes = {name: f"{size / 1e9:.2f} GB" for name, size in disk(plan).items()}
     print(
         f"On disk: {sizes['data']} of prepared data and {sizes['kept']} of results; while they run, checkpoints of up to "
@@ -108,3 +110,13 @@ def _print_best(plan: dict, results: Path, estimates: Estimates, hours: float) -
         completes = f"; decides {', '.join(choice.claims)}" if choice.claims else ""
         print(f"{clock(choice.seconds):>9}  {', '.join(map(str, choice.steps))}{completes}")
     print(f"{len(choices)} choices, {clock(spent)}: {len(claims)} claims decided, worth {worth:.1f} in all.")
+
+
+def questions(plan: dict, entry: dict, missing: dict[str, float]) -> list[tuple[float, str]]:
+    """(seconds, question) of a chapter: those of the missing runs of every row that it compares, shared ones counted for each."""
+    found = []
+    for question in entry.get("questions", ()):
+        rows = {*question["row"], *question["others"]}
+        runs = [run["id"] for run in plan["runs"] if run["dataset"] == entry["dataset"] and run["row"] in rows]
+        found.append((sum(missing.get(run, 0.0) for run in runs), question["asks"]))
+    return found

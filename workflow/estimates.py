@@ -55,7 +55,7 @@ def network(run: dict) -> tuple[int, int, tuple, bool]:
 
 
 def deployed(run: dict, runs: dict[str, dict]) -> tuple[int, int]:
-    """(parameters, MACs an image) once sizes are learned: larger kernels cost in proportion to the budget. `runs`: by id."""
+    """(parameters, MACs an image) once sizes are learned, larger kernels costing in proportion. `runs`: the plan's by id."""
     parameters, macs, _, _ = network(run)
     search = run["search"] or runs.get(run.get("sizes", {}).get("run"), {}).get("search") or {}
     if search.get("macs"):
@@ -99,14 +99,18 @@ class Estimates:
                 return record, f"timed on {name}"
         return None
 
-    def images(self, run: dict) -> int:
-        """Training images of a run."""
+    def images(self, run: dict, stage: str) -> int:
+        """Training images that a stage of a run sees in an epoch."""
         made_up = self.plan["prepare"][run["data"]]["synthetic"]
-        return made_up["train"] if made_up else DATASETS[run["dataset"]].train_images
+        there = made_up["train"] if made_up else DATASETS[run["dataset"]].train_images
+        if stage == "search" and run["search"]["options"].get("data_free"):
+            return 0
+        return min(there, run[stage].get("images", there))
 
-    def _work(self, run: dict) -> float:
-        """Multiply-accumulates of one training epoch."""
-        return 3.0 * deployed(run, self.runs)[1] * self.images(run)
+    def _work(self, run: dict, stage: str = "train") -> float:
+        """Multiply-accumulates of one epoch of a stage."""
+        factor = SEARCH_FACTOR if stage == "search" else 1.0
+        return factor * 3.0 * deployed(run, self.runs)[1] * self.images(run, stage)
 
     def seconds(self, step: Step) -> tuple[float, str]:
         """Estimated seconds of a step, and what the estimate rests on."""
@@ -120,8 +124,7 @@ class Estimates:
         if row in self.timings:
             record, basis = self.timings[row]
             return STARTUP + epochs * (record.get(f"{step.stage}_seconds") or 0.0), basis
-        factor = SEARCH_FACTOR if step.stage == "search" else 1.0
-        return STARTUP + epochs * factor * self._work(run) / self.rate, "from MACs"
+        return STARTUP + epochs * self._work(run, step.stage) / self.rate, "from MACs"
 
     def _left(self, run: dict, stage: str) -> float:
         """The share of a stage's epochs that is still to do."""

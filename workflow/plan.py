@@ -327,5 +327,7 @@ def report_digest() -> str:
         *sorted(path for path in folder.rglob("*") if path.is_file()),
         *(ROOT / "config" / f"{name}.yaml" for name in ("claims", "protocol", "findings")),
     ]
-    code = json.dumps(code_digests(["workflow.report"]), sort_keys=True)
+    # A chapter's module is found by its name, so that no import leads to it.
+    chapters = [f"workflow.report.chapters.{path.stem}" for path in (folder.parent / "chapters").glob("[a-z]*.py")]
+    code = json.dumps(code_digests(["workflow.report", *sorted(chapters)]), sort_keys=True)
     return text_digest(code + "".join(path.read_text() for path in texts))

@@ -137,20 +137,21 @@ def _relative(reason: str, results: Path) -> str:
     return reason.replace(f"{results}/", "")
 
 
+def _row(run: dict) -> str:
+    return f"{run['dataset']}/{run['row']}"
+
+
 def gather(plan: dict, results: Path, *, check_digests: bool = True) -> Evidence:
-    """The evidence of a plan: runs that wait to be asked for count once they have a folder.
+    """The evidence of a plan: rows that wait to be asked for count once a seed of theirs has a folder.
 
     `check_digests`: mark results of other code as stale (not meant for recorded results).
     """
     later = set(plan.get("on_demand", ()))  # absent from plans of recorded results
-    asked = [
-        run
-        for run in plan["runs"]
-        if f"{run['dataset']}/{run['row']}" not in later or run_folder(results, run["id"]).exists()
-    ]
-    states = tuple(_state(run, results, check_digests) for run in asked)
+    asked = {_row(run) for run in plan["runs"] if _row(run) not in later or run_folder(results, run["id"]).exists()}
+    runs = [run for run in plan["runs"] if _row(run) in asked]
+    states = tuple(_state(run, results, check_digests) for run in runs)
     timings, reasons, stale = {}, {}, set()
-    for run in asked:
+    for run in runs:
         key = (run["dataset"], run["row"])
         if key in timings or key in reasons:
             continue

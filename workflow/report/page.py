@@ -167,9 +167,10 @@ def _recorded(folder: Path) -> list[dict]:
 
 
 def _options(plan: dict) -> dict[str, str]:
-    """Search options as the plan's runs use them: name -> value(s)."""
+    """Search options as the runs of the paper's own rows use them: name -> value(s); chapters vary them on purpose."""
     found: dict[str, set[str]] = {}
-    for run in plan["runs"]:
+    later = set(plan.get("on_demand", ()))
+    for run in (run for run in plan["runs"] if f"{run['dataset']}/{run['row']}" not in later):
         for name, value in ((run["search"] or {}).get("options") or {}).items():
             found.setdefault(name, set()).add(str(value))
     return {name: ", ".join(sorted(values)) for name, values in found.items()}

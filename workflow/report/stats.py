@@ -77,6 +77,27 @@ def welch(a: Sample, b: Sample, confidence: float = CONFIDENCE) -> Difference:
     return Difference(value, value - half, value + half, float(2 * stdtr(freedom, -abs(value) / error)))
 
 
+def contrast(parts: Iterable[tuple[float, Sample]], confidence: float = CONFIDENCE) -> Difference:
+    """The sum of coefficient x mean over independent samples, with Satterthwaite's interval (Welch's is that of +1 and -1).
+
+    Without an interval where a sample has no spread.
+    """
+    parts = [(coefficient, found) for coefficient, found in parts if coefficient]
+    value = math.fsum(coefficient * found.mean for coefficient, found in parts)
+    if any(found.std is None or found.n < 2 for _, found in parts):
+        return Difference(value)
+    pieces = [(coefficient**2 * found.std**2 / found.n, found.n - 1) for coefficient, found in parts]
+    variance = math.fsum(piece for piece, _ in pieces)
+    if variance == 0:
+        return Difference(value, value, value, 1.0 if value == 0 else 0.0)
+    from scipy.special import stdtr
+
+    freedom = variance**2 / math.fsum(piece**2 / free for piece, free in pieces)
+    error = math.sqrt(variance)
+    half = _t(freedom, confidence) * error
+    return Difference(value, value - half, value + half, float(2 * stdtr(freedom, -abs(value) / error)))
+
+
 def exact_interval(correct: int, images: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Clopper and Pearson's interval (percent) for an accuracy of `correct` out of `images`."""
     from scipy.special import betaincinv

@@ -34,7 +34,7 @@ def test_rows_on_demand_are_counted_and_shown_once_they_were_asked_for(tmp_path)
     deep = next(run for run in plan["runs"] if run["row"] == "deep")
     factory.write_result(results, deep, 93.5)
     page = page_of(plan, results, tmp_path)
-    assert "4 of 4 runs" in page and 'id="depth"' in page and "Does depth matter?" in page
+    assert "4 of 6 runs" in page and 'id="depth"' in page and "Does depth matter?" in page
     report.write_chapter("depth", plan, results, tmp_path / "out")
     with (tmp_path / "out" / "chapters" / "depth.csv").open() as file:
         lines = {line["row"]: line for line in csv.DictReader(file)}

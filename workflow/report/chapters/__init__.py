@@ -1,7 +1,8 @@
 """Chapters: rows that answer a question beside the paper's tables, one file of config/chapters each.
 
 A chapter is rendered by a module of its own name in this folder, `lines(evidence) -> list[dict]` (its CSV) and
-`context(evidence) -> dict` (for templates/chapters/<name>.html.j2); a chapter without one is a plain table of its rows.
+`context(evidence) -> dict` (for templates/chapters/<name>.html.j2); one that has questions is answered question by question
+(`questions.py`); any other is a plain table of its rows.
 """
 
 import importlib
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from workflow.files import write_text
+from workflow.report.chapters import questions
 from workflow.report.gather import Evidence, gather
 from workflow.report.rows import rows_in
 from workflow.report.sheets import summary_line, to_csv
@@ -22,8 +24,11 @@ def _module(name: str) -> ModuleType | None:
 
 def lines_of(name: str, evidence: Evidence) -> list[dict]:
     """The lines of a chapter's CSV."""
-    module = _module(name)
-    return module.lines(evidence) if module else [summary_line(row) for row in rows_in(evidence, name)]
+    if module := _module(name):
+        return module.lines(evidence)
+    if evidence.plan["tables"][name].get("questions"):
+        return questions.lines(name, evidence)
+    return [summary_line(row) for row in rows_in(evidence, name)]
 
 
 def write(name: str, plan: dict, results: Path, out: Path) -> None:
@@ -42,10 +47,14 @@ def sections(evidence: Evidence) -> list[dict]:
         beside = getattr(module, "has_results", None)  # of a chapter that also shows what is no run
         if not (_has_results(name, entry, evidence, asked) or (beside and beside(evidence))):
             continue
+        if module:
+            template, data = name, module.context(evidence)
+        elif entry.get("questions"):
+            template, data = "questions", questions.context(name, evidence)
+        else:
+            template, data = "rows", {"rows": rows_in(evidence, name)}
         found.append({
-            "name": name, "title": entry["title"], "text": entry["text"],
-            "template": f"chapters/{name if module else 'rows'}.html.j2",
-            "data": module.context(evidence) if module else {"rows": rows_in(evidence, name)},
+            "name": name, "title": entry["title"], "text": entry["text"], "template": f"chapters/{template}.html.j2", "data": data,
         })  # fmt: skip
     return found
 

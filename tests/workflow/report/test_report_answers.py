@@ -1,0 +1,152 @@
+"""Answers to a chapter's questions: the rule by hand and by SciPy, what leaves it undecided, and the chapter on the page."""
+
+import csv
+import math
+
+import pytest
+import report_factory as factory
+
+from workflow import report
+from workflow.report import answers
+from workflow.report.figures.clouds import front
+from workflow.report.gather import gather
+from workflow.report.rows import Row, rows_of
+from workflow.report.stats import contrast, sample
+
+
+def row(name, accuracies, *, macs=60_000_000):
+    """A row with these accuracies, one a seed."""
+    entry = factory.entry(name)
+    states = []
+    for seed, accuracy in enumerate(accuracies):
+        run = factory.run_of("cifar10", entry, seed)
+        result = {"accuracy": accuracy, "macs": macs, "run": run, "seconds_per_epoch": [2.0], "search": None}
+        states.append(type("State", (), {"status": "done", "run": run, "result": result, "search": None})())
+    return Row("cifar10", entry, tuple(states), None, None)
+
+
+def asked(rule, rows, others):
+    return {"id": "q", "asks": "Is it?", "rule": rule, "row": rows, "others": others}
+
+
+def answer(question, rows, made_up=False):
+    return answers.answers([question], {r.id: r for r in rows}, made_up=made_up)[0]
+
+
+def test_a_contrast_of_two_is_welchs_interval_by_scipy():
+    from scipy.stats import ttest_ind
+
+    a, b = [92.1, 92.4, 92.0, 92.6], [91.0, 92.2, 91.5]
+    exact = ttest_ind(a, b, equal_var=False)
+    found, bounds = contrast([(1, sample(a)), (-1, sample(b))]), exact.confidence_interval(0.95)
+    assert (found.low, found.high, found.p) == pytest.approx((bounds.low, bounds.high, exact.pvalue), rel=1e-9)
+
+
+def test_a_row_in_two_pairs_enters_once():
+    # By hand: a - (b + c) / 2 with equal variances v of two runs each has variance v / 2 (1 + 1/4 + 1/4) = 3/4 v, and by
+    # Satterthwaite (3/4)^2 / (1/4 + 1/64 + 1/64) = 2 degrees of freedom.
+    a, b, c = row("a", [90, 92]), row("b", [80, 82]), row("c", [84, 86])
+    found = answer(asked("pairs", ["a", "a"], ["b", "c"]), [a, b, c])
+    half = 4.302652729911275 * math.sqrt(2 * 0.75)  # Student's 97.5% point for 2 degrees of freedom
+    assert found.difference.value == pytest.approx(8)
+    assert (found.difference.low, found.difference.high) == pytest.approx((8 - half, 8 + half), rel=1e-6)
+    assert (found.verdict, found.compared, found.asked, found.runs) == ("yes", 2, 2, 6)
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "made_up", "verdict"),
+    [
+        ([92.0, 92.1, 92.2], [90.0, 90.1, 90.2], False, "yes"),
+        ([90.0, 90.1, 90.2], [92.0, 92.1, 92.2], False, "no"),
+        ([92.0, 92.1, 92.2], [91.9, 92.1, 92.3], False, "undecided"),
+        ([92.0, 92.1, 92.2], [90.0, 90.1, 90.2], True, "undecided"),  # made-up images decide nothing
+        ([99.0], [10.0, 10.1, 10.2], False, "undecided"),  # one run has no spread, however far apart
+        ([], [10.0, 10.1], False, "not measured"),
+    ],
+)
+def test_the_verdict_is_cautious(own, other, made_up, verdict):
+    found = answer(asked("pairs", ["a"], ["b"]), [row("a", own), row("b", other)], made_up)
+    assert found.verdict == verdict
+
+
+def test_pairs_that_are_not_measured_are_left_out_and_counted():
+    rows = [row("a", [92.0, 92.2]), row("b", [90.0, 90.2]), row("c", [50.0, 50.1])]
+    found = answer(asked("pairs", ["a", "c"], ["b", "d"]), rows)
+    assert (found.compared, found.asked) == (1, 2) and found.difference.value == pytest.approx(2)
+
+
+def test_a_cloud_counts_each_draw_once():
+    draws = [row(f"d{n}", [accuracy]) for n, accuracy in enumerate([90.0, 91.0, 92.0, 93.0])]
+    found = answer(asked("cloud", ["a"], [f"d{n}" for n in range(5)]), [row("a", [92.4, 92.6]), *draws])
+    assert found.difference.value == pytest.approx(1.0) and found.verdict == "undecided"
+    share, low, high = found.below
+    # Three of four below; Clopper and Pearson's 95% interval for 3 of 4 is 19.4% to 99.4%.
+    assert share == 75 and (low, high) == pytest.approx((19.41, 99.37), abs=0.01)
+    assert (found.compared, found.asked, found.runs) == (4, 5, 6)
+
+
+def test_the_front_by_hand():
+    rows = [row("a", [90], macs=40), row("b", [89], macs=50), row("c", [91], macs=60), row("d", [92], macs=60)]
+    assert [found.id for found in front(rows)] == ["a", "d"]
+
+
+CHAPTER = {
+    "title": "Do sizes matter?", "kind": "chapter", "dataset": "cifar10", "text": "Against <random> sizes.",
+    "questions": [
+        {"id": "random", "asks": "Better than random?", "rule": "cloud", "row": ["effconv-20-0.66m"], "others": ["r1", "r2", "r3"]},
+        {"id": "order", "asks": "Does the order matter?", "rule": "pairs", "row": ["effconv-20-0.66m"], "others": ["p1"]},
+        {"id": "later", "asks": "And <later>?", "rule": "pairs", "row": ["effconv-20-0.66m"], "others": ["later"]},
+    ],
+}  # fmt: skip
+
+
+def planned(tmp_path, preset="paper"):
+    plan = factory.configured_plan(preset=preset)
+    own = next(r for r in plan["tables"]["table2"]["rows"] if r["row"] == "effconv-20-0.66m")
+    extra = [factory.entry(name) for name in ("r1", "r2", "r3", "p1", "later")]
+    plan["runs"] = [run for run in plan["runs"] if (run["dataset"], run["row"]) == ("cifar10", own["row"])]
+    for shown in extra[:-1]:
+        plan["runs"] += [factory.run_of("cifar10", shown, seed) for seed in range(1 if shown["row"] == "r1" else 3)]
+    plan["tables"]["sizes-matter"] = {**CHAPTER, "rows": [own, *extra]}
+    results = tmp_path / "results" / preset
+    factory.fill(plan, results)
+    return {**plan, "on_demand": []}, results
+
+
+def test_the_chapter_shows_answers_figures_and_costs(tmp_path):
+    plan, results = planned(tmp_path)
+    report.write_page(plan, results, tmp_path / "out", tmp_path / "none")
+    page = (tmp_path / "out" / "index.html").read_text()
+    part = page[page.index('id="sizes-matter"') :]
+    assert "Better than random?" in part and "not measured" in part and "And &lt;later&gt;?" in part
+    for figure in ("answers", "cloud-random", "permutations", "front"):
+        assert f'id="sizes-matter-{figure}"' in part
+    assert "&lt;random&gt;" in part and "<random>" not in page
+
+
+def test_made_up_images_answer_nothing(tmp_path):
+    plan, results = planned(tmp_path, "smoke")
+    report.write_page(plan, results, tmp_path / "out", tmp_path / "none")
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "no question is answered" in page
+    found = answers.answers(
+        CHAPTER["questions"], {k[1]: r for k, r in rows_of(gather(plan, results)).items()}, made_up=True
+    )
+    assert {found.verdict for found in found} == {"undecided", "not measured"}
+
+
+def test_the_chapters_csv_charges_the_search_to_the_row(tmp_path):
+    plan, results = planned(tmp_path)
+    for run in plan["runs"]:
+        if run["search"]:
+            factory.write_result(results, run, 92.0, search={"epochs": 2, "seconds_per_epoch": [3.0, 3.0], "sizes": []})
+    report.write_chapter("sizes-matter", plan, results, tmp_path / "out")
+    with (tmp_path / "out" / "chapters" / "sizes-matter.csv").open() as file:
+        lines = {line["row"]: line for line in csv.DictReader(file)}
+    # Four training epochs of 2 seconds; two of 3 for the search.
+    assert (
+        float(lines["effconv-20-0.66m"]["spent_total"]) == 14 and float(lines["effconv-20-0.66m"]["spent_search"]) == 6
+    )
+    assert float(lines["p1"]["spent_total"]) == 8 and float(lines["p1"]["spent_search"]) == 0
+    assert lines["answer: later"]["verdict"] == "not measured" and lines["later"]["accuracy"] == ""
+    assert float(lines["answer: order"]["low"]) < float(lines["answer: order"]["difference"])

@@ -1,0 +1,78 @@
+"""A chapter that asks questions: an answer each, the table of its rows with what they cost, and up to four figures."""
+
+import html
+import math
+from typing import Any
+
+from workflow.report import answers, text
+from workflow.report.figures import clouds
+from workflow.report.gather import Evidence
+from workflow.report.rows import Row, rows_in, rows_of
+from workflow.report.sheets import summary_line
+
+
+def _answers(name: str, evidence: Evidence) -> list[answers.Answer]:
+    entry = evidence.plan["tables"][name]
+    rows = {key[1]: row for key, row in rows_of(evidence).items() if key[0] == entry["dataset"]}
+    return answers.answers(entry["questions"], rows, made_up=evidence.plan["source"] == "synthetic")
+
+
+def spent(row: Row) -> dict[str, float | None]:
+    """Training seconds of one run as they went by, mean over the finished seeds: {"search", "total"}; search is charged to the row.
+
+    The clock of the runs themselves, which may have shared the machine; seconds per epoch are those of the timing stage.
+    """
+    searches, totals = [], []
+    for state in row.done:
+        search = math.fsum((state.result.get("search") or {}).get("seconds_per_epoch") or [])
+        searches.append(search)
+        totals.append(search + math.fsum(state.result["seconds_per_epoch"]))
+    if not totals:
+        return {"search": None, "total": None}
+    return {"search": math.fsum(searches) / len(searches), "total": math.fsum(totals) / len(totals)}
+
+
+def lines(name: str, evidence: Evidence) -> list[dict]:
+    """The chapter's CSV: its rows as in summary.csv with the seconds spent, then its answers."""
+    blank = dict.fromkeys(
+        ("question", "verdict", "difference", "low", "high", "p", "compared", "asked", "runs", "share_below")
+    )
+    found = []
+    for row in rows_in(evidence, name):
+        cost = spent(row)
+        found.append({**summary_line(row), "spent_search": cost["search"], "spent_total": cost["total"], **blank})
+    keys = list(found[0]) if found else []
+    for answer in _answers(name, evidence):
+        gap = answer.difference
+        found.append({
+            **dict.fromkeys(keys), "row": f"answer: {answer.id}", "question": answer.asks, "verdict": answer.verdict,
+            "difference": gap and gap.value, "low": gap and gap.low, "high": gap and gap.high, "p": gap and gap.p,
+            "compared": answer.compared, "asked": answer.asked, "runs": answer.runs,
+            "share_below": answer.below and answer.below[0],
+        })  # fmt: skip
+    return found
+
+
+def context(name: str, evidence: Evidence) -> dict[str, Any]:
+    """What the template shows."""
+    rows, given = rows_in(evidence, name), _answers(name, evidence)
+    return {
+        "answers": given, "rows": [(row, spent(row)) for row in rows], "verdicts": clouds.CLASSES,
+        "figures": _figures(name, evidence, given), "made_up": evidence.plan["source"] == "synthetic",
+    }  # fmt: skip
+
+
+def _figures(name: str, evidence: Evidence, given: list[answers.Answer]) -> list[dict]:
+    from markupsafe import Markup
+
+    from workflow.report.figures.canvas import inline, svg_text
+
+    entry = evidence.plan["tables"][name]
+    rows = {key[1]: row for key, row in rows_of(evidence).items() if key[0] == entry["dataset"]}
+    found = []
+    for key, title, caption, figure, words in clouds.drawings(entry, rows, given):
+        alt = html.escape(f"{title}. {text.plain(words)}", quote=True)
+        found.append({
+            "id": f"{name}-{key}", "title": title, "caption": caption, "svg": Markup(inline(svg_text(figure), f"{name}-{key}", alt)),
+        })  # fmt: skip
+    return found
