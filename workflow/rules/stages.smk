@@ -151,7 +151,7 @@ rule statements:
         f"{LOGS}/primer.log",
     conda:
         ENVIRONMENT
-    threads: workflow.cores
+    threads: THREADS if CLUSTER else workflow.cores
     params:
         code=planning.primer_digests(),
     shell:
