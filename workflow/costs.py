@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 
 from workflow.datasets import DATASETS
+from workflow.durations import rounded
 from workflow.plan import entry_rows, expected_digests
-from workflow.records import BadRecord, read_failure, read_result, read_timing, run_folder, timing_path
-from workflow.status import clock
+from workflow.records import BadRecord, read_failure, read_result, read_timing, row_of, run_folder, timing_path
 
 # Multiply-accumulates a second in training, by device. cpu: CIFAR ResNet-20, fp32, channels-last, one core of a server of 2025
 # (measured: 580 images/s). cuda: a guess at small batches on a data-centre card, to be replaced by the first timing record.
@@ -90,7 +90,7 @@ def print_plan(plan: dict, results: Path) -> int:
     due, total, later = 0, 0.0, set(plan["on_demand"])
     print(plan["banner"])
     for run in plan["runs"]:
-        if f"{run['dataset']}/{run['row']}" in later:
+        if row_of(run) in later:
             continue
         why = reason(run, results)
         if why is None:
@@ -101,20 +101,20 @@ def print_plan(plan: dict, results: Path) -> int:
             continue
         cost, basis = seconds(plan, run, results)
         due, total = due + 1, total + cost
-        print(f"{clock(cost):>9}  {run['id']:45} {why} ({basis})")
-    planned = sum(f"{run['dataset']}/{run['row']}" not in later for run in plan["runs"])
+        print(f"{rounded(cost):>9}  {run['id']:45} {why} ({basis})")
+    planned = sum(row_of(run) not in later for run in plan["runs"])
     print(
-        f"{due} of {planned} runs to do on {plan['device']}: about {clock(total)} one after the other, "
+        f"{due} of {planned} runs to do on {plan['device']}: about {rounded(total)} one after the other, "
         "without the timing stage."
     )
     missing = {run["id"]: seconds(plan, run, results)[0] for run in plan["runs"] if reason(run, results)}
     for name, entry in ((name, entry) for name, entry in plan["tables"].items() if entry["kind"] == "chapter"):
         own = later & entry_rows(plan, name)
-        asked = [run["id"] for run in plan["runs"] if f"{run['dataset']}/{run['row']}" in own]
+        asked = [run["id"] for run in plan["runs"] if row_of(run) in own]
         to_do = [missing[run] for run in asked if run in missing]
-        print(f"snakemake {name}: {len(to_do)} of {len(asked)} runs of its own to do, about {clock(sum(to_do))}.")
+        print(f"snakemake {name}: {len(to_do)} of {len(asked)} runs of its own to do, about {rounded(sum(to_do))}.")
         for cost, asks in sorted(questions(plan, entry, missing)):
-            print(f"{clock(cost) if cost else 'done':>9}  {asks}")
+            print(f"{rounded(cost) if cost else 'done':>9}  {asks}")
     return 0
 
 

@@ -16,7 +16,7 @@ from workflow.config import PRESETS, ROOT, read_yaml, validate
 from workflow.datasets import DATASETS
 from workflow.digests import code_digests, text_digest
 from workflow.errors import UserError
-from workflow.records import SCHEMA
+from workflow.records import SCHEMA, row_of
 
 TABLES = ROOT / "config" / "tables.yaml"
 CHAPTERS = ROOT / "config" / "chapters"
@@ -176,7 +176,7 @@ def _jobs(
     """
     jobs: dict[str, dict[str, list[str]]] = {"search": {}, "train": {}, "time": {}}
     for run in runs:
-        row = f"{run['dataset']}/{run['row']}"
+        row = row_of(run)
         if {run["dataset"], run.get("sizes", {}).get("dataset")} & absent.keys():
             continue
         job = run["id"] if config["jobs"]["seeds"] == "one" else f"{row}/all"
@@ -284,12 +284,12 @@ def entry_rows(plan: dict, name: str) -> set[str]:
     """`dataset/row` of every row of one table, figure or chapter that the plan runs."""
     entry = plan["tables"][name]
     wanted = {f"{entry['dataset']}/{row['row']}" for row in entry["rows"]}
-    return {f"{run['dataset']}/{run['row']}" for run in plan["runs"]} & wanted
+    return {row_of(run) for run in plan["runs"]} & wanted
 
 
 def report_rows(plan: dict) -> set[str]:
     """`dataset/row` of every row that the plain report waits for."""
-    return {f"{run['dataset']}/{run['row']}" for run in plan["runs"]} - set(plan["on_demand"])
+    return {row_of(run) for run in plan["runs"]} - set(plan["on_demand"])
 
 
 @cache

@@ -25,6 +25,11 @@ class BadRecord(Exception):
     """A record that must not enter a table; the text says why."""
 
 
+def row_of(run: dict) -> str:
+    """`dataset/row` of a run or a timing record: the name of what is compared, one line of a table."""
+    return f"{run['dataset']}/{run['row']}"
+
+
 def run_folder(results: Path, run_id: str) -> Path:
     """Where everything of one run lies."""
     return results / "runs" / run_id
