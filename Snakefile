@@ -14,6 +14,7 @@ HERE = Path(
 )  # in this file `workflow` is Snakemake's object; `from workflow import` finds our package
 sys.path.insert(0, str(HERE))
 
+from workflow import devices
 from workflow import plan as planning
 from workflow.config import cuda_devices, load
 from workflow.digests import text_digest
@@ -40,9 +41,21 @@ PLAN_DIGEST = text_digest(json.dumps({**PLAN, "why": None}, sort_keys=True))
 ENVIRONMENT = str(HERE / "environment.yml")
 ON_GPU = PLAN["device"] == "cuda"
 
+CLUSTER = CONFIG.get(
+    "cluster", False
+)  # jobs run on other machines, which their scheduler hands out
+
 # A rule's `gpu: 1` limits nothing without a pool, and the user's command does not set one. --resources gpu=N wins.
-if ON_GPU and "gpu" not in workflow.global_resources:
-    workflow.register_resource("gpu", cuda_devices())
+if (
+    pool := devices.pool(CONFIG, cuda_devices())
+) and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", pool)
+POOL = (
+    workflow.global_resources["gpu"]
+    if "gpu" in workflow.global_resources
+    else int(ON_GPU)
+)
+POOL = getattr(POOL, "value", POOL)  # later Snakemakes wrap the number
 
 # Conda's jobs start with PYTHONPATH cleared, and --directory moves them away from the code. Without conda a job's `python` is the one
 # that runs Snakemake, whether or not its environment is activated.
@@ -59,6 +72,21 @@ wildcard_constraints:
     job=r"[a-z0-9][\w./-]*",
     dataset="|".join({run["dataset"] for run in PLAN["runs"]}),
     product="|".join(PLAN["tables"]),
+
+
+# On a cluster these stay where the pipeline was started: short, or in need of a network.
+localrules:
+    all,
+    report,
+    claims,
+    plan,
+    prepare,
+    aggregate,
+    table,
+    figure,
+    chapter,
+    judge,
+    page,
 
 
 # Here and not among the targets: an included file cannot set the default.

@@ -4,12 +4,13 @@ A kernel is a combination, with learned alpha, of sigma^(i+j) d^i/dx^i d^j/dy^j 
 with one learned s a layer. The grid is -R..R, R = ceil(2 sigma + 0.5); on it G's profile is normalised to sum one, and
 sigma^m g^(m)(x) = (-1)^m He_m(x / sigma) g(x). No bias, stride 1 or more, zero padding R. No gradient flows through R.
 
-By default a layer makes its kernel and convolves with it, as published. `convolution="basis"` computes the same by the linearity
-of it all: rows and columns are filtered with the profiles, as products with banded matrices, and a 1x1 convolution mixes what
-comes out, with alpha as its weights: about 6 / 49 of the multiplications for order 2 at sigma = 1.
+By default a layer makes its kernel and convolves with it, as published. `backend="basis"` computes the same by the linearity of it
+all: rows and columns are filtered with the profiles, as products with banded matrices, and a 1x1 convolution mixes what comes out,
+with alpha as its weights: about 6 / 49 of the multiplications for order 2 at sigma = 1. "auto" does so where it saves enough of them.
 
 R decides shapes, so the host has to know it: `NJetNetwork` fetches all scales in one transfer, in every step on a CPU (exactly the
-method) and every CUDA_EVERY-th training step elsewhere, besides each change between training and evaluation.
+method) and every CUDA_EVERY-th training step elsewhere, besides each change between training and evaluation. Timed at sigma = 1, where
+training starts: no trained scales are published.
 """
 
 import math
@@ -22,7 +23,8 @@ from torch.nn import functional as F
 CUDA_EVERY = 10
 EXTENT = 2.0  # R is this many sigmas and a half, rounded up
 SHRINK_FROM = 4.0  # r of the safe subsampling
-CONVOLUTIONS = ("kernel", "basis")
+BACKENDS = ("direct", "basis", "auto")
+WORTHWHILE = 5  # "auto": the basis has to save this factor of multiplications; products of narrow maps are slower ones
 
 
 def orders(order: int) -> list[tuple[int, int]]:
@@ -70,14 +72,14 @@ class NJetConv2d(nn.Module):
         order: int,
         stride: int = 1,
         subsample: bool = False,
-        convolution: str = "kernel",
+        backend: str = "direct",
     ) -> None:
         super().__init__()
         if order not in (1, 2, 3, 4):
             raise ValueError(f"order is {order!r}: choose 1, 2, 3 or 4.")
-        if convolution not in CONVOLUTIONS:
-            raise ValueError(f"convolution is {convolution!r}: choose one of {', '.join(CONVOLUTIONS)}.")
-        self.order, self.stride, self.subsample, self.convolution = order, stride, subsample, convolution
+        if backend not in BACKENDS:
+            raise ValueError(f"backend is {backend!r}: choose one of {', '.join(BACKENDS)}.")
+        self.order, self.stride, self.subsample, self.backend = order, stride, subsample, backend
         self.alpha = nn.Parameter(torch.randn(len(orders(order)), inner, outer))
         self.scale = nn.Parameter(torch.zeros(()))  # s, sigma = 2^s
         self.sigma_now = 1.0
@@ -98,9 +100,14 @@ class NJetConv2d(nn.Module):
             factor = max(1.0, 2.0**self.sigma_now / SHRINK_FROM)
             if factor > 1:
                 images = F.interpolate(images, size=[max(1, int(side / factor)) for side in images.shape[2:]])
-        if self.convolution == "basis":
+        if self.backend == "basis" or self.backend == "auto" and self.saving(images.shape[3]) >= WORTHWHILE:
             return self.by_basis(images)
         return F.conv2d(images, self.kernel(), stride=self.stride, padding=self.radius)
+
+    def saving(self, width: int) -> float:
+        """How many times fewer multiplications the basis needs than the kernel, for maps of this width."""
+        basis, _, outer = self.alpha.shape
+        return (2 * self.radius + 1) ** 2 * outer / (basis * outer + (basis + self.order + 1) * width)
 
     def by_basis(self, images: Tensor) -> Tensor:
         """The convolution without its kernel."""
@@ -123,13 +130,23 @@ class NJetNetwork(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        self.channels_last = all(layer.convolution == "kernel" for layer in self.layers())
+        self.channels_last = self.backend == "direct"
         self._passes = 0  # since the mode last changed
         self._mode: bool | None = None  # of the last pass
 
     def layers(self) -> list[NJetConv2d]:
         """In forward order."""
         return [module for module in self.network.modules() if isinstance(module, NJetConv2d)]
+
+    @property
+    def backend(self) -> str:
+        """How the layers convolve; setting it changes all of them."""
+        return self.layers()[0].backend
+
+    @backend.setter
+    def backend(self, name: str) -> None:
+        for layer in self.layers():
+            layer.backend = name
 
     def kernel_sizes(self) -> list[int]:
         """Sides of the layers' kernels in the last forward pass."""

@@ -27,13 +27,13 @@ class GlobalMean(nn.Module):
 
 @system
 def njet_nin(
-    *, in_channels: int, num_classes: int, image_size: int, order: int = 2, convolution: str = "kernel"
+    *, in_channels: int, num_classes: int, image_size: int, order: int = 2, backend: str = "direct"
 ) -> nn.Module:
-    """N-Jet-NIN with derivatives up to `order` (1 to 4); any image size. `convolution`: "kernel" or "basis" (`njet`)."""
+    """N-Jet-NIN with derivatives up to `order` (1 to 4); any image size. `backend`: "direct", "basis" or "auto" (`njet`)."""
     layers: list[nn.Module] = []
     inner = in_channels
     for number, (first, second, third) in enumerate(BLOCKS):
-        layers += normalised(NJetConv2d(inner, first, order=order, convolution=convolution), first)
+        layers += normalised(NJetConv2d(inner, first, order=order, backend=backend), first)
         for before, after in ((first, second), (second, third or num_classes)):
             layers += normalised(nn.Conv2d(before, after, 1, bias=False), after)
         if number < len(BLOCKS) - 1:

@@ -24,7 +24,7 @@ def njetnet_allcnn(
     image_size: int,
     order: int = 2,
     subsample: bool = True,
-    convolution: str = "kernel",
+    backend: str = "direct",
 ) -> nn.Module:
     """N-JetNet-ALLCNN.
 
@@ -34,11 +34,11 @@ def njetnet_allcnn(
         image_size: side of the images; any.
         order: of the derivatives, 1 to 4: 2 for the small published network, 3 for the large one.
         subsample: shrink a map before a layer whose sigma exceeds 2 (`njet.NJetConv2d`).
-        convolution: "kernel" or "basis" (`njet`).
+        backend: "direct" as published, "basis" or "auto" (`njet`).
     """
     layers: list[nn.Module] = [nn.Dropout(0.2)]
     inner = in_channels
-    options = {"order": order, "subsample": subsample, "convolution": convolution}
+    options = {"order": order, "subsample": subsample, "backend": backend}
     for number, width in enumerate(WIDTHS):
         layers += normalised(NJetConv2d(inner, width, **options), width)
         if number in DROPOUT_AFTER:

@@ -58,8 +58,8 @@ class NJetResNet(nn.Module):
 
 @system
 def njetnet_resnet32(
-    *, in_channels: int, num_classes: int, image_size: int, order: int = 3, convolution: str = "kernel"
+    *, in_channels: int, num_classes: int, image_size: int, order: int = 3, backend: str = "direct"
 ) -> nn.Module:
-    """N-JetNet-CIFARResNet32 with derivatives up to `order` (1 to 4); any image size. `convolution`: "kernel" or "basis" (`njet`)."""
-    network = NJetResNet(in_channels=in_channels, num_classes=num_classes, order=order, convolution=convolution)
+    """N-JetNet-CIFARResNet32, any image size; `order` of the derivatives: 1 to 4; `backend`: "direct", "basis" or "auto" (`njet`)."""
+    network = NJetResNet(in_channels=in_channels, num_classes=num_classes, order=order, backend=backend)
     return NJetNetwork(network)

@@ -40,8 +40,14 @@ def example_input(model: nn.Module, input_shape: tuple[int, int, int]) -> torch.
 def count_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> int:
     """Multiply-accumulates of the convolutions and matrix products (linear layers) for one image of shape (C, H, W).
 
-    Counted on the operations that run, functional ones included; biases, normalisation and pooling are not counted.
+    Counted on the operations that run, functional ones included; biases, normalisation and pooling are not counted. A model that can
+    convolve in several ways (it has `backend`) is counted in the direct one, whichever it uses.
     """
+    backend = getattr(model, "backend", None)
+    if backend is not None:
+        model.backend = "direct"
     with evaluating(model), FlopCounterMode(display=False) as counter:
         model(example_input(model, input_shape))
+    if backend is not None:
+        model.backend = backend
     return counter.get_total_flops() // 2

@@ -83,8 +83,7 @@ class KernelSizeSearch(SizeSearch):
         return self._kernels(self._predict_sizes())
 
     def step_sizes(self) -> None:
-        """A step of the budget alone, without images or kernels: `penalty()` is then ready. For the data-free control."""
-        self._predict_sizes()
+        self._predict_sizes()  # kernels are not needed
 
     def _soft(self) -> Tensor:
         """The soft sizes, on the budget's surface where it is met by construction."""

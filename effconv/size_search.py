@@ -74,6 +74,10 @@ class SizeSearch(nn.Module):
         """This step's kernels (out, in, s, s), one a layer; sets `_penalty` and notes a training step in `progress`."""
         raise NotImplementedError
 
+    def step_sizes(self) -> None:
+        """A step of the budget alone, without images: `penalty()` is then ready. For the data-free control."""
+        self.step_kernels()
+
     def parameter_groups(self) -> list[dict]:
         """Groups for AdamW: params, lr, weight_decay, name."""
         raise NotImplementedError

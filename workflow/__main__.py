@@ -7,9 +7,11 @@ import argparse
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
-from workflow.config import load, read_yaml
+from workflow.config import cuda_devices, load, read_yaml
+from workflow.devices import pool
 from workflow.errors import UserError
 from workflow.files import write_json
 from workflow.records import row_of
@@ -51,7 +53,7 @@ def plan_command(options: argparse.Namespace) -> int:
         return 0
     from workflow.costs import print_plan
 
-    return print_plan(plan, _results(plan))
+    return print_plan(plan, _results(plan), hours=options.hours, device=options.on)
 
 
 def status_command(options: argparse.Namespace) -> int:
@@ -96,6 +98,7 @@ def data_command(options: argparse.Namespace) -> int:
 
 def job_command(options: argparse.Namespace) -> int:
     """Do one job of a stage (search, train, time): the runs that the plan gives it."""
+    from workflow import limits
     from workflow.devices import thread_environment
     from workflow.jobs import Job
 
@@ -105,8 +108,32 @@ def job_command(options: argparse.Namespace) -> int:
     torch.set_num_threads(options.threads)
     plan = _plan(options)
     sys.stdout.reconfigure(line_buffering=True)
-    minutes = options.minutes or plan["time_limit"]
-    return Job(options.command, options.job, plan, _results(plan), limit=minutes and 60 * minutes).execute()
+    limit = limits.seconds(options.minutes, plan["time_limit"])
+    results = options.results or _results(plan)
+    job = Job(options.command, options.job, plan, results, limit=limit, attempt=options.attempt)
+    return job.execute()
+
+
+def campaign_command(options: argparse.Namespace) -> int:
+    """Do the most valuable unfinished runs that fit into --minutes, in the folder --out; or file such a folder with --collect."""
+    from workflow.campaign import Campaign, only_here, prepared
+    from workflow.collection import collect
+    from workflow.plan import make_plan
+
+    if options.collect:
+        return collect(options.collect, RESULTS / "recorded", options.name, other_code=options.other_code)
+    if options.out is None or options.minutes is None:
+        raise UserError("campaign needs --minutes N and --out DIR, or --collect DIR: add them.")
+    end = time.monotonic() + 60 * options.minutes
+    config = _configuration(options)
+    plan = make_plan({**config, "jobs": {"seeds": "one", "timing": "row"}})
+    cores, on_gpu = os.cpu_count() or 1, config["device"] == "cuda"
+    threads = config.get("threads", 2 if on_gpu else 1)
+    side_by_side = options.side_by_side or (pool(config, cuda_devices()) if on_gpu else max(1, cores // threads))
+    with only_here(options.out) as lock:
+        prepared(plan, options.out)
+        Campaign(plan, options.out, end=end, side_by_side=side_by_side, threads=threads, lock=lock).run()
+    return 0
 
 
 def primer_command(options: argparse.Namespace) -> int:
@@ -202,17 +229,29 @@ def parser() -> argparse.ArgumentParser:
         command.set_defaults(function=function)
         return command
 
-    add("plan", plan_command).add_argument("--out", type=Path, help="write plan.json here")
+    planned = add("plan", plan_command)
+    planned.add_argument("--out", type=Path, help="write plan.json here")
+    planned.add_argument("--hours", type=float, help="list what is worth most in so many hours, best first")
+    planned.add_argument("--on", metavar="NAME", help="a part of the name of the device whose timings to use")
     add("status", status_command)
     add("data", data_command)
     add("prepare", prepare_command).add_argument("dataset")
     for stage in ("search", "train", "time"):
         command = add(stage, job_command)
         command.add_argument("job")
+        command.add_argument("--results", type=Path, help="folder of the records; default: results/PRESET")
         command.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
+        command.add_argument("--attempt", type=int, default=1, help="a restart's number; from 2 on, failures stand")
         command.add_argument(
             "--minutes", type=float, help="stop cleanly after so many minutes; the same command continues"
         )
+    campaign = add("campaign", campaign_command)
+    campaign.add_argument("--minutes", type=float, help="time from now, all in")
+    campaign.add_argument("--out", type=Path, help="folder for everything; the same one goes on")
+    campaign.add_argument("--side-by-side", type=int, metavar="N", help="searches and training jobs at a time")
+    campaign.add_argument("--collect", type=Path, metavar="DIR", help="check DIR and file it under results/recorded")
+    campaign.add_argument("--name", default="campaign", help="name of that folder")
+    campaign.add_argument("--other-code", action="store_true", help="file records that other code has made, too")
     add("primer", primer_command)
     report = add("report", report_command)
     report.add_argument("product", nargs="?", default="page")

@@ -7,9 +7,9 @@ import difflib
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
-import jsonschema
 import yaml
 
 from workflow.errors import UserError
@@ -43,7 +43,15 @@ def merge(base: dict, over: dict) -> dict:
 
 
 def validate(value: dict, schema_name: str, what: str) -> None:
-    """Hold `value` against workflow/schemas/<schema_name>.yaml; the first fault becomes one sentence with the key."""
+    """Hold `value` against workflow/schemas/<schema_name>.yaml; the first fault becomes one sentence with the key.
+
+    Where the package jsonschema is not installed (a borrowed machine), nothing is checked, and a line on stderr says so.
+    """
+    try:
+        import jsonschema
+    except ModuleNotFoundError:
+        print(f"{what} is not checked: the package jsonschema is not installed here.", file=sys.stderr)
+        return
     schema = read_yaml(ROOT / "workflow" / "schemas" / f"{schema_name}.yaml")
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
     if error is None:
@@ -88,12 +96,25 @@ def _numbers(values: object) -> object:
     return [int(v) if isinstance(v, str) and v.lstrip("-").isdigit() else v for v in values]
 
 
+def _on_a_cluster(given: dict) -> None:
+    """Where the jobs run on other machines, this one's devices say nothing: preset and device have to be given."""
+    for key, values in (("preset", PRESETS), ("device", ("cpu", "cuda"))):
+        if given.get("cluster") and given.get(key, "auto") == "auto":
+            raise UserError(
+                f"config: key 'cluster' is true, but '{key}' is not given, and this machine's devices say nothing about the "
+                f"others': add --config {key}={'|'.join(values)}."
+            )
+
+
 def load(user: dict | None = None) -> dict:
     """The whole configuration, checked. `user`: what the user gave on top of config/config.yaml.
 
     Adds `why`, a sentence on how the preset was chosen, and turns `device: auto` into cpu or cuda.
     """
     given = merge(read_yaml(ROOT / "config" / "config.yaml"), user or {})
+    if given.get("cluster") in ("true", "false"):  # as --config cluster=true arrives
+        given["cluster"] = given["cluster"] == "true"
+    _on_a_cluster(given)
     name, why = given.get("preset", "auto"), "it was asked for"
     if name == "auto":
         name = "paper" if cuda_devices() else "smoke"
@@ -107,7 +128,7 @@ def load(user: dict | None = None) -> dict:
     validate(config, "config", "config")
     if config["device"] == "auto":
         config["device"] = "cuda" if cuda_devices() else "cpu"
-    elif config["device"] == "cuda" and not cuda_devices():
+    elif config["device"] == "cuda" and not config.get("cluster") and not cuda_devices():
         raise UserError(
             "config: key 'device' is 'cuda', but no CUDA device was found: set it to 'cpu', or check `nvidia-smi`."
         )

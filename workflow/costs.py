@@ -1,70 +1,22 @@
-"""`snakemake plan`: every run, why it would run, what it would cost, and the sum.
+"""`python -m workflow plan`: every run, why it would run, what it would cost, and the sums, by table, on disk, and for given hours."""
 
-A run's cost is epochs times seconds per epoch. The seconds are the row's own timing record where there is one; else they are
-estimated from multiply-accumulates: three times the forward count for a training step, at the rates below.
-"""
-
-from functools import cache
 from pathlib import Path
 
-from workflow.datasets import DATASETS
 from workflow.durations import rounded
+from workflow.estimates import Estimates, disk
+from workflow.jobs import current
 from workflow.plan import entry_rows, expected_digests
-from workflow.records import BadRecord, read_failure, read_result, read_timing, row_of, run_folder, timing_path
-
-# Multiply-accumulates a second in training, by device. cpu: CIFAR ResNet-20, fp32, channels-last, one core of a server of 2025
-# (measured: 580 images/s). cuda: a guess at small batches on a data-centre card, to be replaced by the first timing record.
-RATES = {"cpu": 7.0e10, "cuda": 5.0e12}
-STARTUP = 5.0  # seconds to start a process and load the data
-
-
-@cache
-def _counts(system: str, arguments: tuple, channels: int, classes: int, size: int) -> tuple[int, int]:
-    """(parameters, multiply-accumulates an image) of a system as it starts out."""
-    import torch
-
-    import baselines
-    from effconv import count_macs, count_parameters
-
-    with torch.device("meta"):
-        model = baselines.build(system, in_channels=channels, num_classes=classes, image_size=size, **dict(arguments))
-    return count_parameters(model), count_macs(model, (channels, size, size))
-
-
-def _hashable(arguments: dict) -> tuple:
-    return tuple((key, tuple(value) if isinstance(value, list) else value) for key, value in arguments.items())
-
-
-def _images(plan: dict, run: dict, stage: str) -> int:
-    made_up = plan["prepare"][run["data"]]["synthetic"]
-    there = made_up["train"] if made_up else DATASETS[run["dataset"]].train_images
-    return min(there, run[stage].get("images", there))
-
-
-def seconds(plan: dict, run: dict, results: Path) -> tuple[float, str]:
-    """Estimated seconds of one run, both stages, and what the estimate rests on ("timed" or "from MACs")."""
-    search_epochs = run["search"]["epochs"] if run["search"] else 0
-    epochs = run["train"]["epochs"]
-    try:
-        timing = read_timing(timing_path(results, run["dataset"], run["row"]))
-    except BadRecord:
-        pass
-    else:
-        return STARTUP + epochs * timing["train_seconds"] + search_epochs * (timing.get("search_seconds") or 0), "timed"
-    info = DATASETS[run["dataset"]]
-    parameters, macs = _counts(run["system"], _hashable(run["arguments"]), info.channels, info.classes, info.image_size)
-    budgets = run["search"] or next(
-        (r["search"] for r in plan["runs"] if r["id"] == run.get("sizes", {}).get("run")), None
-    )
-    if budgets and budgets["parameters"]:
-        macs *= max(1.0, budgets["parameters"] / parameters)  # larger kernels cost in proportion
-    elif budgets and budgets["macs"]:
-        macs = max(macs, budgets["macs"])
-    step = 3 * macs / RATES[run["device"]]  # seconds an image
-    total = step * epochs * _images(plan, run, "train")
-    if run["search"] and not run["search"]["options"].get("data_free"):  # else no image is looked at
-        total += 1.3 * step * search_epochs * _images(plan, run, "search")
-    return STARTUP + total, "from MACs"
+from workflow.records import (
+    BadRecord,
+    read_failure,
+    read_result,
+    read_search,
+    read_timing,
+    row_of,
+    run_folder,
+    timing_path,
+)
+from workflow.worth import Chooser, Step, steps
 
 
 def reason(run: dict, results: Path) -> str | None:
@@ -85,37 +37,88 @@ def reason(run: dict, results: Path) -> str | None:
     return "changed: " + ", ".join(changed) if changed else None
 
 
-def print_plan(plan: dict, results: Path) -> int:
-    """Print a line a run and the sums; exit status 0."""
-    due, total, later = 0, 0.0, set(plan["on_demand"])
+def done_steps(plan: dict, results: Path) -> set[Step]:
+    """Steps of a plan whose records are there and current."""
+    found, first = set(), {}
+    for run in plan["runs"]:
+        row, folder = row_of(run), run_folder(results, run["id"])
+        if current(read_result, folder / "result.json", expected_digests(run, "train")):
+            found |= {Step("train", run["id"]), Step("search", run["id"])}
+        elif run["search"] and current(read_search, folder / "search.json", expected_digests(run, "search")):
+            found.add(Step("search", run["id"]))
+        if first.setdefault(row, run) is run:
+            path = timing_path(results, run["dataset"], run["row"])
+            if current(read_timing, path, expected_digests(run, "time")):
+                found.add(Step("time", row))
+    return found & set(steps(plan))
+
+
+def run_seconds(estimates: Estimates, run: dict) -> tuple[float, str]:
+    """Seconds of all stages of a run, and what they rest on."""
+    stages = ["search", "train"] if run["search"] else ["train"]
+    found = [estimates.seconds(Step(stage, run["id"])) for stage in stages]
+    return sum(seconds for seconds, _ in found), found[-1][1]
+
+
+def print_plan(plan: dict, results: Path, *, hours: float | None = None, device: str | None = None) -> int:
+    """Print a line a run, the sums, hours by table, disk, and what fits into `hours`; exit status 0."""
+    estimates = Estimates(plan, results, device=device)
+    later, cost = set(plan["on_demand"]), {}
     print(plan["banner"])
     for run in plan["runs"]:
+        why = reason(run, results)
+        if why and run["dataset"] not in plan["unavailable"]:
+            cost[run["id"]] = run_seconds(estimates, run)
         if row_of(run) in later:
             continue
-        why = reason(run, results)
         if why is None:
             print(f"{'done':>9}  {run['id']}")
-            continue
-        if run["dataset"] in plan["unavailable"]:
+        elif run["id"] not in cost:
             print(f"{'waits':>9}  {run['id']:45} {plan['unavailable'][run['dataset']]}")
-            continue
-        cost, basis = seconds(plan, run, results)
-        due, total = due + 1, total + cost
-        print(f"{rounded(cost):>9}  {run['id']:45} {why} ({basis})")
-    planned = sum(row_of(run) not in later for run in plan["runs"])
+        else:
+            seconds, basis = cost[run["id"]]
+            print(f"{rounded(seconds):>9}  {run['id']:45} {why} ({basis})")
+    rows = {run["id"]: row_of(run) for run in plan["runs"]}
+    due = {name: seconds for name, (seconds, _) in cost.items() if rows[name] not in later}
     print(
-        f"{due} of {planned} runs to do on {plan['device']}: about {rounded(total)} one after the other, "
-        "without the timing stage."
+        f"{len(due)} of {sum(row not in later for row in rows.values())} runs to do on {plan['device']}: "
+        f"about {rounded(sum(due.values()))} one after the other, without the timing stage."
     )
-    missing = {run["id"]: seconds(plan, run, results)[0] for run in plan["runs"] if reason(run, results)}
-    for name, entry in ((name, entry) for name, entry in plan["tables"].items() if entry["kind"] == "chapter"):
-        own = later & entry_rows(plan, name)
-        asked = [run["id"] for run in plan["runs"] if row_of(run) in own]
-        to_do = [missing[run] for run in asked if run in missing]
-        print(f"snakemake {name}: {len(to_do)} of {len(asked)} runs of its own to do, about {rounded(sum(to_do))}.")
-        for cost, asks in sorted(questions(plan, entry, missing)):
-            print(f"{rounded(cost) if cost else 'done':>9}  {asks}")
+    print(estimates.basis())
+    for name in plan["tables"]:
+        wanted = {run for run, row in rows.items() if row in entry_rows(plan, name)}
+        asked = wanted & set(cost)
+        total = sum(cost[run][0] for run in asked)
+        own = (
+            f", {sum(rows[run] in later for run in asked)} of them run for it alone"
+            if later & entry_rows(plan, name)
+            else ""
+        )
+        print(f"{rounded(total):>9}  snakemake {name}: {len(asked)} of {len(wanted)} runs to do{own}")
+        for seconds, asks in sorted(questions(plan, plan["tables"][name], {run: cost[run][0] for run in asked})):
+            print(f"{rounded(seconds) if seconds else 'done':>13}  {asks}")
+    sizes = {name: f"{size / 1e9:.2f} GB" for name, size in disk(plan).items()}
+    print(
+        f"On disk: {sizes['data']} of prepared data and {sizes['kept']} of results; while they run, checkpoints of up to "
+        f"{sizes['search']} a search and {sizes['train']} a training job."
+    )
+    if hours is not None:
+        _print_best(plan, results, estimates, hours)
     return 0
+
+
+def _print_best(plan: dict, results: Path, estimates: Estimates, hours: float) -> None:
+    """What to do with so many hours, best first."""
+    chooser = Chooser(plan, done_steps(plan, results), lambda step: estimates.seconds(step)[0])
+    choices = chooser.all(3600 * hours)
+    print(f"Best value for {hours:g} h, one after the other (how it is weighed: workflow/worth.py):")
+    spent, worth, claims = 0.0, 0.0, []
+    for choice in choices:
+        spent, worth = spent + choice.seconds, worth + choice.worth
+        claims += choice.claims
+        completes = f"; decides {', '.join(choice.claims)}" if choice.claims else ""
+        print(f"{rounded(choice.seconds):>9}  {', '.join(map(str, choice.steps))}{completes}")
+    print(f"{len(choices)} choices, {rounded(spent)}: {len(claims)} claims decided, worth {worth:.1f} in all.")
 
 
 def questions(plan: dict, entry: dict, missing: dict[str, float]) -> list[tuple[float, str]]:

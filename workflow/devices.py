@@ -1,7 +1,8 @@
 """Which device a job runs on, and who else may use it meanwhile: locks on GPUs, threads on CPUs. torch-free at import.
 
 A GPU is leased through a lock file that the operating system drops with the process, however it ends: shared by jobs that train for
-accuracy, exclusive for jobs that measure time. Waiting is quiet and unlimited: a lock is only ever held by a living process.
+accuracy, exclusive for jobs that measure time. Waiting is quiet and unlimited: a lock is only ever held by a living process. Who
+waits for a GPU of his own reserves the one with the fewest sharers: no job sits down there any more, so that the wait ends.
 """
 
 import contextlib
@@ -45,10 +46,15 @@ def resolve(name: str, *, count: Callable[[], int] = _cuda_count) -> str:
 
 
 def visible_gpus(count: int) -> list[str]:
-    """Names of the physical GPUs behind cuda:0, cuda:1, ...: what CUDA_VISIBLE_DEVICES lists, or their numbers."""
-    listed = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    names = [part.strip() for part in listed.split(",") if part.strip()]
-    return names[:count] if names else [str(number) for number in range(count)]
+    """Names of the physical GPUs behind cuda:0, cuda:1, ...: what CUDA_VISIBLE_DEVICES lists, or their numbers.
+
+    Slurm counts the devices of a job from 0 whichever it was given, and names the true ones in variables of its own.
+    """
+    for variable in ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "CUDA_VISIBLE_DEVICES"):
+        names = [part.strip() for part in os.environ.get(variable, "").split(",") if part.strip()]
+        if len(names) >= count > 0 and (variable == "CUDA_VISIBLE_DEVICES" or len(names) == count):
+            return names[:count]
+    return [str(number) for number in range(count)]
 
 
 def lock_folder() -> Path:
@@ -78,10 +84,40 @@ def _take(folder: Path, gpus: list[str], exclusive: bool) -> tuple[int, list[int
         for index, gpu in enumerate(gpus):
             if (sitting := _try(folder / f"gpu-{gpu}.seat{seat}", fcntl.LOCK_EX)) is None:
                 continue
-            if (descriptor := _try(folder / f"gpu-{gpu}.lock", fcntl.LOCK_SH)) is not None:
-                return index, [descriptor, sitting]
+            if (free := _try(folder / f"gpu-{gpu}.reserved", fcntl.LOCK_SH)) is not None:
+                descriptor = _try(folder / f"gpu-{gpu}.lock", fcntl.LOCK_SH)
+                os.close(free)
+                if descriptor is not None:
+                    return index, [descriptor, sitting]
             os.close(sitting)
     return None
+
+
+def _sharers(folder: Path, gpu: str) -> int:
+    """How many shared leases a GPU has: its seats that are taken."""
+    taken = 0
+    for path in folder.glob(f"gpu-{gpu}.seat*"):
+        if (descriptor := _try(path, fcntl.LOCK_EX)) is None:
+            taken += 1
+        else:
+            os.close(descriptor)
+    return taken
+
+
+def _wait(folder: Path, gpus: list[str], exclusive: bool) -> tuple[int, list[int]]:
+    """`_take`, as often as it needs."""
+    reserved = None
+    try:
+        while (taken := _take(folder, gpus, exclusive)) is None:
+            if exclusive and reserved is None:
+                for gpu in sorted(gpus, key=lambda gpu: _sharers(folder, gpu)):
+                    if (reserved := _try(folder / f"gpu-{gpu}.reserved", fcntl.LOCK_EX)) is not None:
+                        break
+            time.sleep(POLL_SECONDS)
+    finally:
+        if reserved is not None:
+            os.close(reserved)
+    return taken
 
 
 @contextlib.contextmanager
@@ -103,14 +139,22 @@ def lease(
         raise UserError(
             f"{folder} cannot be made for GPU locks ({error.strerror}): set TMPDIR to a folder of yours."
         ) from None
-    while (taken := _take(folder, gpus, exclusive)) is None:
-        time.sleep(POLL_SECONDS)
-    index, descriptors = taken
+    index, descriptors = _wait(folder, gpus, exclusive)
     try:
         yield f"cuda:{index}"
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def pool(config: dict, found: int) -> int | None:
+    """The scheduler's pool of `gpu`, for jobs that each ask for one: `found` devices, each for `per_gpu` jobs side by side.
+
+    None where nothing is to be limited here: on a CPU, and on a cluster, whose own scheduler knows its devices.
+    """
+    if config["device"] != "cuda" or config.get("cluster"):
+        return None
+    return found * config.get("per_gpu", 1)
 
 
 def thread_environment(threads: int, cores: int | None = None) -> dict[str, str]:

@@ -9,6 +9,8 @@ not declared to it, because Snakemake deletes declared files before a job starts
 
 A failed run leaves failure.json with one sentence and does not stop the others. A failed *search* does not fail its job: the train
 job of the same runs finds no sizes, tries the search again, and fails with the reason, so that a failure is reported once.
+
+A scheduler's restart (`attempt` 2 and on) goes on with what time cut off; what failed in an earlier attempt has failed.
 """
 
 import json
@@ -21,7 +23,18 @@ from workflow.errors import UserError
 from workflow.files import write_json
 from workflow.plan import expected_digests
 from workflow.provenance import now, provenance
-from workflow.records import SCHEMA, BadRecord, read_result, read_search, read_timing, run_folder, timing_path
+from workflow.records import (
+    SCHEMA,
+    BadRecord,
+    inside,
+    read_failure,
+    read_result,
+    read_search,
+    read_timing,
+    run_folder,
+    timing_path,
+    write_record,
+)
 from workflow.sized_rows import from_search
 
 Say = Callable[[str], None]
@@ -41,7 +54,15 @@ class Job:
     """One job of one stage; `results` is results/<preset>, `limit` seconds after which it stops cleanly (None: never)."""
 
     def __init__(
-        self, stage: str, name: str, plan: dict, results: Path, *, limit: float | None = None, say: Say = print
+        self,
+        stage: str,
+        name: str,
+        plan: dict,
+        results: Path,
+        *,
+        limit: float | None = None,
+        attempt: int = 1,
+        say: Say = print,
     ):
         if name not in plan["jobs"][stage]:
             raise UserError(f"the plan has no {stage} job '{name}': `python -m workflow plan` lists them.")
@@ -49,9 +70,10 @@ class Job:
         self.members = plan["jobs"][stage][name]
         self.plan = plan
         self.runs = {run["id"]: run for run in plan["runs"]}
-        self.stamp = results / "jobs" / stage / f"{name}.json"
+        self.stamp = results / "jobs" / stage / f"{inside(name)}.json"
         self.marker = self.stamp.with_suffix(".running")
         self.deadline = None if limit is None else time.monotonic() + limit
+        self.attempt = attempt
         self.failures: dict[str, str] = {}
 
     def execute(self) -> int:
@@ -61,9 +83,16 @@ class Job:
         if not self.marker.exists():
             self._clear()
         write_json(self.marker, {"started": now()})
+        if self.attempt == 1:
+            for member in self.members:
+                self._failure(member).unlink(missing_ok=True)
         done: dict[str, str] = {}
         for position, member in enumerate(self.members, 1):
             self.say(f"[{self.stage} {position}/{len(self.members)}] {member}")
+            if failure := read_failure(self._failure(member)):
+                self.failures[member] = failure["reason"]
+                self.say(f"failed in an earlier attempt: {failure['reason']}")
+                continue
             try:
                 record = self._one(member)
             except OutOfTime as stop:
@@ -72,12 +101,11 @@ class Job:
             except Exception as error:  # whatever goes wrong in one run must not take the others with it
                 self._fail(member, error)
             else:
-                self._failure(member).unlink(missing_ok=True)
                 done[member] = record
         fails = bool(self.failures) and self.stage != "search"
         if not fails:
             write_json(self.stamp, {"stage": self.stage, "done": done, "failed": self.failures})
-            self.marker.unlink()
+            self.marker.unlink(missing_ok=True)  # a second pipeline here may have ended it first
         return int(fails)
 
     def _clear(self) -> None:
@@ -97,7 +125,7 @@ class Job:
         return run_folder(self.results, member) / "failure.json"
 
     def _fail(self, member: str, error: Exception) -> None:
-        expected = isinstance(error, (UserError, ValueError, ArithmeticError, OSError))
+        expected = isinstance(error, (UserError, BadRecord, ValueError, ArithmeticError, OSError))
         reason = " ".join(str(error).split()) or type(error).__name__
         if not expected:
             self.say("".join(traceback.format_exception(error)))
@@ -117,7 +145,16 @@ class Job:
         """Do one member; what the stamp says of it."""
         if self.stage == "time":
             return self._time(member)
+        from workflow.data.locks import locked
+
         run = self.runs[member]
+        with locked(
+            run_folder(self.results, member) / ".lock"
+        ):  # a second pipeline in this folder waits, and finds it done
+            return self._learn(run)
+
+    def _learn(self, run: dict) -> str:
+        """The search or the training of a run; the same."""
         if self.stage == "search":
             return " ".join(map(str, self._search(run)["sizes"]))
         return f"{self._train(run)['accuracy']:.2f} %"
@@ -148,7 +185,7 @@ class Job:
         write_json(folder / "run.json", run)
         outcome = engine.search(run, data, folder, digest=_joint(expected), say=self.say, deadline=self.deadline)
         record = self._record(run, "search", started, checksums, expected, outcome)
-        write_json(folder / "search.json", record)
+        write_record(folder / "search.json", record)
         return record
 
     def _train(self, run: dict) -> dict:
@@ -170,12 +207,18 @@ class Job:
         if search:
             outcome["search"] = {key: search[key] for key in ("epochs", "seconds_per_epoch", "sizes")}
         record = self._record(run, "train", started, checksums, expected, outcome)
-        write_json(folder / "result.json", record)
+        write_record(folder / "result.json", record)
         return record
 
     def _ruled(self, run: dict) -> list[int] | None:
         """The sizes of a run whose rule starts from another run's search; None for a network with sizes of its own."""
-        return from_search(run, self._search(self.runs[run["sizes"]["run"]])["sizes"]) if run.get("sizes") else None
+        if not run.get("sizes"):
+            return None
+        from workflow.data.locks import locked
+
+        other = self.runs[run["sizes"]["run"]]
+        with locked(run_folder(self.results, other["id"]) / ".lock"):
+            return from_search(run, self._search(other)["sizes"])
 
     def _time(self, row: str) -> str:
         """Seconds per epoch of a row, at the sizes of its first seed."""
@@ -192,7 +235,7 @@ class Job:
             started = now()
             outcome = engine.measure(run, data, kernel_sizes=sizes, say=self.say, **self.plan["timing"])
             record = self._record(run, "time", started, checksums, expected, outcome)
-            write_json(path, {**record, "row": run["row"], "dataset": run["dataset"]})
+            write_record(path, {**record, "row": run["row"], "dataset": run["dataset"]})
         return f"{record['seconds_per_epoch']:.3g} s per epoch"
 
 

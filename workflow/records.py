@@ -1,15 +1,22 @@
 """The records that the stages leave behind, read with every check that keeps a bad one out of a table.
 
 A run's folder holds search.json (learned sizes), result.json (accuracy) or failure.json (one sentence); a row's seconds per epoch
-are in timings/<dataset>/<row>.json. Each reader returns the record or raises BadRecord with the reason that the report shows.
+are in timings/<dataset>/<row>.json. Each reader returns the record or raises BadRecord with the reason that the report shows. A record
+carries a seal over its own content, so that a digit that changed on the disk or in a copy is noticed (no protection from forgery).
 """
 
+import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from workflow.errors import UserError
+from workflow.files import write_json
+
 SCHEMA = 1
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*")
 
 _COMMON = {"schema": int, "status": str, "digests": dict, "provenance": dict}
 _FIELDS = {
@@ -25,6 +32,24 @@ class BadRecord(Exception):
     """A record that must not enter a table; the text says why."""
 
 
+def _seal(record: dict) -> str:
+    content = {key: value for key, value in record.items() if key != "seal"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def write_record(path: Path, record: dict) -> None:
+    """Write a record with its seal."""
+    plain = json.loads(json.dumps(record))  # as it will be read back
+    write_json(path, {**plain, "seal": _seal(plain)})
+
+
+def inside(name: str) -> str:
+    """A name from a plan, as a part of a path: UserError where it could lead out of the folder it belongs to."""
+    if not _NAME.fullmatch(name):
+        raise UserError(f"the plan has the name {name!r}, which is none of a run, row or job: make the plan again.")
+    return name
+
+
 def row_of(run: dict) -> str:
     """`dataset/row` of a run or a timing record: the name of what is compared, one line of a table."""
     return f"{run['dataset']}/{run['row']}"
@@ -32,12 +57,12 @@ def row_of(run: dict) -> str:
 
 def run_folder(results: Path, run_id: str) -> Path:
     """Where everything of one run lies."""
-    return results / "runs" / run_id
+    return results / "runs" / inside(run_id)
 
 
 def timing_path(results: Path, dataset: str, row: str) -> Path:
     """Where the seconds per epoch of one row lie."""
-    return results / "timings" / dataset / f"{row}.json"
+    return results / "timings" / inside(f"{dataset}/{row}.json")
 
 
 def _numbers(value: object) -> Iterable[float]:
@@ -60,6 +85,8 @@ def _read(path: Path, kind: str) -> dict:
         raise BadRecord(f"{path} cannot be read as JSON ({error}); delete it and run again") from None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise BadRecord(f"{path} is not a record of this version (schema {SCHEMA}); delete it and run again")
+    if "seal" in record and record["seal"] != _seal(record):
+        raise BadRecord(f"{path} has changed since it was written; delete it and run again")
     for field, kind_of in {**_COMMON, **_FIELDS[kind]}.items():
         allowed = (int, float) if kind_of is float else kind_of
         if not isinstance(record.get(field), allowed):

@@ -9,7 +9,7 @@ from workflow.jobs import current
 from workflow.plan import expected_digests
 from workflow.records import BadRecord, read_failure, read_result, row_of, run_folder
 
-ALIVE = 600  # seconds since the last epoch's line after which a run that claims to be running is doubted
+ALIVE = 600  # seconds without a new line or checkpoint after which a run that claims to be running is doubted
 
 
 def last_epoch(folder: Path) -> dict | None:
@@ -40,16 +40,27 @@ def state(run: dict, results: Path, running: set[str]) -> tuple[str, str]:
     if failure := read_failure(folder / "failure.json"):
         return "failed", f"{failure['stage']}: {failure['reason']}"
     line = last_epoch(folder)
+    quiet = _quiet(folder)
     if line is None:
-        return "waiting", ""
+        if run["id"] not in running or quiet is None:
+            return "waiting", ""
+        if quiet > ALIVE:
+            return "stopped", f"no epoch yet; silent for {rounded(quiet)}: it hangs or was killed, run snakemake again"
+        return "running", "in its first epoch"
     left = (line["epochs"] - line["epoch"]) * (line["seconds"] + line.get("evaluation_seconds", 0))
-    quiet = time.time() - (folder / "history.jsonl").stat().st_mtime
     detail = f"{line['stage']} epoch {line['epoch']}/{line['epochs']}, {rounded(left)} left in this stage"
     if run["id"] not in running:
         return "waiting", f"next stage after {line['stage']} epoch {line['epoch']}/{line['epochs']}"
     if quiet > ALIVE + 3 * line["seconds"]:
         return "stopped", f"{detail}; silent for {rounded(quiet)}: it hangs or was killed, run snakemake again"
     return "running", detail
+
+
+def _quiet(folder: Path) -> float | None:
+    """Seconds since a run wrote anything: its description, a line, or a checkpoint, which it does every minute or so."""
+    signs = [*folder.glob("*.pt"), *(folder / name for name in ("run.json", "history.jsonl"))]
+    times = [path.stat().st_mtime for path in signs if path.exists()]
+    return time.time() - max(times) if times else None
 
 
 def running_members(plan: dict, results: Path) -> set[str]:

@@ -145,7 +145,7 @@ def test_vgg5_initialisation_and_maps():
         ("vgg5", {"image_size": 15}, "needs at least 16 pixels"),
         ("vgg5", {"spinal": True}, "system 'vgg5' has no argument 'spinal'"),
         ("njet_nin", {"order": 5}, "order is 5: choose 1, 2, 3 or 4"),
-        ("njetnet_resnet32", {"convolution": "fft"}, "convolution is 'fft': choose one of kernel, basis"),
+        ("njetnet_resnet32", {"backend": "fft"}, "backend is 'fft': choose one of direct, basis, auto"),
         ("dcn_sigma_ji", {"gradient": "none"}, "gradient is 'none': choose one of direct, adjoint"),
         ("dcn_sigma_ji", {"tolerance": 0.0}, "tolerance is 0.0 and max_steps 100: give numbers above 0"),
     ],

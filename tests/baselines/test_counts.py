@@ -142,6 +142,17 @@ def test_multiply_accumulates_are_those_of_the_convolution_whatever_computes_it(
     assert count_macs(other, (3, 16, 16)) == count_macs(direct, (3, 16, 16))
 
 
+@pytest.mark.parametrize("backend", ["direct", "basis", "auto"])
+def test_multiply_accumulates_of_an_njet_network_are_the_kernels_whichever_way_it_computes(backend):
+    with torch.device("meta"):
+        model = baselines.build("njet_nin", in_channels=3, num_classes=10, image_size=32, backend=backend)
+    # 49 (3 x 192 + 96 x 192 + 192 x 192) and 1x1: 192 x 160 + 160 x 96 + 2 x 192 x 192 + 192 x 192 + 192 x 10, at 1024 places;
+    # the kernels themselves, once: 6 x 49 a weight.
+    dense, once = 49 * 192 * (3 + 96 + 192) + 46_080 + 110_592 + 1_920, 6 * 49 * 192 * (3 + 96 + 192)
+    assert count_macs(model, (3, 32, 32)) == 1024 * dense + once
+    assert model.backend == backend
+
+
 @pytest.mark.parametrize(("name", "convolutions"), [("flexnet16", 0.47e9), ("ckcnn_magnet16", 20.5e9)])
 def test_multiply_accumulates(name, convolutions):
     """The convolutions' own, plus a few percent at most for drawing the kernels (once a forward pass, whatever the batch)."""

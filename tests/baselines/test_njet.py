@@ -77,8 +77,8 @@ def test_a_kernel_is_the_combination_of_two_dimensional_derivatives():
 def test_without_its_kernel_a_layer_computes_the_same(sigma, order, stride, size):
     images = torch.randn(2, 2, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     outputs = []
-    for convolution in ("kernel", "basis"):
-        one = layer(sigma, order, stride=stride, convolution=convolution)
+    for backend in ("direct", "basis"):
+        one = layer(sigma, order, stride=stride, backend=backend)
         output = one(images)
         output.square().sum().backward()
         outputs.append((output.detach(), one.alpha.grad, one.scale.grad))
@@ -109,7 +109,7 @@ def test_resnet32_keeps_its_strides_and_has_31_layers():
     assert len(layers) == 31 and {one.order for one in layers} == {3}
     assert [i for i, one in enumerate(layers) if one.stride == 2] == [11, 21]
     assert model.kernel_sizes() == [7] * 31
-    assert model.channels_last and not network(convolution="basis").channels_last
+    assert model.channels_last and not network(backend="basis").channels_last
 
 
 def test_scales_are_learned_and_decide_the_sizes_of_the_next_pass():
@@ -145,3 +145,25 @@ def test_allcnn_dropout_stands_where_the_strided_layers_were():
     drops = [(i, m.p) for i, m in enumerate(model.network) if isinstance(m, torch.nn.Dropout)]
     assert [p for _, p in drops] == [0.2, 0.5, 0.5]
     assert all(one.subsample for one in model.layers()) and len(model.layers()) == 5
+
+
+def test_auto_takes_the_basis_where_it_saves_a_factor_of_five(monkeypatch):
+    taken = []
+    monkeypatch.setattr(NJetConv2d, "by_basis", lambda self, images: taken.append(self) or images[:, :1])
+    wide, narrow = (NJetConv2d(1, outer, order=2, backend="auto") for outer in (192, 16))
+    # For an input channel and a place: 49 x 192 against 6 x 192 + (6 + 3) x 32, 6.5 times fewer; for 16 outputs 2.0 times.
+    assert (wide.saving(32), narrow.saving(32)) == pytest.approx((9408 / 1440, 784 / 384))
+    for one in (wide, narrow):
+        one(torch.zeros(1, 1, 32, 32))
+    assert taken == [wide]
+
+
+def test_the_backend_of_a_network_is_that_of_its_layers():
+    model = network()
+    assert model.backend == "direct"
+    images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    model.eval()
+    before = model(images)
+    model.backend = "basis"
+    assert {one.backend for one in model.layers()} == {"basis"}
+    assert torch.allclose(model(images), before, rtol=1e-3, atol=1e-3)

@@ -133,3 +133,94 @@ def test_devices_do_not_import_torch(root):
     subprocess.run(
         [sys.executable, "-c", "import sys, workflow.devices; assert 'torch' not in sys.modules"], cwd=root, check=True
     )
+
+
+def test_slurm_names_the_gpus_that_it_counts_from_zero(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv("SLURM_JOB_GPUS", "2,5")
+    assert devices.visible_gpus(2) == ["2", "5"]
+    monkeypatch.setenv(
+        "CUDA_VISIBLE_DEVICES", "1"
+    )  # narrowed by the user inside the job: Slurm's list is no longer the job's
+    assert devices.visible_gpus(1) == ["1"]
+
+
+def test_who_waits_for_a_gpu_of_its_own_is_not_passed_by_sharers(tmp_path, holder):
+    first, _ = holder("shared")
+    waiting = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path), "exclusive", "1"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        limit = time.monotonic() + 30
+        while devices._try(tmp_path / "gpu-0.reserved", fcntl.LOCK_EX) is not None:
+            assert time.monotonic() < limit
+            time.sleep(0.05)
+        assert devices._take(tmp_path, ["0"], False) is None
+        assert devices._take(tmp_path, ["0", "1"], False)[0] == 1
+        first.kill()
+        assert waiting.stdout.readline().strip() == "cuda:0"
+    finally:
+        waiting.kill()
+        waiting.wait()
+        waiting.stdout.close()
+
+
+def test_the_pool_of_gpus():
+    config = {"device": "cuda"}
+    assert devices.pool(config, 4) == 4
+    assert devices.pool({**config, "per_gpu": 3}, 4) == 12
+    assert devices.pool({**config, "cluster": True}, 4) is None
+    assert devices.pool({**config, "device": "cpu"}, 0) is None
+
+
+WORK = """
+import os, random, sys, time
+from pathlib import Path
+from workflow import devices
+devices.POLL_SECONDS = 0.005
+folder, number = Path(sys.argv[1]), int(sys.argv[2])
+draw = random.Random(number)
+with open(folder / f"{number}.log", "wb", buffering=0) as log:
+    for turn in range(int(sys.argv[3])):
+        alone = draw.random() < 0.4
+        with devices.lease("cuda", exclusive=alone, count=lambda: 2, folder=folder / "locks") as name:
+            log.write(f"{time.monotonic()} {name} {int(alone)} ".encode())
+            time.sleep(60 if number == 0 and turn == 2 else draw.uniform(0, 0.02))
+            log.write(f"{time.monotonic()}\\n".encode())
+"""
+
+
+def intervals(path, end: float) -> list[tuple[str, float, float, bool]]:
+    """(device, from, to, alone) of a worker's log; `end` stands for what a kill left open."""
+    found = []
+    for line in path.read_text().splitlines():
+        start, name, alone, *stop = line.split()
+        found.append((name, float(start), float(stop[0]) if stop else end, alone == "1"))
+    return found
+
+
+def test_eight_processes_on_two_gpus_one_killed(tmp_path, root):
+    """No lease ever overlaps one that is alone on its device, and a killed process holds nothing up."""
+    workers = [
+        subprocess.Popen([sys.executable, "-c", WORK, str(tmp_path), str(number), "15"], cwd=root)
+        for number in range(8)
+    ]
+    log, limit = tmp_path / "0.log", time.monotonic() + 60
+    while not (log.exists() and log.read_text().count("cuda") == 3):
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    time.sleep(0.1)
+    killed = time.monotonic()
+    workers[0].kill()
+    assert [worker.wait(timeout=60) for worker in workers] == [-signal.SIGKILL] + 7 * [0]
+    taken = [interval for number in range(8) for interval in intervals(tmp_path / f"{number}.log", killed)]
+    assert len(taken) == 3 + 7 * 15 and {name for name, *_ in taken} == {"cuda:0", "cuda:1"}
+    overlaps = [
+        (one, other)
+        for one in taken
+        for other in taken
+        if one is not other and one[3] and one[0] == other[0] and one[1] < other[2] and other[1] < one[2]
+    ]
+    assert overlaps == []
+    shared = [one for one in taken if not one[3]]
+    assert any(a is not b and a[0] == b[0] and a[1] < b[1] < a[2] for a in shared for b in shared)

@@ -54,9 +54,9 @@ def plan():
     }
 
 
-def execute(plan, folder):
+def execute(plan, folder, attempt=1):
     said = []
-    status = jobs.Job("train", "mnist/net/all", plan, folder, say=said.append).execute()
+    status = jobs.Job("train", "mnist/net/all", plan, folder, say=said.append, attempt=attempt).execute()
     return status, said
 
 
@@ -118,6 +118,18 @@ def test_out_of_time_is_no_failure(engine, plan, tmp_path):
     engine.faults.clear(), engine.calls.clear()
     assert execute(plan, tmp_path)[0] == 0
     assert engine.calls == ["mnist/net/seed1", "mnist/net/seed2"]
+
+
+def test_a_restart_goes_on_and_does_not_try_a_failed_run_again(engine, plan, tmp_path):
+    engine.faults["mnist/net/seed0"] = ValueError("the loss is not finite.")
+    engine.faults["mnist/net/seed1"] = OutOfTime("epoch 3, step 12")
+    assert execute(plan, tmp_path)[0] == jobs.STOPPED
+    engine.faults.clear(), engine.calls.clear()
+    status, said = execute(plan, tmp_path, attempt=2)
+    assert status == 1 and engine.calls == ["mnist/net/seed1", "mnist/net/seed2"]
+    assert "failed in an earlier attempt: the loss is not finite." in said
+    engine.calls.clear()
+    assert execute(plan, tmp_path)[0] == 0 and engine.calls == ["mnist/net/seed0"]  # a new start tries it again
 
 
 def test_an_unknown_job_is_named(plan, tmp_path):

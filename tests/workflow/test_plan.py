@@ -127,6 +127,10 @@ def test_digests_follow_the_run_and_not_its_label(smoke):
             lambda t: t["figures"]["figure2"].update(rows=["effconv-20-0.67m"]),
             ["figure2", "effconv-20-0.67m", "did you mean"],
         ),
+        (
+            lambda t: row_of(t, "table1", "vgg-5").update(selection="validation"),
+            ["selection", "'validation'", "must be one of test"],
+        ),
         (lambda t: t["tables"]["table2"].update(reference="flexnet-17"), ["table2.reference", "flexnet-17"]),
     ],
 )
@@ -198,10 +202,10 @@ def test_a_mistake_in_a_chapter_is_named(tmp_path, chapter, user, words):
 
 def test_heavy_systems_get_few_made_up_images_and_the_faster_convolution(smoke):
     runs = {run["id"]: run for run in smoke["runs"]}
-    flexnet, resnet = runs["stl10/flexnet-16/seed0"], runs["stl10/cifar-resnet-20/seed0"]
-    assert flexnet["arguments"] == {"backend": "auto"} and flexnet["data"].endswith("synthetic-stl10-8-8")
-    assert resnet["arguments"] == {} and resnet["data"].endswith("synthetic-stl10-32-32")
-    assert smoke["prepare"][flexnet["data"]] == {"dataset": "stl10", "synthetic": {"train": 8, "test": 8}}
+    flexnet, resnet = runs["mnist/flexnet-16/seed0"], runs["mnist/cifar-resnet-20/seed0"]
+    assert flexnet["arguments"] == {"backend": "auto"} and flexnet["data"].endswith("synthetic-mnist-8-8")
+    assert resnet["arguments"] == {} and resnet["data"].endswith("synthetic-mnist-128-250")
+    assert smoke["prepare"][flexnet["data"]] == {"dataset": "mnist", "synthetic": {"train": 8, "test": 8}}
     paper = plan.make_plan(config.load({"preset": "paper", "device": "cpu"}))
     same = next(run for run in paper["runs"] if run["id"] == "cifar10/flexnet-16/seed0")
     assert same["arguments"] == {} and paper["prepare"][same["data"]] == {"dataset": "cifar10", "synthetic": None}

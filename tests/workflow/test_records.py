@@ -4,8 +4,18 @@ import json
 
 import pytest
 
+from workflow.errors import UserError
 from workflow.files import write_json, write_text
-from workflow.records import BadRecord, read_failure, read_result, read_search, read_timing
+from workflow.records import (
+    BadRecord,
+    read_failure,
+    read_result,
+    read_search,
+    read_timing,
+    run_folder,
+    timing_path,
+    write_record,
+)
 
 RESULT = {
     "schema": 1, "status": "complete", "run": {"id": "mnist/x/seed0", "train": {"epochs": 2}}, "digests": {}, "provenance": {},
@@ -81,3 +91,27 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["file.json"]
     write_text(path, "b")
     assert path.read_text() == "b" and path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_seal_tells_of_any_change(tmp_path):
+    path = tmp_path / "result.json"
+    write_record(path, RESULT)
+    assert {**read_result(path), "seal": None} == {**RESULT, "seal": None}
+    path.write_text(path.read_text().replace('"macs": 20', '"macs": 21'))
+    with pytest.raises(BadRecord, match="has changed since it was written"):
+        read_result(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["../x/seed0", "mnist/../../x", "/etc/x", "mnist//x", "mnist/x\n", "", "mnist/.hidden"]
+)
+def test_a_name_from_a_plan_cannot_lead_out_of_the_results(tmp_path, name):
+    with pytest.raises(UserError, match="none of a run, row or job"):
+        run_folder(tmp_path, name)
+    with pytest.raises(UserError, match="none of a run, row or job"):
+        timing_path(tmp_path, "mnist", f"../{name}")
+
+
+def test_names_of_runs_are_parts_of_paths(tmp_path):
+    assert run_folder(tmp_path, "mnist/a-1.5m/seed0") == tmp_path / "runs" / "mnist" / "a-1.5m" / "seed0"
+    assert timing_path(tmp_path, "mnist", "a") == tmp_path / "timings" / "mnist" / "a.json"

@@ -8,6 +8,7 @@ import pytest
 
 from workflow import costs, status
 from workflow.config import load
+from workflow.estimates import STARTUP, Estimates
 from workflow.files import write_json
 from workflow.plan import expected_digests, make_plan
 
@@ -79,6 +80,60 @@ def test_plan_says_why_and_what_it_costs(plan, tmp_path, capsys):
     assert lines[0].split() == ["done", done["id"]]
     assert "changed: workflow.engine.train 000000000000 -> " in lines[1]
     assert "failed before: it broke." in lines[2] and "interrupted" in lines[3] and "no result yet" in lines[4]
-    # 5 s to start, one search epoch of 120 s and two training epochs of 60 s: 245 s, four minutes.
+    # Twice 5 s to start, one search epoch of 120 s and two training epochs of 60 s: 250 s, four minutes.
     assert lines[4].split()[:2] == ["4", "min"] and "(timed)" in lines[4]
-    assert lines[5].startswith("4 of 5 runs to do on cpu: about 16 min")
+    assert lines[5].startswith("4 of 5 runs to do on cpu: about 17 min")
+
+
+def test_questions_are_listed_with_their_costs_cheapest_first(tmp_path, capsys):
+    """Costs by hand from timing records: 5 s to start and two training epochs a run, a search where there is one."""
+    rows = ["effconv-20-0.66m", "wide-3x3-20-0.66m", "mixed-20-0.66m", "permuted-20-0.66m-1"]
+    given = {"only": [f"cifar10/{row}" for row in rows], "seeds": [0], "epochs": {"search": 1, "train": 2}}
+    plan = make_plan(load({"preset": "smoke", "device": "cpu", **given}))
+    for row, seconds in zip(rows, (1000.0, 20.0, 3000.0, 500.0), strict=True):
+        timing = {"schema": 1, "status": "complete", "digests": {}, "provenance": {}, "row": row, "dataset": "cifar10"}
+        timing |= {
+            "device": "x",
+            "segments": [],
+            "train_seconds": seconds,
+            "search_seconds": None,
+            "seconds_per_epoch": seconds,
+        }
+        write_json(tmp_path / f"timings/cifar10/{row}.json", timing)
+    (searched,) = (run for run in plan["runs"] if run["row"] == rows[0])
+    write_json(tmp_path / "runs" / searched["id"] / "result.json", record(searched))
+    costs.print_plan(plan, tmp_path)
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    chapter = lines[next(place for place, line in enumerate(lines) if "snakemake controls:" in line) :]
+    assert chapter[0] == "2.0 h  snakemake controls: 3 of 4 runs to do, 3 of them run for it alone"
+    costly = [line for line in chapter[1:] if line.endswith("?") and not line.startswith("done")]
+    asked = (
+        "3x3 kernels in a wider network?",
+        "which layer of a stage has which size?",
+        "nearest mix of two neighbouring sizes?",
+    )
+    places = [next(place for place, line in enumerate(costly) if line.endswith(end)) for end in asked]
+    assert places == sorted(places) and costly[places[0]].startswith("45 s") and costly[places[1]].startswith("17 min")
+    assert any(line.startswith("done") for line in chapter[1:])  # questions of which nothing is left to do here
+
+
+def test_shortened_training_and_searches_without_images_cost_less(tmp_path):
+    def cost(**user):
+        plan = make_plan(
+            load(
+                {
+                    "preset": "quick",
+                    "device": "cpu",
+                    "seeds": [0],
+                    "only": ["cifar10/budget-only-*", *user.pop("rows", [])],
+                    **user,
+                }
+            )
+        )
+        estimates = Estimates(plan, tmp_path, recorded=tmp_path)
+        return {run["row"]: costs.run_seconds(estimates, run)[0] - 2 * STARTUP for run in plan["runs"]}
+
+    whole, short = cost(rows=["cifar10/no-mask-*"]), cost(images={"train": 5000})
+    assert short["budget-only-20-0.66m"] == pytest.approx(whole["budget-only-20-0.66m"] / 10)
+    # One epoch of search and sixteen of training, a tenth of the recipe's: 1.3 to 16.
+    assert whole["no-mask-20-0.66m"] / whole["budget-only-20-0.66m"] == pytest.approx(1 + 1.3 / 16, rel=0.01)

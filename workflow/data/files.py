@@ -19,9 +19,15 @@ from workflow.errors import UserError
 
 # What the readers of the standard library and NumPy raise on broken files.
 DAMAGE = (
-    EOFError, LookupError, OSError, RuntimeError, SyntaxError, TypeError, ValueError,
+    EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError, TypeError, ValueError,
     struct.error, tarfile.TarError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
+
+
+def shown(text: object, length: int = 160) -> str:
+    """Text from a foreign file as it may be printed: one line, no control characters, cut to a length."""
+    line = " ".join(str(text).split())
+    return "".join(letter if letter.isprintable() else "?" for letter in line)[:length]
 
 
 @contextmanager
@@ -31,11 +37,11 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except UnsafePickle as error:
         raise UserError(
-            f"{path} holds more than data ({error}), and none of it was run: delete it and fetch the file from its official page."
+            f"{path} holds more than data ({shown(error)}), and none of it was run: delete it and fetch the file from its official page."
         ) from None
     except DAMAGE as error:
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise UserError(f"{path} is damaged or incomplete ({reason[:160]}): delete it and download it again.") from None
+        reason = shown(error).rstrip(".") or type(error).__name__
+        raise UserError(f"{path} is damaged or incomplete ({reason}): delete it and download it again.") from None
 
 
 def _climbs(name: str) -> bool:
@@ -65,7 +71,7 @@ class Archive:
             name = getattr(entry, "filename", None) or entry.name
             if _climbs(name):
                 raise UserError(
-                    f"{self.path} was refused, because its member '{name[:80]}' climbs out of the folder: "
+                    f"{self.path} was refused, because its member '{shown(name, 80)}' climbs out of the folder: "
                     "delete it and fetch the file from its official page."
                 )
             regular = not entry.is_dir() if isinstance(entry, zipfile.ZipInfo) else entry.isreg()

@@ -35,6 +35,8 @@ def prepare(dataset: str, *, source: str = "auto", folder: Path, out: Path, synt
     if source not in SOURCES:
         raise UserError(f"data source '{source}' is unknown: choose one of {', '.join(SOURCES)}.")
     request = _request(dataset, source, synthetic)
+    if (manifest := _current(out, request)) is not None:  # before the lock: what is prepared may lie where nothing can be written
+        return manifest
     with locked(out.parent / f".{out.name}.lock"):
         if (manifest := _current(out, request)) is not None:
             return manifest

@@ -1,12 +1,14 @@
 """Checkpoints that survive a kill at any moment: <stage>.pt is replaced as a whole, the one before it stays as <stage>.previous.pt.
 
 A checkpoint is a mapping of tensors and plain values, read back with weights_only, and carries a digest of the code, data and
-settings behind it: one with another digest is not used.
+settings behind it: one with another digest is not used. The checksums of its parts are compared first: torch's reader does not, and
+would go on from a checkpoint with a flipped bit.
 """
 
 import os
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,14 @@ import torch
 from workflow.errors import UserError
 
 SCHEMA = 1
+
+
+def _sound(path: Path) -> Path:
+    """The path, once every part of the file has its checksum. Raises BadZipFile or what reading a damaged file raises."""
+    with zipfile.ZipFile(path) as archive:
+        if (damaged := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+    return path
 
 
 class Checkpoints:
@@ -42,10 +52,14 @@ class Checkpoints:
             os.replace(temporary, self.path)
             if final:
                 self.previous.unlink(missing_ok=True)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             if temporary:
                 Path(temporary).unlink(missing_ok=True)
-            reason = error.strerror or error
+            # torch closes its archive on the way out of an error, and where the disk is full, fails at that once more.
+            fault = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(fault, OSError):
+                raise
+            reason = fault.strerror or fault
             raise UserError(
                 f"{self.path} cannot be written ({reason}): make room, or choose another folder for results."
             ) from None
@@ -53,11 +67,13 @@ class Checkpoints:
 
     def load(self, device: torch.device) -> dict | None:
         """The newest usable checkpoint, None where there is none. Says which one was passed over, and why."""
+        for unfinished in self.path.parent.glob(f".{self.path.name}.*"):  # of a process that was killed while it wrote
+            unfinished.unlink(missing_ok=True)
         for path, other in ((self.path, f"trying {self.previous.name}"), (self.previous, "starting afresh")):
             if not path.exists():
                 continue
             try:
-                state = torch.load(path, map_location=device, weights_only=True)
+                state = torch.load(_sound(path), map_location=device, weights_only=True)
             except Exception as error:  # a damaged file fails in many ways, and all of them mean: not this one
                 self.say(f"checkpoint {path.name} is unreadable ({' '.join(str(error).split())[:120]}): {other}.")
                 continue

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from workflow.errors import UserError
 from workflow.files import write_text
 
 
@@ -25,6 +26,9 @@ def reset(path: Path, stage: str, rows: list[dict]) -> None:
 
 
 def append(path: Path, row: dict) -> None:
-    """Add one row."""
-    with path.open("a") as file:
-        file.write(_line(row))
+    """Add one row. Raises UserError where the disk is full or the file cannot be written."""
+    try:
+        with path.open("a") as file:
+            file.write(_line(row))
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}): make room, or free the file.") from None

@@ -18,6 +18,7 @@ def _csv(table: TableView) -> str:
             "label": row.entry["label"],
             "size": row.entry.get("size"),
             "in_paper": row.entry["in_paper"],
+            "paper_selection": row.entry.get("selection"),
         }
         for column in table.columns[1:]:
             cell = cells[column.key]

@@ -106,7 +106,7 @@ def _time_cells(row: Row, reference: Row | None) -> dict[str, Cell]:
         stages = f"search {text.significant(row.timing['search_seconds'])}\ntrain {text.significant(row.timing['train_seconds'])}"
 
     if row.timing and row.timing.get("faster_seconds") is not None:
-        stages = f"by FFT where faster: {text.significant(row.timing['faster_seconds'])}"
+        stages = f"by its fastest convolution: {text.significant(row.timing['faster_seconds'])}"
 
     def ratio(mine: float | None, other: float | None) -> float | None:
         return mine / other if mine is not None and other else None

@@ -37,6 +37,7 @@ rule search:
     threads: THREADS
     resources:
         gpu=int(ON_GPU),
+        attempt=lambda wildcards, attempt: attempt,
     params:
         plan=PLAN_FILE,
         run=digests("search", "run"),
@@ -44,7 +45,7 @@ rule search:
         baselines=digests("search", "baselines"),
         engine=digests("search", "workflow"),
     shell:
-        "python -m workflow search {wildcards.job} --plan {params.plan} --threads {threads} > {log} 2>&1"
+        "python -m workflow search {wildcards.job} --plan {params.plan} --threads {threads} --attempt {resources.attempt} > {log} 2>&1"
 
 
 rule train:
@@ -61,6 +62,7 @@ rule train:
     threads: THREADS
     resources:
         gpu=int(ON_GPU),
+        attempt=lambda wildcards, attempt: attempt,
     params:
         plan=PLAN_FILE,
         run=digests("train", "run"),
@@ -68,10 +70,11 @@ rule train:
         baselines=digests("train", "baselines"),
         engine=digests("train", "workflow"),
     shell:
-        "python -m workflow train {wildcards.job} --plan {params.plan} --threads {threads} > {log} 2>&1"
+        "python -m workflow train {wildcards.job} --plan {params.plan} --threads {threads} --attempt {resources.attempt} > {log} 2>&1"
 
 
-# Alone on the machine, and last: it takes every core, and the whole pool of GPUs, so that nothing is scheduled beside it.
+# Alone on the machine, and last: it takes every core, and the whole pool of GPUs, so that nothing is scheduled beside it. On a cluster
+# the profile asks for a node to itself.
 rule time:
     input:
         manifests("time"),
@@ -82,9 +85,10 @@ rule time:
         f"{LOGS}/time/{{job}}.log",
     conda:
         ENVIRONMENT
-    threads: workflow.cores
+    threads: THREADS if CLUSTER else workflow.cores
     resources:
-        gpu=workflow.global_resources.get("gpu", 0) if ON_GPU else 0,
+        gpu=POOL if ON_GPU and not CLUSTER else int(ON_GPU),
+        attempt=lambda wildcards, attempt: attempt,
     params:
         plan=PLAN_FILE,
         run=digests("time", "run"),
@@ -92,7 +96,7 @@ rule time:
         baselines=digests("time", "baselines"),
         engine=digests("time", "workflow"),
     shell:
-        "python -m workflow time {wildcards.job} --plan {params.plan} --threads {threads} > {log} 2>&1"
+        "python -m workflow time {wildcards.job} --plan {params.plan} --threads {threads} --attempt {resources.attempt} > {log} 2>&1"
 
 
 # The primer's statements need no data and no run; some are times, so it has the machine to itself. One thread.

@@ -27,7 +27,7 @@ def real_systems(tiny, monkeypatch):
         ("network_in_network", "nin_sgd", 28, {}),
         ("network_in_network", "resnet_sgd", 28, {"layer_rates": False, "initial": "he"}),
         ("vgg5", "vgg5_adam", 28, {}),
-        ("njet_nin", "njet_nin_sgd", 8, {"convolution": "basis"}),
+        ("njet_nin", "njet_nin_sgd", 8, {"backend": "basis"}),
         ("njetnet_allcnn", "njet_allcnn_sgd", 8, {}),
         ("njetnet_resnet32", "njet_resnet_sgd", 8, {}),
         ("dcn_sigma_ji", "dcn_sgd", 10, {"tolerance": 0.1}),

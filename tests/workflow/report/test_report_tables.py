@@ -55,7 +55,9 @@ def test_accuracies_that_were_chosen_on_the_test_set_are_marked(written):
     assert "92.20 ± 0.10†" in cifar10 or "92.2 ± 0.1†" in cifar10
     assert "92.28 ± 0.26†" not in cifar10 and "93.35 ± 0.17†" not in cifar10
     assert r"$\dagger$" in (folder / "table2.tex").read_text()
-    assert lines(folder / "table1.csv")["vgg-5"]["paper_accuracy"] == "99.72"  # numbers stay numbers
+    found = lines(folder / "table1.csv")
+    assert found["vgg-5"]["paper_accuracy"] == "99.72"  # numbers stay numbers
+    assert (found["vgg-5"]["paper_selection"], found["network-in-network"]["paper_selection"]) == ("test", "")
 
 
 def test_ratios_are_against_the_reference_row(written):

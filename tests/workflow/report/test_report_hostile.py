@@ -1,0 +1,86 @@
+"""Nothing that a record, a plan or a file name says becomes markup: hostile text in every place that the page prints."""
+
+from html.parser import HTMLParser
+
+from report_factory import PROVENANCE, entry, plan_of, write_failure, write_result, write_search, write_timing
+
+from workflow.files import write_json
+from workflow.report import claims
+from workflow.report.page import write
+
+HOSTILE = [
+    "<script>hit()</script>",
+    "\"><img src=x onerror=hit()>",
+    "' onmouseover='hit()",
+    "</style></title></svg><svg onload=hit()>",
+    "javascript:hit()",
+    "{{ 7 * 7 }}{% raw %}",
+    "]]><!--",
+]  # fmt: skip
+
+
+class Page(HTMLParser):
+    """Tags, and the attributes that could run something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.dangerous: list[tuple] = []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        for name, value in attributes:
+            value = (value or "").strip().lower()
+            if (
+                name.startswith("on")
+                or name in ("href", "src", "xlink:href", "action")
+                and value.startswith("javascript")
+            ):
+                self.dangerous.append((tag, name, value))
+            if name in ("src", "srcdoc", "action", "formaction"):
+                self.dangerous.append((tag, name, value))
+
+
+def a_page(folder, text: str) -> tuple[str, Page]:
+    """The page of a small plan where `text` stands wherever text can stand."""
+    row = entry("net", label=text, learn=660_000, paper={"acc": 90.0, "params": 0.66}, note=text, size=text)
+    quoted = entry("other", label=text, system=None, paper={"acc": 91.0})
+    plan = plan_of({"table2": {"title": text, "dataset": "cifar10", "reference": "net", "rows": [row, quoted]}})
+    plan |= {"banner": text, "why": text, "on_demand": [], "unavailable": {}}
+    source = {
+        **PROVENANCE,
+        **{key: text for key in ("device", "python", "torch", "driver", "cpu", "git_commit", "platform")},
+    }
+    source["packages"] = {"torch": text, text: "1"}
+    results, (first, second, third) = folder / "results", plan["runs"]
+    write_search(results, first, [3] * 18)
+    write_result(results, first, 90.0, sizes=[3] * 18, provenance=source)
+    write_failure(results, second, text)
+    write_timing(results, first, 2.0, search=3.0)
+    (results / "runs" / third["id"]).mkdir(parents=True)
+    (results / "runs" / third["id"] / "result.json").write_text(text)
+    recorded = folder / "recorded" / "kept"
+    write_result(recorded, first, 90.0, provenance=source)
+    write_json(recorded / "plan.json", plan)
+    write(plan, results, folder / "out", folder / "recorded")
+    content = (folder / "out" / "index.html").read_text()
+    parsed = Page()
+    parsed.feed(content)
+    return content, parsed
+
+
+def test_hostile_text_stays_text(tmp_path, monkeypatch):
+    part = {"rule": "beats", "better": "net", "worse": "other"}  # the suite's own claims name the suite's own rows
+    claim = {"id": "one", "dataset": "cifar10", "evidence": "table2", "parts": [part]}
+    monkeypatch.setattr(
+        claims, "definitions", lambda: ({**claim, **dict.fromkeys(("says", "where", "paper"), HOSTILE[0])},)
+    )
+    _, harmless = a_page(tmp_path / "harmless", "a name")
+    for number, text in enumerate(HOSTILE):
+        content, page = a_page(tmp_path / str(number), text)
+        assert page.tags == harmless.tags, text
+        assert page.dangerous == harmless.dangerous, text
+        if set(text) & set("<>"):
+            assert text not in content
+        if "{{" in text:
+            assert "{{ 7 * 7 }}" in content  # printed, not computed

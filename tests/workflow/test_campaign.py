@@ -1,0 +1,246 @@
+"""Campaigns: packed, ended in time, gone on after a kill, collected; with a real one on made-up images, and stand-in processes.
+
+The real one runs as on a borrowed machine, without any package but torch, NumPy and PyYAML.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from workflow import campaign
+from workflow.collection import collect
+from workflow.config import load
+from workflow.errors import UserError
+from workflow.plan import make_plan
+from workflow.records import read_result, read_search, read_timing
+from workflow.worth import Step
+
+SETTINGS = """
+preset: smoke
+device: cpu
+only: ["mnist/effconv-20-0.66m"]
+seeds: [0]
+data: data
+synthetic: {mnist: {train: 64, test: 16}}
+epochs: {search: 1, train: 3}
+timing: {slices: 1, slice_seconds: 0.05}
+"""
+BARE = """
+import sys
+for name in "jsonschema timm torchvision scipy pandas jinja2 matplotlib snakemake torchdiffeq PIL".split():
+    sys.modules[name] = None
+"""
+RUN = "mnist/effconv-20-0.66m/seed0"
+
+
+class Real:
+    """A campaign's command in a folder of its own."""
+
+    def __init__(self, base, root):
+        (base / "bare").mkdir()
+        (base / "bare" / "sitecustomize.py").write_text(BARE)
+        (base / "settings.yaml").write_text(SETTINGS)
+        self.base, self.out = base, base / "out"
+        self.environment = {**os.environ, "PYTHONPATH": f"{root}:{base / 'bare'}", "OMP_NUM_THREADS": "1"}
+
+    def start(self) -> subprocess.Popen:
+        words = ["campaign", "--configfile", "settings.yaml", "--minutes", "20", "--side-by-side", "1", "--out", "out"]
+        command = [sys.executable, "-m", "workflow", *words]
+        return subprocess.Popen(
+            command, cwd=self.base, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory, root):
+    """A campaign killed in the middle of training, and its processes with it, then started again and done."""
+    real = Real(tmp_path_factory.mktemp("campaign"), root)
+    first, limit = real.start(), time.monotonic() + 200
+    checkpoint = real.out / "runs" / RUN / "train.pt"
+    while not checkpoint.exists():
+        assert first.poll() is None and time.monotonic() < limit, first.stdout.read()
+        time.sleep(0.02)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    real.killed_before_the_end = not (real.out / "runs" / RUN / "result.json").exists()
+    second = real.start()
+    real.text, _ = second.communicate(timeout=300)
+    assert second.returncode == 0, real.text
+    return real
+
+
+def test_a_killed_campaign_goes_on(real):
+    assert real.killed_before_the_end
+    result = read_result(real.out / "runs" / RUN / "result.json")
+    assert result["pieces"] == 2 and result["epochs"] == 3
+    assert "train: going on at " in (real.out / "logs/train" / f"{RUN}.log").read_text()
+    assert f"started search {RUN}" not in real.text  # done before the kill
+    summary = json.loads((real.out / "campaign.json").read_text())
+    assert summary["steps"] == {f"train {RUN}": "done", "time mnist/effconv-20-0.66m": "done"}
+
+
+def test_what_it_leaves_can_be_copied_and_filed(real, tmp_path, capsys):
+    copied = shutil.copytree(real.out, tmp_path / "home")
+    assert collect(copied, tmp_path / "recorded", "h200") == 0
+    filed = tmp_path / "recorded" / "h200"
+    assert read_result(filed / "runs" / RUN / "result.json")["run"]["id"] == RUN
+    assert read_search(filed / "runs" / RUN / "search.json") and read_timing(filed / "timings" / f"{RUN[:-6]}.json")
+    assert [run["id"] for run in json.loads((filed / "plan.json").read_text())["runs"]] == [RUN]
+    assert not list(filed.rglob("*.pt"))
+    assert "% after 3 epochs" in (text := capsys.readouterr().out) and "s per epoch on" in text
+    assert collect(copied, tmp_path / "recorded", "h200") == 0  # a second time changes nothing
+
+
+def edit(path, change) -> None:
+    record = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("result.json", lambda r: r.update(accuracy=99.0), "its accuracy is not its count"),
+        ("result.json", lambda r: r.update(accuracy=100 / 16 * 15, correct=15), "history ends with another accuracy"),
+        ("result.json", lambda r: r["run"].update(precision="bf16"), "its run is not the plan's"),
+        ("result.json", lambda r: r["digests"].update({"workflow.engine.loop": "0" * 12}), "other code .*engine.loop"),
+        ("result.json", lambda r: r["digests"].update({"run": "0" * 12}), "its run are not those of its digests"),
+        ("result.json", lambda r: r["provenance"]["data"].update(train="0" * 64), "not that of the campaign's manifest"),
+        ("search.json", lambda r: r["sizes"].__setitem__(0, 9), "its sizes are not those of its digests"),
+        ("search.json", lambda r: r.update(status="partial"), "has status 'partial'"),
+    ],
+)  # fmt: skip
+def test_a_record_that_does_not_hold_is_refused(real, tmp_path, capsys, name, change, reason):
+    copied = shutil.copytree(real.out, tmp_path / "home")
+    edit(copied / "runs" / RUN / name, change)
+    assert collect(copied, tmp_path / "recorded", "h200") == 1
+    refused = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"REFUSED  {RUN}: ")]
+    assert len(refused) == 1 and re.search(reason, refused[0]), refused
+    assert not (tmp_path / "recorded/h200/runs").exists()
+
+
+def test_a_cut_off_record_and_a_missing_history_are_refused(real, tmp_path, capsys):
+    copied = shutil.copytree(real.out, tmp_path / "home")
+    path = copied / "runs" / RUN / "result.json"
+    path.write_text(path.read_text()[:-200])
+    timing = copied / "timings" / "mnist" / "effconv-20-0.66m.json"
+    edit(timing, lambda record: record.update(train_seconds=float("nan")))
+    assert collect(copied, tmp_path / "recorded", "h200") == 1
+    assert "cannot be read as JSON" in (text := capsys.readouterr().out) and "not finite" in text
+    assert not (tmp_path / "recorded" / "h200").exists()
+
+
+def test_records_of_other_code_are_filed_on_request(real, tmp_path, capsys):
+    copied = shutil.copytree(real.out, tmp_path / "home")
+    edit(copied / "runs" / RUN / "result.json", lambda r: r["digests"].update({"workflow.engine.loop": "0" * 12}))
+    assert collect(copied, tmp_path / "recorded", "h200", other_code=True) == 0
+
+
+def test_what_is_filed_is_never_replaced(real, tmp_path, capsys):
+    collect(real.out, tmp_path / "recorded", "h200")
+    copied = shutil.copytree(real.out, tmp_path / "home")
+    edit(copied / "runs" / RUN / "result.json", lambda r: r.update(peak_memory_mb=1.0))
+    assert collect(copied, tmp_path / "recorded", "h200") == 1
+    assert "holds another one already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["../outside", "/absolute", "", "a/b", "A b"])
+def test_a_name_cannot_leave_the_folder(real, tmp_path, name):
+    with pytest.raises(UserError, match="--name"):
+        collect(real.out, tmp_path / "recorded", name)
+
+
+def test_a_foreign_plan_cannot_name_files_elsewhere(real, tmp_path):
+    copied = shutil.copytree(real.out, tmp_path / "home")
+    edit(copied / "plan.json", lambda plan: plan["runs"][0].update(id="../../../etc/seed0", dataset="..", row="../etc"))
+    with pytest.raises(UserError, match="has a run with the name"):
+        collect(copied, tmp_path / "recorded", "h200")
+    (copied / "plan.json").write_text("[]")
+    with pytest.raises(UserError, match="is no mapping"):
+        collect(copied, tmp_path / "recorded", "h200")
+
+
+# Below: stand-in processes instead of networks.
+
+STAND_IN = """
+import signal, sys, time
+time.sleep(float(sys.argv[1]))
+sys.exit(int(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def packed(tmp_path, monkeypatch):
+    """A campaign whose steps are sleeps: packed(end, slots, status of a step) -> the campaign, with `began` and `log`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(campaign, "ENDING", 0.5)
+    only = ["cifar10/cifar-resnet-20", "cifar10/effconv-20-0.66m", "cifar10/cifar-resnet-44"]
+    given = {"only": only, "seeds": [0, 1], "jobs": {"seeds": "one", "timing": "row"}, "data": str(tmp_path / "data")}
+    plan = make_plan(load({"preset": "smoke", "device": "cpu", **given}))
+
+    def make(seconds: float, slots: int, sleep: float = 0.1, status=lambda step: 0) -> campaign.Campaign:
+        lock = os.open(tmp_path / "lock", os.O_CREAT | os.O_RDWR)
+        one = campaign.Campaign(
+            plan, tmp_path / "out", end=time.monotonic() + seconds, side_by_side=slots, threads=1, lock=lock
+        )
+        one.log = []
+        monkeypatch.setattr(one.estimates, "seconds", lambda step: (0.2, "by hand"))
+        monkeypatch.setattr(one, "_has_sizes", lambda step: True)
+
+        def start(step: Step, left: float) -> None:
+            one.log.append((step, set(one.running)))
+            command = [sys.executable, "-S", "-c", STAND_IN, str(sleep), str(status(step))]
+            one.running[step] = subprocess.Popen(command, preexec_fn=campaign._die_with_parent)
+
+        monkeypatch.setattr(one, "_start", start)
+        return one
+
+    return make
+
+
+def test_timing_is_alone_and_the_rest_side_by_side(packed):
+    one = packed(60, slots=3, sleep=0.6)
+    summary = one.run()
+    assert set(summary["steps"].values()) == {"done"} and len(summary["steps"]) == 2 + 6 + 3
+    beside = {step: others for step, others in one.log}
+    assert all(not others for step, others in beside.items() if step.stage == "time")
+    assert max(len(others) for others in beside.values()) == 2
+    order = [step for step, _ in one.log]
+    for seed in (0, 1):
+        run = f"cifar10/effconv-20-0.66m/seed{seed}"
+        assert order.index(Step("search", run)) < order.index(Step("train", run))
+    assert order[-1] == Step("time", "cifar10/effconv-20-0.66m")
+
+
+def test_a_failed_search_takes_its_training_with_it_and_nothing_else(packed):
+    bad = Step("search", "cifar10/effconv-20-0.66m/seed1")
+    steps = packed(60, slots=2, status=lambda step: 3 if step == bad else 0).run()["steps"]
+    assert steps.pop(str(bad)) == "failed (3)" and set(steps.values()) == {"done"}
+    assert "train cifar10/effconv-20-0.66m/seed1" not in steps and len(steps) == 2 + 6 + 3 - 2
+
+
+def test_what_runs_over_the_end_is_cut_off(packed):
+    one = packed(3, slots=2, sleep=600, status=lambda step: 0)
+    summary = one.run()
+    assert set(summary["steps"].values()) == {"out of time"} and summary["running"] == []
+    assert time.monotonic() < one.end + 30  # not the ten minutes that the processes would have taken
+
+
+def test_no_time_starts_nothing(packed):
+    assert packed(0, slots=2).run()["steps"] == {}
+
+
+def test_two_campaigns_in_one_folder(tmp_path):
+    held = campaign.only_here(tmp_path / "out")
+    refused = pytest.raises(UserError, match="another campaign works in")
+    with held, refused, campaign.only_here(tmp_path / "out"):
+        pass
+    with campaign.only_here(tmp_path / "out"):
+        pass

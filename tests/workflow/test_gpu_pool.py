@@ -1,0 +1,49 @@
+"""What Snakemake is told of GPUs, by dry runs with a pretended nvidia-smi: the project's pool, the user's own, narrowed devices."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def gpus_of(tmp_path, root):
+    """`gpu` of the train and the time jobs that a dry run plans on a machine with four GPUs."""
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text('#!/bin/sh\nfor n in 0 1 2 3; do echo "GPU $n: Pretended"; done\n')
+    tool.chmod(0o755)
+
+    def plan(*arguments: str, config: tuple[str, ...] = (), **variables: str) -> dict[str, set[str]]:
+        environment = {**os.environ, "PATH": f"{tool.parent}:{os.environ['PATH']}", **variables}
+        settings = ["preset=smoke", "device=cuda", 'only=["mnist/cifar-resnet-20"]', f"data={tmp_path}", *config]
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", "-n", "-s", str(root / "Snakefile"), "-d", str(tmp_path), *arguments,
+             "--config", *settings],
+            env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+        text = done.stdout + done.stderr
+        assert done.returncode == 0, text
+        rules = [block for block in re.split(r"\n(?=rule )", text) if block.startswith("rule ")]
+        found = {}
+        for block in rules:
+            if gpu := re.search(r"resources: .*\bgpu=(\d+)", block):
+                found.setdefault(block.split()[1].rstrip(":"), set()).add(gpu[1])
+        return found
+
+    return plan
+
+
+def test_timing_takes_the_whole_pool_and_training_one(gpus_of):
+    assert gpus_of() == {"train": {"1"}, "time": {"4"}}
+
+
+def test_the_users_number_of_gpus_wins(gpus_of):
+    assert gpus_of("--resources", "gpu=2") == {"train": {"1"}, "time": {"2"}}
+
+
+def test_devices_that_are_hidden_are_not_in_the_pool_and_each_may_be_shared(gpus_of):
+    found = gpus_of(config=("per_gpu=3",), CUDA_VISIBLE_DEVICES="1,3")
+    assert found == {"train": {"1"}, "time": {"6"}}

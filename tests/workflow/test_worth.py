@@ -1,0 +1,96 @@
+"""What is chosen first, on a plan small enough to weigh by hand."""
+
+import pytest
+
+from workflow.worth import Chooser, Step, claims, shares, steps
+
+
+def run(row: str, seed: int, search: bool = False) -> dict:
+    return {"id": f"mnist/{row}/seed{seed}", "dataset": "mnist", "row": row, "seed": seed, "search": search or None}
+
+
+@pytest.fixture
+def plan():
+    """A table of two rows and one that is quoted; a chapter that the plain report leaves out."""
+    shown = lambda *rows: [{"row": row, "system": None if row == "quoted" else "net"} for row in rows]
+    return {
+        "runs": [run("a", 0), run("a", 1), run("b", 0, True), run("b", 1, True), run("c", 0)],
+        "unavailable": {}, "on_demand": ["mnist/c"],
+        "tables": {
+            "table1": {"dataset": "mnist", "rows": shown("a", "b", "quoted")},
+            "chapter": {"dataset": "mnist", "rows": shown("c")},
+        },
+    }  # fmt: skip
+
+
+CLAIMS = [
+    {"id": "accuracy", "dataset": "mnist", "parts": [{"rule": "beats", "better": "b", "worse": "a"}]},
+    {"id": "speed", "dataset": "mnist", "parts": [{"rule": "faster", "slow": "a", "fast": "b"}]},
+    {"id": "quoted", "dataset": "mnist", "parts": [{"rule": "on_par", "row": "a", "other": "quoted"}]},
+    {"id": "elsewhere", "dataset": "cifar10", "parts": [{"rule": "rises", "rows": ["a"]}]},
+]
+
+
+def train(row: str, seed: int) -> Step:
+    return Step("train", f"mnist/{row}/seed{seed}")
+
+
+def test_what_has_to_come_first(plan):
+    found = steps(plan)
+    assert found[train("b", 1)] == (Step("search", "mnist/b/seed1"),)
+    assert found[Step("time", "mnist/b")] == (Step("search", "mnist/b/seed0"),)
+    assert found[train("a", 0)] == () and len(found) == 5 + 2 + 3
+    plan["unavailable"] = {"mnist": "not here."}
+    assert steps(plan) == {}
+
+
+def test_a_row_whose_rule_starts_from_a_search_waits_for_it(plan):
+    plan["runs"].append({**run("d", 0), "sizes": {"rule": "mean", "run": "mnist/b/seed1"}})
+    found = steps(plan)
+    assert found[train("d", 0)] == found[Step("time", "mnist/d")] == (Step("search", "mnist/b/seed1"),)
+
+
+def test_a_tables_worth_is_one_in_all(plan):
+    worth = shares(plan, steps(plan))
+    # Two measured rows, each with two seeds and its seconds: six parts.
+    assert worth[train("a", 0)] == worth[Step("time", "mnist/b")] == pytest.approx(1 / 6)
+    assert worth[Step("search", "mnist/b/seed0")] == worth[train("c", 0)] == 0
+    assert sum(worth.values()) == pytest.approx(1)
+
+
+def test_what_claims_rest_on(plan):
+    found = claims(plan, steps(plan), CLAIMS)
+    assert found["accuracy"] == {train(row, seed) for row in "ab" for seed in (0, 1)}
+    assert found["speed"] == {Step("time", "mnist/a"), Step("time", "mnist/b")}
+    assert found["quoted"] == {train("a", 0), train("a", 1)} and "elsewhere" not in found
+
+
+def cost(step: Step) -> float:
+    return {"time": 1.0, "search": 10.0, "train": 100.0}[step.stage]
+
+
+def test_best_value_comes_first(plan):
+    chooser = Chooser(plan, set(), cost, CLAIMS)
+    first = chooser.next()  # seconds of a: 1/6 in 1 s; both rows' seconds and the claim, with a search: 4/3 in 12 s
+    assert first.steps == (Step("time", "mnist/a"),) and first.worth == pytest.approx(1 / 6)
+    second = chooser.next()  # now 7/6 in 11 s, more than a seed of a: 1/6 in 100 s
+    assert second.steps == (Step("search", "mnist/b/seed0"), Step("time", "mnist/b")) and second.claims == ("speed",)
+    third = chooser.next()  # both seeds of a: 1/3 and the claim with a quoted row, in 200 s
+    assert set(third.steps) == {train("a", 0), train("a", 1)} and third.worth == pytest.approx(4 / 3)
+    fourth = chooser.next()  # all that is left: 1/3 and the last claim in 210 s
+    assert fourth.claims == ("accuracy",) and fourth.seconds == 210
+    assert chooser.next() is None  # the chapter's row is worth nothing to the plain report
+
+
+def test_nothing_is_chosen_that_does_not_fit_or_is_done(plan):
+    assert [choice.steps for choice in Chooser(plan, set(), cost, CLAIMS).all(11)] == [(Step("time", "mnist/a"),)]
+    done = {Step("time", "mnist/a"), Step("search", "mnist/b/seed0")}
+    first = Chooser(plan, done, cost, CLAIMS).next(1)
+    assert first.steps == (Step("time", "mnist/b"),) and first.claims == ("speed",)
+
+
+def test_every_step_comes_after_what_it_needs(plan):
+    order = [step for choice in Chooser(plan, set(), cost, CLAIMS).all() for step in choice.steps]
+    assert len(order) == len(set(order)) == 8
+    for step, before in steps(plan).items():
+        assert all(order.index(one) < order.index(step) for one in before if step in order)
