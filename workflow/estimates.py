@@ -55,7 +55,7 @@ def network(run: dict) -> tuple[int, int, tuple, bool]:
 
 
 def deployed(run: dict, runs: dict[str, dict]) -> tuple[int, int]:
-    """(parameters, MACs an image) once sizes are learned: larger kernels cost in proportion to the budget. `runs`: by id."""
+    """(parameters, MACs an image) once sizes are learned, larger kernels costing in proportion. `runs`: the plan's by id."""
     parameters, macs, _, _ = network(run)
     search = run["search"] or runs.get(run.get("sizes", {}).get("run"), {}).get("search") or {}
     if search.get("macs"):

@@ -109,7 +109,10 @@ def warnings(evidence: Evidence) -> list[str]:
         if timing.get("clocks_agree") is False
     ]
     if loud:
-        found.append(f"The device's clock and the wall clock disagree in the timing of {', '.join(sorted(loud))}.")
+        found.append(
+            f"Something else ran on the machine while {len(loud)} of {len(evidence.timings)} rows were timed, so that two clocks "
+            f"disagree: {text.some(tuple(sorted(loud)))}."
+        )
     return found
 
 
