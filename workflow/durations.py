@@ -2,10 +2,10 @@
 
 
 def rounded(seconds: float) -> str:
-    """45 s, 12 min, 3.4 h. Up to two minutes in seconds and up to two hours in minutes, so that two digits are always left."""
-    if seconds < 120:
+    """45 s, 12 min, 3.4 h: in seconds up to a minute and a half, in minutes up to an hour and a half."""
+    if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def spelled_out(seconds: float) -> str:

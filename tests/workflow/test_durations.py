@@ -7,9 +7,9 @@ from workflow.durations import rounded, spelled_out
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0 s"), (44.6, "45 s"), (119, "119 s"), (120, "2 min"), (720, "12 min"), (7199, "120 min"), (12240, "3.4 h")],
+    [(0, "0 s"), (44.6, "45 s"), (89, "89 s"), (90, "2 min"), (720, "12 min"), (5340, "89 min"), (12240, "3.4 h")],
 )
-def test_an_estimate_keeps_two_digits(seconds, words):
+def test_an_estimate_is_rounded(seconds, words):
     assert rounded(seconds) == words
 
 
