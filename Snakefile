@@ -20,6 +20,7 @@ from workflow.config import cuda_devices, load
 from workflow.digests import text_digest
 from workflow.errors import UserError
 from workflow.files import write_json
+from workflow.records import row_of
 from workflow.sized_rows import sources_of
 
 
@@ -94,6 +95,7 @@ rule all:
         "reports/index.html",
 
 
+include: "workflow/rules/common.smk"
 include: "workflow/rules/targets.smk"
 include: "workflow/rules/stages.smk"
 include: "workflow/rules/report.smk"

@@ -6,10 +6,11 @@ import subprocess
 
 import pytest
 
+from workflow.catalogue import load_tables
 from workflow.config import load
 from workflow.errors import UserError
 from workflow.jobs import Job
-from workflow.plan import load_tables, make_plan
+from workflow.plan import make_plan
 
 PACKAGES = ("effconv", "baselines", "workflow")
 

@@ -14,6 +14,7 @@ from workflow.config import cuda_devices, load, read_yaml
 from workflow.devices import pool
 from workflow.errors import UserError
 from workflow.files import write_json
+from workflow.records import row_of
 
 RESULTS, REPORTS = Path("results"), Path("reports")
 
@@ -153,7 +154,7 @@ def primer_command(options: argparse.Namespace) -> int:
 def _complete(plan: dict, results: Path) -> bool:
     """Whether every job of the plan has ended well."""
     later = set(plan["on_demand"])
-    rows = {run["id"]: f"{run['dataset']}/{run['row']}" for run in plan["runs"]}
+    rows = {run["id"]: row_of(run) for run in plan["runs"]}
     return all(
         (results / "jobs" / stage / f"{job}.json").exists()
         for stage in ("train", "time")

@@ -26,7 +26,7 @@ from workflow.estimates import Estimates
 from workflow.files import write_json
 from workflow.jobs import STOPPED
 from workflow.provenance import now, provenance
-from workflow.records import BadRecord, read_search, run_folder
+from workflow.records import BadRecord, read_search, row_of, run_folder
 from workflow.worth import Chooser, Step
 
 ENDING = 20.0  # seconds before the end at which processes are told to stop: a checkpoint, and imports under way
@@ -90,7 +90,7 @@ class Campaign:
         write_json(self.folder / "plan.json", self.plan)
         done = done_steps(self.plan, self.folder)
         try:
-            sizes_needed = {f"{run['dataset']}/{run['row']}" for run in self.plan["runs"] if run["search"]}
+            sizes_needed = {row_of(run) for run in self.plan["runs"] if run["search"]}
             self._alone([step for step in self._order(done, "time") if step.member not in sizes_needed], self.end)
             kept_back = self._kept_back(done, sizes_needed)
             self._side_by_side(done, self.end - kept_back)

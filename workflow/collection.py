@@ -12,7 +12,7 @@ from pathlib import Path
 from workflow.errors import UserError
 from workflow.files import write_bytes, write_json
 from workflow.plan import expected_digests
-from workflow.records import BadRecord, read_result, read_search, read_timing, run_folder, timing_path
+from workflow.records import BadRecord, read_result, read_search, read_timing, row_of, run_folder, timing_path
 from workflow.sized_rows import from_search
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
@@ -142,7 +142,7 @@ def _file_plan(plan: dict, target: Path, filed: set[str]) -> None:
     path = target / "plan.json"
     before = _json(path)["runs"] if path.exists() else []
     runs = {run["id"]: run for run in (*before, *(run for run in plan["runs"] if run["id"] in filed))}
-    rows = {f"{run['dataset']}/{run['row']}" for run in runs.values()}
+    rows = {row_of(run) for run in runs.values()}
     jobs = {
         stage: {job: kept for job, members in named.items() if (kept := [m for m in members if m in runs or m in rows])}
         for stage, named in plan["jobs"].items()
@@ -157,7 +157,7 @@ def collect(folder: Path, recorded: Path, name: str, *, other_code: bool = False
     collection, target = Collection(folder, other_code=other_code), recorded / name
     filed, refused, timed = set(), 0, set()
     for run in collection.runs.values():
-        row, first = f"{run['dataset']}/{run['row']}", (run["dataset"], run["row"]) not in timed
+        row, first = row_of(run), (run["dataset"], run["row"]) not in timed
         timed.add((run["dataset"], run["row"]))
         for what in ("run", "timing") if first else ("run",):
             try:

@@ -2,11 +2,20 @@
 
 from pathlib import Path
 
+from workflow.durations import rounded
 from workflow.estimates import Estimates, disk
 from workflow.jobs import current
 from workflow.plan import entry_rows, expected_digests
-from workflow.records import BadRecord, read_failure, read_result, read_search, read_timing, run_folder, timing_path
-from workflow.status import clock
+from workflow.records import (
+    BadRecord,
+    read_failure,
+    read_result,
+    read_search,
+    read_timing,
+    row_of,
+    run_folder,
+    timing_path,
+)
 from workflow.worth import Chooser, Step, steps
 
 
@@ -32,7 +41,7 @@ def done_steps(plan: dict, results: Path) -> set[Step]:
     """Steps of a plan whose records are there and current."""
     found, first = set(), {}
     for run in plan["runs"]:
-        row, folder = f"{run['dataset']}/{run['row']}", run_folder(results, run["id"])
+        row, folder = row_of(run), run_folder(results, run["id"])
         if current(read_result, folder / "result.json", expected_digests(run, "train")):
             found |= {Step("train", run["id"]), Step("search", run["id"])}
         elif run["search"] and current(read_search, folder / "search.json", expected_digests(run, "search")):
@@ -60,7 +69,7 @@ def print_plan(plan: dict, results: Path, *, hours: float | None = None, device:
         why = reason(run, results)
         if why and run["dataset"] not in plan["unavailable"]:
             cost[run["id"]] = run_seconds(estimates, run)
-        if f"{run['dataset']}/{run['row']}" in later:
+        if row_of(run) in later:
             continue
         if why is None:
             print(f"{'done':>9}  {run['id']}")
@@ -68,12 +77,12 @@ def print_plan(plan: dict, results: Path, *, hours: float | None = None, device:
             print(f"{'waits':>9}  {run['id']:45} {plan['unavailable'][run['dataset']]}")
         else:
             seconds, basis = cost[run["id"]]
-            print(f"{clock(seconds):>9}  {run['id']:45} {why} ({basis})")
-    rows = {run["id"]: f"{run['dataset']}/{run['row']}" for run in plan["runs"]}
+            print(f"{rounded(seconds):>9}  {run['id']:45} {why} ({basis})")
+    rows = {run["id"]: row_of(run) for run in plan["runs"]}
     due = {name: seconds for name, (seconds, _) in cost.items() if rows[name] not in later}
     print(
         f"{len(due)} of {sum(row not in later for row in rows.values())} runs to do on {plan['device']}: "
-        f"about {clock(sum(due.values()))} one after the other, without the timing stage."
+        f"about {rounded(sum(due.values()))} one after the other, without the timing stage."
     )
     print(estimates.basis())
     for name in plan["tables"]:
@@ -85,9 +94,9 @@ def print_plan(plan: dict, results: Path, *, hours: float | None = None, device:
             if later & entry_rows(plan, name)
             else ""
         )
-        print(f"{clock(total):>9}  snakemake {name}: {len(asked)} of {len(wanted)} runs to do{own}")
+        print(f"{rounded(total):>9}  snakemake {name}: {len(asked)} of {len(wanted)} runs to do{own}")
         for seconds, asks in sorted(questions(plan, plan["tables"][name], {run: cost[run][0] for run in asked})):
-            print(f"{clock(seconds) if seconds else 'done':>13}  {asks}")
+            print(f"{rounded(seconds) if seconds else 'done':>13}  {asks}")
     sizes = {name: f"{size / 1e9:.2f} GB" for name, size in disk(plan).items()}
     print(
         f"On disk: {sizes['data']} of prepared data and {sizes['kept']} of results; while they run, checkpoints of up to "
@@ -108,8 +117,8 @@ def _print_best(plan: dict, results: Path, estimates: Estimates, hours: float) -
         spent, worth = spent + choice.seconds, worth + choice.worth
         claims += choice.claims
         completes = f"; decides {', '.join(choice.claims)}" if choice.claims else ""
-        print(f"{clock(choice.seconds):>9}  {', '.join(map(str, choice.steps))}{completes}")
-    print(f"{len(choices)} choices, {clock(spent)}: {len(claims)} claims decided, worth {worth:.1f} in all.")
+        print(f"{rounded(choice.seconds):>9}  {', '.join(map(str, choice.steps))}{completes}")
+    print(f"{len(choices)} choices, {rounded(spent)}: {len(claims)} claims decided, worth {worth:.1f} in all.")
 
 
 def questions(plan: dict, entry: dict, missing: dict[str, float]) -> list[tuple[float, str]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from workflow.config import ROOT
 from workflow.datasets import DATASETS
-from workflow.records import BadRecord, read_timing, run_folder, timing_path
+from workflow.records import BadRecord, read_timing, row_of, run_folder, timing_path
 from workflow.status import last_epoch
 from workflow.worth import Step
 
@@ -72,7 +72,7 @@ class Estimates:
         self.runs = {run["id"]: run for run in plan["runs"]}
         self.first: dict[str, dict] = {}
         for run in plan["runs"]:
-            self.first.setdefault(f"{run['dataset']}/{run['row']}", run)
+            self.first.setdefault(row_of(run), run)
         self.timings = {row: found for row, run in self.first.items() if (found := self._timing(run, recorded))}
         rates = [self._work(self.first[row]) / timing["train_seconds"] for row, (timing, _) in self.timings.items()]
         self.rate = statistics.median(rates) if rates else RATES[plan["device"]]

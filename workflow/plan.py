@@ -4,7 +4,6 @@ A *row* is one line of a table (a system on a data set, perhaps with a budget), 
 process does. Tables and figures only name rows; a row that two of them share is run once.
 """
 
-import difflib
 import fnmatch
 import json
 from functools import cache
@@ -12,15 +11,13 @@ from pathlib import Path
 
 import baselines
 from workflow import methods, recipes, sized_rows
-from workflow.config import PRESETS, ROOT, read_yaml, validate
+from workflow.catalogue import catalogue, entries_of, known, load_tables
+from workflow.config import PRESETS, ROOT
 from workflow.datasets import DATASETS
 from workflow.digests import code_digests, text_digest
 from workflow.errors import UserError
-from workflow.records import SCHEMA
+from workflow.records import SCHEMA, row_of
 
-TABLES = ROOT / "config" / "tables.yaml"
-CHAPTERS = ROOT / "config" / "chapters"
-KINDS = {"tables": "table", "figures": "figure", "chapters": "chapter"}
 # What the numbers of each stage come from; a system adds its own module.
 ENTRIES = {
     "search": ("workflow.engine.search",),
@@ -32,79 +29,6 @@ ENTRIES = {
         for topic in ("parameters", "stacking", "blocks", "winners", "shapes", "sliding", "vgg", "costs")
     ),
 }
-
-
-def _known(kind: str, value: str, names: object, where: str) -> None:
-    """A UserError with the nearest names, unless `value` is one of `names`."""
-    if value in (names := list(names)):
-        return
-    close = difflib.get_close_matches(value, names, n=1)
-    advice = f"did you mean '{close[0]}'?" if close else f"the {kind}s are {', '.join(names)}."
-    raise UserError(f"{where}: unknown {kind} '{value}'; {advice}")
-
-
-def _entries(tables: dict) -> dict[str, dict]:
-    """Tables, figures and chapters by name, in this order, each with its kind."""
-    return {name: {**entry, "kind": kind} for group, kind in KINDS.items() for name, entry in tables[group].items()}
-
-
-def load_tables(path: Path = TABLES, chapters: Path = CHAPTERS) -> dict:
-    """config/tables.yaml and the files of config/chapters, checked: every data set, system, recipe and row that they name exists."""
-    tables = {**read_yaml(path), "chapters": {file.stem: read_yaml(file) for file in sorted(chapters.glob("*.yaml"))}}
-    validate(tables, "tables", path.name)
-    for dataset, protocol in tables["datasets"].items():
-        _known("data set", dataset, DATASETS, f"{path.name}, datasets")
-        _known("recipe", protocol["recipe"], recipes.names(), f"{path.name}, datasets.{dataset}")
-    for name, entry in _entries(tables).items():
-        _known("data set", entry["dataset"], tables["datasets"], f"{path.name}, {name}")
-        for row in entry["rows"]:
-            if isinstance(row, dict):
-                _check_row(row, f"{path.name}, {name}, row '{row['row']}'")
-    return tables
-
-
-def _check_row(row: dict, where: str) -> None:
-    if "system" in row:
-        _known("system", row["system"], baselines.names(), where)
-    elif lone := {"learn", "recipe", "arguments", "presets", "sizes", "seeds"} & set(row):
-        raise UserError(f"{where}: '{min(lone)}' needs a 'system': add it, or take it out.")
-    if "recipe" in row:
-        _known("recipe", row["recipe"], recipes.names(), where)
-    if "method" in row.get("learn", {}):
-        _known("method", row["learn"]["method"], methods.METHODS, where)
-    if "sizes" in row:
-        sized_rows.check(row, where)
-
-
-def _catalogue(tables: dict) -> dict[tuple[str, str], dict]:
-    """Every row by (data set, name), tables before figures before chapters."""
-    rows: dict[tuple[str, str], dict] = {}
-    entries = _entries(tables)
-    for name, entry in entries.items():
-        for row in entry["rows"]:
-            key = (entry["dataset"], row["row"]) if isinstance(row, dict) else None
-            if key in rows:
-                raise UserError(
-                    f"tables.yaml, {name}: row '{key[1]}' is defined twice for {key[0]}: name it once and refer to it."
-                )
-            if key:
-                rows[key] = row
-    for name, entry in entries.items():
-        for row in (*entry["rows"], *(r for q in entry.get("questions", ()) for r in (*q["row"], *q["others"]))):
-            if isinstance(row, str):
-                _known("row", row, [r for d, r in rows if d == entry["dataset"]], f"tables.yaml, {name}")
-        for row in (row for row in entry["rows"] if isinstance(row, dict)):
-            if (origin := sized_rows.source(row, entry["dataset"])) and "learn" not in rows.get(origin, {}):
-                searched = [r for (d, r), found in rows.items() if d == origin[0] and "learn" in found]
-                _known("searched row", origin[1], searched, f"tables.yaml, {name}, row '{row['row']}'")
-        if "reference" in entry:
-            _known(
-                "row",
-                entry["reference"],
-                [r for d, r in rows if d == entry["dataset"]],
-                f"tables.yaml, {name}.reference",
-            )
-    return rows
 
 
 def data_folder(config: dict, dataset: str, counts: dict | None = None) -> str:
@@ -176,7 +100,7 @@ def _jobs(
     """
     jobs: dict[str, dict[str, list[str]]] = {"search": {}, "train": {}, "time": {}}
     for run in runs:
-        row = f"{run['dataset']}/{run['row']}"
+        row = row_of(run)
         if {run["dataset"], run.get("sizes", {}).get("dataset")} & absent.keys():
             continue
         job = run["id"] if config["jobs"]["seeds"] == "one" else f"{row}/all"
@@ -192,7 +116,7 @@ def _jobs(
 def make_plan(config: dict, tables: dict | None = None) -> dict:
     """The plan: a JSON-able dict with the runs, the jobs, and the tables and figures with their rows resolved."""
     tables = tables or load_tables()
-    rows = _catalogue(tables)
+    rows = catalogue(tables)
     chosen = [key for key, row in rows.items() if _wanted(config, *key, row)]
     # Rows whose sizes start from another row's search bring that row with them.
     chosen += [key for key in {sized_rows.source(rows[key], key[0]): 0 for key in chosen} if key and key not in chosen]
@@ -202,13 +126,13 @@ def make_plan(config: dict, tables: dict | None = None) -> dict:
         )
     for dataset in {d for d, _ in chosen}:
         if config["source"] == "synthetic":
-            _known("data set", dataset, config.get("synthetic", {}), "config, synthetic")
+            known("data set", dataset, config.get("synthetic", {}), "config, synthetic")
     runs = [
         _run(config, tables["datasets"][d], d, rows[d, r], seed)
         for d, r in chosen
         for seed in sized_rows.seeds_of(rows[d, r], config["seeds"])
     ]
-    entries, shown = _entries(tables), {}
+    entries, shown = entries_of(tables), {}
     for name, entry in entries.items():
         names = [row if isinstance(row, str) else row["row"] for row in entry["rows"]]
         shown[name] = {**entry, "rows": [_shown(rows[entry["dataset"], row]) for row in names]}
@@ -243,7 +167,7 @@ def _on_demand(config: dict, shown: dict) -> list[str]:
     """`dataset/row` of the rows that only chapters outside the plain report have: run when such a chapter is asked for."""
     chosen = config.get("chapters", [])
     for chapter in chosen:
-        _known(
+        known(
             "chapter",
             chapter,
             [name for name, entry in shown.items() if entry["kind"] == "chapter"],
@@ -284,12 +208,12 @@ def entry_rows(plan: dict, name: str) -> set[str]:
     """`dataset/row` of every row of one table, figure or chapter that the plan runs."""
     entry = plan["tables"][name]
     wanted = {f"{entry['dataset']}/{row['row']}" for row in entry["rows"]}
-    return {f"{run['dataset']}/{run['row']}" for run in plan["runs"]} & wanted
+    return {row_of(run) for run in plan["runs"]} & wanted
 
 
 def report_rows(plan: dict) -> set[str]:
     """`dataset/row` of every row that the plain report waits for."""
-    return {f"{run['dataset']}/{run['row']}" for run in plan["runs"]} - set(plan["on_demand"])
+    return {row_of(run) for run in plan["runs"]} - set(plan["on_demand"])
 
 
 @cache

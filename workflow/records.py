@@ -50,6 +50,11 @@ def inside(name: str) -> str:
     return name
 
 
+def row_of(run: dict) -> str:
+    """`dataset/row` of a run or a timing record: the name of what is compared, one line of a table."""
+    return f"{run['dataset']}/{run['row']}"
+
+
 def run_folder(results: Path, run_id: str) -> Path:
     """Where everything of one run lies."""
     return results / "runs" / inside(run_id)

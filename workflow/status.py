@@ -4,9 +4,10 @@ import json
 import time
 from pathlib import Path
 
+from workflow.durations import rounded
 from workflow.jobs import current
 from workflow.plan import expected_digests
-from workflow.records import BadRecord, read_failure, read_result, run_folder
+from workflow.records import BadRecord, read_failure, read_result, row_of, run_folder
 
 ALIVE = 600  # seconds without a new line or checkpoint after which a run that claims to be running is doubted
 
@@ -44,14 +45,14 @@ def state(run: dict, results: Path, running: set[str]) -> tuple[str, str]:
         if run["id"] not in running or quiet is None:
             return "waiting", ""
         if quiet > ALIVE:
-            return "stopped", f"no epoch yet; silent for {clock(quiet)}: it hangs or was killed, run snakemake again"
+            return "stopped", f"no epoch yet; silent for {rounded(quiet)}: it hangs or was killed, run snakemake again"
         return "running", "in its first epoch"
     left = (line["epochs"] - line["epoch"]) * (line["seconds"] + line.get("evaluation_seconds", 0))
-    detail = f"{line['stage']} epoch {line['epoch']}/{line['epochs']}, {clock(left)} left in this stage"
+    detail = f"{line['stage']} epoch {line['epoch']}/{line['epochs']}, {rounded(left)} left in this stage"
     if run["id"] not in running:
         return "waiting", f"next stage after {line['stage']} epoch {line['epoch']}/{line['epochs']}"
     if quiet > ALIVE + 3 * line["seconds"]:
-        return "stopped", f"{detail}; silent for {clock(quiet)}: it hangs or was killed, run snakemake again"
+        return "stopped", f"{detail}; silent for {rounded(quiet)}: it hangs or was killed, run snakemake again"
     return "running", detail
 
 
@@ -60,13 +61,6 @@ def _quiet(folder: Path) -> float | None:
     signs = [*folder.glob("*.pt"), *(folder / name for name in ("run.json", "history.jsonl"))]
     times = [path.stat().st_mtime for path in signs if path.exists()]
     return time.time() - max(times) if times else None
-
-
-def clock(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def running_members(plan: dict, results: Path) -> set[str]:
@@ -84,7 +78,7 @@ def print_status(plan: dict, results: Path) -> int:
     """Print a line a run and the counts; exit status 0."""
     running, counts, later = running_members(plan, results), {}, set(plan["on_demand"])
     for run in plan["runs"]:
-        if f"{run['dataset']}/{run['row']}" in later and not run_folder(results, run["id"]).exists():
+        if row_of(run) in later and not run_folder(results, run["id"]).exists():
             continue
         what, detail = state(run, results, running)
         if what == "waiting":

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from workflow.config import ROOT, read_yaml
+from workflow.records import row_of
 
 TIME_RULES = ("faster", "time_about", "time_linear")  # rules of claims.yaml that look at seconds per epoch alone
 SIDES = ("row", "other", "better", "worse", "slow", "fast", "large", "small")  # their keys that name a row
@@ -40,7 +41,7 @@ def steps(plan: dict) -> dict[Step, tuple[Step, ...]]:
             before = (Step("search", run["sizes"]["run"]),)
             found[before[0]] = ()
         found[Step("train", run["id"])] = before
-        found.setdefault(Step("time", f"{run['dataset']}/{run['row']}"), before)  # at the sizes of the first seed
+        found.setdefault(Step("time", row_of(run)), before)  # at the sizes of the first seed
     return found
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 import yaml
 
-from workflow import config, plan
+from workflow import catalogue, config, plan
 from workflow.errors import UserError
 from workflow.status import print_status
 
@@ -19,7 +19,7 @@ def smoke():
 
 @pytest.fixture
 def tables():
-    return copy.deepcopy(config.read_yaml(plan.TABLES))
+    return copy.deepcopy(config.read_yaml(catalogue.TABLES))
 
 
 def row_of(tables, name, row):
@@ -29,7 +29,7 @@ def row_of(tables, name, row):
 def load_changed(tables, tmp_path):
     path = tmp_path / "tables.yaml"
     path.write_text(yaml.safe_dump(tables))
-    return plan.load_tables(path)
+    return catalogue.load_tables(path)
 
 
 def test_ids_are_unique_and_shared_rows_run_once(smoke):
@@ -173,7 +173,7 @@ CHAPTER = {
 
 def with_chapter(tmp_path, chapter=CHAPTER, **user):
     (tmp_path / "depth.yaml").write_text(yaml.safe_dump(chapter))
-    return plan.make_plan(config.load({"preset": "smoke", **user}), plan.load_tables(chapters=tmp_path))
+    return plan.make_plan(config.load({"preset": "smoke", **user}), catalogue.load_tables(chapters=tmp_path))
 
 
 def test_a_chapters_own_rows_wait_until_they_are_asked_for(tmp_path, smoke):

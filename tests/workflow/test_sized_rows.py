@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from workflow import config, plan
+from workflow import catalogue, config, plan
 from workflow.errors import UserError
 from workflow.jobs import Job
 from workflow.records import run_folder
@@ -31,7 +31,9 @@ def made(tmp_path, chapter=TABLES, **user):
     folder = tmp_path / "chapters"
     folder.mkdir(exist_ok=True)
     (folder / "depth.yaml").write_text(yaml.safe_dump(chapter))
-    return plan.make_plan(config.load({"preset": "smoke", "device": "cpu", **user}), plan.load_tables(chapters=folder))
+    return plan.make_plan(
+        config.load({"preset": "smoke", "device": "cpu", **user}), catalogue.load_tables(chapters=folder)
+    )
 
 
 def test_rules_become_arguments_or_sources(tmp_path):

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from workflow.durations import spelled_out
 from workflow.engine import history
 from workflow.engine.checkpoint import Checkpoints
 from workflow.engine.errors import NonFinite, OutOfTime
@@ -41,14 +42,6 @@ class Stage:
     @property
     def model(self) -> nn.Module:
         return self.step.model
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: 12 s, 3 min 20 s, 2 h 5 min."""
-    if seconds < 60:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class Loop:
@@ -184,5 +177,5 @@ class Loop:
         left = (self.stage.epochs - row["epoch"]) * sum(self._rates) / len(self._rates)
         self.say(
             f"{self.stage.name} epoch {row['epoch']}/{self.stage.epochs}: loss {row['loss']:.4f}, accuracy {row['accuracy']:.2f} %, "
-            f"{duration(row['seconds'])}, {duration(left)} left"
+            f"{spelled_out(row['seconds'])}, {spelled_out(left)} left"
         )

@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 
-from workflow.records import BadRecord, read_failure, read_result, read_search, read_timing, run_folder, timing_path
+from workflow.records import (
+    BadRecord,
+    read_failure,
+    read_result,
+    read_search,
+    read_timing,
+    row_of,
+    run_folder,
+    timing_path,
+)
 
 Key = tuple[str, str]  # data set, row
 NOT_TIMED = "not timed yet"
@@ -137,18 +146,14 @@ def _relative(reason: str, results: Path) -> str:
     return reason.replace(f"{results}/", "")
 
 
-def _row(run: dict) -> str:
-    return f"{run['dataset']}/{run['row']}"
-
-
 def gather(plan: dict, results: Path, *, check_digests: bool = True) -> Evidence:
     """The evidence of a plan: rows that wait to be asked for count once a seed of theirs has a folder.
 
     `check_digests`: mark results of other code as stale (not meant for recorded results).
     """
     later = set(plan.get("on_demand", ()))  # absent from plans of recorded results
-    asked = {_row(run) for run in plan["runs"] if _row(run) not in later or run_folder(results, run["id"]).exists()}
-    runs = [run for run in plan["runs"] if _row(run) in asked]
+    asked = {row_of(run) for run in plan["runs"] if row_of(run) not in later or run_folder(results, run["id"]).exists()}
+    runs = [run for run in plan["runs"] if row_of(run) in asked]
     states = tuple(_state(run, results, check_digests) for run in runs)
     timings, reasons, stale = {}, {}, set()
     for run in runs:

@@ -12,8 +12,10 @@ from functools import cache
 from pathlib import Path
 
 from workflow.config import ROOT, read_yaml
+from workflow.durations import rounded
 from workflow.errors import UserError
 from workflow.files import write_text
+from workflow.records import row_of
 from workflow.report import FIGURES, marks, summary, tables, text, verdicts
 from workflow.report.chapters import sections
 from workflow.report.chapters.questions import given_answers
@@ -137,12 +139,8 @@ def _elapsed(history: list[dict]) -> float | None:
 
 
 def duration(seconds: float | None) -> str:
-    """45 s, 12 min, 3.4 h."""
-    if seconds is None:
-        return text.NONE
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    """45 s, 12 min, 3.4 h; a dash where there is none."""
+    return text.NONE if seconds is None else rounded(seconds)
 
 
 def _recorded(folder: Path) -> list[dict]:
@@ -171,7 +169,7 @@ def _options(plan: dict) -> dict[str, str]:
     """Search options as the runs of the paper's own rows use them: name -> value(s); chapters vary them on purpose."""
     found: dict[str, set[str]] = {}
     later = set(plan.get("on_demand", ()))
-    for run in (run for run in plan["runs"] if f"{run['dataset']}/{run['row']}" not in later):
+    for run in (run for run in plan["runs"] if row_of(run) not in later):
         for name, value in ((run["search"] or {}).get("options") or {}).items():
             found.setdefault(name, set()).add(str(value))
     return {name: ", ".join(sorted(values)) for name, values in found.items()}

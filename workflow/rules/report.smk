@@ -1,17 +1,5 @@
 # Records -> runs.csv, tables, figures, claims, page.
 
-
-def stamps(rows):
-    """Stamps of every job that the given rows (`dataset/row`) need before they can be shown."""
-    wanted = {run["id"]: f"{run['dataset']}/{run['row']}" for run in PLAN["runs"]}
-    found = []
-    for stage in ("train", "time"):
-        for job, members in PLAN["jobs"][stage].items():
-            if rows & {wanted.get(member, member) for member in members}:
-                found.append(f"{RESULTS}/jobs/{stage}/{job}.json")
-    return found
-
-
 # What a chapter needs beside the runs of its rows.
 BESIDE_RUNS = {"primer": [f"{RESULTS}/primer.json"]}
 
@@ -27,10 +15,11 @@ rule aggregate:
     conda:
         ENVIRONMENT
     params:
-        plan=PLAN_DIGEST,
+        plan=PLAN_FILE,
+        plan_digest=PLAN_DIGEST,
         code=REPORT_DIGEST,
     shell:
-        "python -m workflow report aggregate --plan {PLAN_FILE} --out reports > {log} 2>&1"
+        "python -m workflow report aggregate --plan {params.plan} --out reports > {log} 2>&1"
 
 
 rule table:
@@ -43,10 +32,11 @@ rule table:
     conda:
         ENVIRONMENT
     params:
-        plan=PLAN_DIGEST,
+        plan=PLAN_FILE,
+        plan_digest=PLAN_DIGEST,
         code=REPORT_DIGEST,
     shell:
-        "python -m workflow report {wildcards.product} --plan {PLAN_FILE} --out reports > {log} 2>&1"
+        "python -m workflow report {wildcards.product} --plan {params.plan} --out reports > {log} 2>&1"
 
 
 rule figure:
@@ -59,10 +49,11 @@ rule figure:
     conda:
         ENVIRONMENT
     params:
-        plan=PLAN_DIGEST,
+        plan=PLAN_FILE,
+        plan_digest=PLAN_DIGEST,
         code=REPORT_DIGEST,
     shell:
-        "python -m workflow report {wildcards.product} --plan {PLAN_FILE} --out reports > {log} 2>&1"
+        "python -m workflow report {wildcards.product} --plan {params.plan} --out reports > {log} 2>&1"
 
 
 rule chapter:
@@ -76,10 +67,11 @@ rule chapter:
     conda:
         ENVIRONMENT
     params:
-        plan=PLAN_DIGEST,
+        plan=PLAN_FILE,
+        plan_digest=PLAN_DIGEST,
         code=REPORT_DIGEST,
     shell:
-        "python -m workflow report {wildcards.product} --plan {PLAN_FILE} --out reports > {log} 2>&1"
+        "python -m workflow report {wildcards.product} --plan {params.plan} --out reports > {log} 2>&1"
 
 
 rule judge:
@@ -92,10 +84,11 @@ rule judge:
     conda:
         ENVIRONMENT
     params:
-        plan=PLAN_DIGEST,
+        plan=PLAN_FILE,
+        plan_digest=PLAN_DIGEST,
         code=REPORT_DIGEST,
     shell:
-        "python -m workflow report claims --plan {PLAN_FILE} --out reports > {log} 2>&1"
+        "python -m workflow report claims --plan {params.plan} --out reports > {log} 2>&1"
 
 
 rule page:
@@ -113,7 +106,8 @@ rule page:
     conda:
         ENVIRONMENT
     params:
-        plan=PLAN_DIGEST,
+        plan=PLAN_FILE,
+        plan_digest=PLAN_DIGEST,
         code=REPORT_DIGEST,
     shell:
-        "python -m workflow report page --plan {PLAN_FILE} --out reports > {log} 2>&1"
+        "python -m workflow report page --plan {params.plan} --out reports > {log} 2>&1"

@@ -22,10 +22,14 @@ for name, entry in PLAN["tables"].items():
 
 # Prints every run, why it would run, its estimated cost, and the sum. Trains nothing.
 rule plan:
+    log:
+        f"{LOGS}/plan.log",
     conda:
         ENVIRONMENT
+    params:
+        plan=PLAN_FILE,
     shell:
-        "python -m workflow plan --plan {PLAN_FILE}"
+        "python -m workflow plan --plan {params.plan} | tee {log}"
 
 
 # The jobs read the plan from its file. It is written here and not by a rule: with a rule, a plan that is about to be written made

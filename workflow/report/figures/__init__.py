@@ -4,14 +4,12 @@ A drawing depends on nothing but its lines, so a figure whose lines and code hav
 """
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from workflow.files import write_text
+from workflow.files import write_bytes, write_text
 from workflow.report import text
 from workflow.report.figures import dynamics, kernels, scatter, series
 from workflow.report.gather import Evidence, gather
@@ -115,16 +113,7 @@ def write(name: str, plan: dict, results: Path, out: Path, evidence: Evidence | 
         write_text(base.with_suffix(".csv"), content)
         return svg
     drawn = DRAWINGS[name].draw(found, plan["comparable"], shown)
-    _write_bytes(png, png_bytes(drawn))
+    write_bytes(png, png_bytes(drawn))
     write_text(base.with_suffix(".csv"), content)
     write_text(svg, f"{svg_text(drawn)}<!-- drawn from {mark} -->\n")
     return svg
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
