@@ -159,4 +159,6 @@ def test_recorded_runs_show_what_they_answer(tmp_path):
     report.write_page(plan, results, tmp_path / "out", recorded)
     page = (tmp_path / "out" / "index.html").read_text()
     part = page[page.index('id="recorded"') :]
-    assert "one-card: what its runs answer" in part and "Better than random?" in part and "And &lt;later&gt;?" not in part
+    assert (
+        "one-card: what its runs answer" in part and "Better than random?" in part and "And &lt;later&gt;?" not in part
+    )
