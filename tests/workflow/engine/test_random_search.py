@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from workflow import engine
 from workflow.engine import random_search
 from workflow.engine.errors import OutOfTime
 from workflow.engine.random_search import rounds_of
@@ -72,3 +73,11 @@ def test_a_search_that_is_stopped_ends_with_the_same_sizes(tiny, tmp_path, monke
 def test_what_it_cannot_do_is_said(tiny, tmp_path, search, words):
     with pytest.raises((UserError, ValueError), match=words):
         find(case(tiny, **search), tiny.data, tmp_path)
+
+
+def test_its_search_is_timed_as_training_at_the_budget(tiny):
+    timed = engine.measure(
+        case(tiny), tiny.data, kernel_sizes=[3] * 6, say=lambda text: None, slices=3, slice_seconds=0.02
+    )
+    assert timed["search_seconds"] > 0 and timed["train_seconds"] > 0
+    assert [segment["stage"] for segment in timed["segments"]] == ["search", "train"]
