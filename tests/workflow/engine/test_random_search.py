@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from workflow import engine
 from workflow.engine import random_search
 from workflow.engine.errors import OutOfTime
 from workflow.engine.random_search import rounds_of
@@ -63,6 +64,18 @@ def test_a_search_that_is_stopped_ends_with_the_same_sizes(tiny, tmp_path, monke
     again = find(case(tiny), tiny.data, tmp_path / "cut")
     assert again["sizes"] == whole["sizes"] and again["trajectory"] == whole["trajectory"]
     assert len(calls) == 3 + 3  # what was done before is not done again: candidates 3, and both of round 2
+
+
+def test_its_search_is_timed_as_training_at_the_learned_sizes(tiny):
+    timing = engine.measure(
+        case(tiny), tiny.data, kernel_sizes=[3, 5, 2, 3, 1, 7], say=lambda text: None, slices=2, slice_seconds=0.02
+    )
+    search, train = timing["segments"]
+    assert (search["stage"], search["position"], search["weight"]) == ("search", "start", 1.0)
+    assert (train["stage"], train["position"], train["weight"]) == ("train", "start", 1.0)
+    assert timing["search_seconds"] == search["seconds_per_epoch"]
+    # 2 epochs of each stage, the mean of all four
+    assert timing["seconds_per_epoch"] == pytest.approx((search["seconds_per_epoch"] + train["seconds_per_epoch"]) / 2)
 
 
 @pytest.mark.parametrize(
