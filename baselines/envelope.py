@@ -35,6 +35,8 @@ class EnvelopeOptions(SearchOptions):
 class EnvelopeSearch(FreeKernelSearch):
     """Learns kernel sizes as the widths of Gaussian envelopes; see `SizeSearch` for arguments and errors."""
 
+    options: EnvelopeOptions
+
     def __init__(self, model: nn.Module, *, options: EnvelopeOptions | None = None, seed: int = 0, **arguments):
         super().__init__(model, options=options or EnvelopeOptions(), seed=seed, **arguments)
         self.widths = SizePredictor(

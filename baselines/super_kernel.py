@@ -32,6 +32,10 @@ class SuperKernelOptions(SearchOptions):
 class SuperKernelSearch(FreeKernelSearch):
     """Learns kernel sizes by choosing among the nested parts of one kernel; see `SizeSearch` for arguments and errors."""
 
+    options: SuperKernelOptions
+    values: Tensor
+    shut: Tensor
+
     def __init__(self, model: nn.Module, *, options: SuperKernelOptions | None = None, seed: int = 0, **arguments):
         super().__init__(model, options=options or SuperKernelOptions(), seed=seed, **arguments)
         device = next(model.parameters()).device
