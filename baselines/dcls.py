@@ -7,6 +7,7 @@ Deviations: their loss against positions that crowd together, which they add aft
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -49,12 +50,13 @@ class DclsConv2d(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The dense kernel, (out, in, size, size)."""
-        return dense_kernel(self.values, self.positions, self.size)
+        reach = (self.size - 1) // 2
+        return dense_kernel(self.values, self.positions.clamp(-reach, reach), self.size)
 
     def forward(self, images: Tensor) -> Tensor:
         if self.training:
             self._clamp()  # what the last update pushed out of the window
-        with torch.autocast(images.device.type, enabled=False):
+        with nullcontext() if images.is_meta else torch.autocast(images.device.type, enabled=False):
             kernel = self.weight
         return nn.functional.conv2d(images, kernel, None, self.stride, self.size // 2)
 

@@ -5,6 +5,8 @@ Positions and radii belong to an output channel and are shared by its inputs. Ev
 runs beside a plain 3 x 3 one, each with its own batch normalisation, summed. Built from these formulas; nothing deviates.
 """
 
+from contextlib import nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -43,7 +45,7 @@ class PointConv2d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outer))
 
     def forward(self, images: Tensor) -> Tensor:
-        with torch.autocast(images.device.type, enabled=False):
+        with nullcontext() if images.is_meta else torch.autocast(images.device.type, enabled=False):
             kernel = point_kernel(self.weights, self.positions, self.radii.clamp(SMALLEST, LARGEST), self.side)
             # What lies further than an image is wide never meets it.
             reach = min(self.side // 2, images.shape[-1] - 1)

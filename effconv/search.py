@@ -7,6 +7,7 @@ Deviations: none with the default options. `data_free`, `mask="none"` and `odd_o
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from effconv.kernel_predictor import KernelPredictors
 from effconv.mask import fractional_mask, mask_profiles
 from effconv.memory import check_memory
 from effconv.options import SearchOptions
-from effconv.size_predictor import SizePredictor, straight_through
+from effconv.size_predictor import SizePredictor, soft_size, straight_through
 from effconv.size_search import SizeSearch
 from effconv.surface import shift_onto
 
@@ -93,8 +94,10 @@ class KernelSizeSearch(SizeSearch):
         if self.options.budget_method != "rescale" or not self._targets:
             return self.size_predictor.soft()
         ((unit, target),) = self._targets.items()
-        factors = self.size_predictor.k.new_tensor(self.costs.factors(unit))
-        return self.size_predictor.soft(lambda f: shift_onto(f, self.size_predictor.sigma, factors, target))
+        predictor = self.size_predictor
+        factors = predictor.k.new_tensor(self.costs.factors(unit))
+        host = partial(soft_size, k=predictor.k.double().cpu(), tau=predictor.tau, b=predictor.b.double().cpu())
+        return predictor.soft(lambda f: shift_onto(f, predictor.sigma, factors, target, host))
 
     def _predict_sizes(self) -> Tensor:
         """The soft sizes for the mask; sets the penalty, and notes a training step."""

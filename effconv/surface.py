@@ -16,18 +16,25 @@ REACH = 60.0  # t is looked for in +-REACH; tanh is flat to the last bit well be
 HALVINGS = 60
 
 
-def shift_onto(numbers: Tensor, sigma: Callable[[Tensor], Tensor], factors: Tensor, target: float) -> Tensor:
+def shift_onto(
+    numbers: Tensor,
+    sigma: Callable[[Tensor], Tensor],
+    factors: Tensor,
+    target: float,
+    host_sigma: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """t, a scalar, with sum(factors * sigma(numbers + t)^2) = target; differentiable with respect to `numbers` (L,).
 
-    `factors` (L,): the cost of one kernel position of each layer. `sigma` must rise. At a target that no t reaches, t is an end of
-    the interval in which it is looked for.
+    `factors` (L,): the cost of one kernel position of each layer. `sigma` must rise; `host_sigma`: the same for numbers on the host in
+    double precision, where its constants would have to be fetched at every call. At a target that no t reaches, t is an end of the
+    interval in which it is looked for.
     """
     # On the host and in double precision: it is a few hundred numbers, and an exact budget is the point.
     x, f = numbers.detach().double().cpu(), factors.double().cpu()
-    low, high = -REACH, REACH
+    low, high, on_host = -REACH, REACH, host_sigma or sigma
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        if float((f * sigma(x + middle).square()).sum()) < target:
+        if float((f * on_host(x + middle).square()).sum()) < target:
             low = middle
         else:
             high = middle

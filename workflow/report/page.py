@@ -18,6 +18,7 @@ from workflow.files import write_text
 from workflow.records import row_of
 from workflow.report import FIGURES, marks, summary, tables, text, verdicts
 from workflow.report.chapters import sections
+from workflow.report.chapters.questions import given_answers
 from workflow.report.claims import counts, judged
 from workflow.report.figures import DRAWINGS, alt_of, lines_of
 from workflow.report.figures import write as write_figure
@@ -159,7 +160,7 @@ def _recorded(folder: Path) -> list[dict]:
         environments, _ = summary.environments(evidence)
         found.append({
             "name": path.parent.name, "plan": plan, "rows": rows, "environments": environments,
-            "ended": summary.latest(evidence), "tally": summary.completeness(evidence),
+            "ended": summary.latest(evidence), "tally": summary.completeness(evidence), "answers": given_answers(evidence),
         })  # fmt: skip
     return found
 

@@ -107,7 +107,7 @@ rule statements:
         f"{LOGS}/primer.log",
     conda:
         ENVIRONMENT
-    threads: workflow.cores
+    threads: THREADS if CLUSTER else workflow.cores
     params:
         plan=PLAN_FILE,
         code=planning.primer_digests(),

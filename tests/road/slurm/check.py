@@ -84,11 +84,11 @@ def main(root: Path, base: Path) -> int:
     check("failures say why", len(failures) == 1 and all("1,000 parameters" in reason for reason in reasons))
     logs = [path.read_text() for path in (folder / "results/smoke/logs/train/cifar10/impossible").rglob("*.log")]
     check("a failed run is not tried again", any("failed in an earlier attempt" in log for log in logs))
-    gpu = sorted((job["StartTime"], job["EndTime"]) for job in jobs if "gres/gpu" in job.get("Tres", ""))
+    gpu = gpu_spans()
     check(
         "jobs that asked for the GPU had it one at a time", len(gpu) > 2 and overlaps(gpu) == 0, f"({len(gpu)} listed)"
     )
-    timings = records(folder, "timings/*/*.json")
+    timings = [record for record in records(folder, "timings/*/*.json") if "segments" in record]
     check("rows were timed", len(timings) == 1, f"({len(timings)})")
     (folder / "settings.yaml").write_text(SETTINGS.replace(', "cifar10/impossible"', ""))
     status, text, seconds = snakemake(folder)
@@ -100,6 +100,16 @@ def main(root: Path, base: Path) -> int:
     check("a third start finds nothing to do", status == 0 and due and len(completed(base)) == before)
     print(f"{len(FAULTS)} faults")
     return bool(FAULTS)
+
+
+def gpu_spans() -> list[tuple[str, str]]:
+    """(start, end) of the jobs that asked for a GPU, as Slurm remembers them."""
+    columns = "tres-per-job:40,StartTime:25,EndTime:25"
+    listed = subprocess.run(
+        ["squeue", "-a", "-h", "-t", "all", "-O", columns], capture_output=True, text=True, check=True
+    )
+    lines = (line.split() for line in listed.stdout.splitlines())
+    return sorted((line[1], line[2]) for line in lines if "gpu" in line[0])
 
 
 def overlaps(spans: list[tuple[str, str]]) -> int:

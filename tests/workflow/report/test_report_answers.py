@@ -150,3 +150,15 @@ def test_the_chapters_csv_charges_the_search_to_the_row(tmp_path):
     assert float(lines["p1"]["spent_total"]) == 8 and float(lines["p1"]["spent_search"]) == 0
     assert lines["answer: later"]["verdict"] == "not measured" and lines["later"]["accuracy"] == ""
     assert float(lines["answer: order"]["low"]) < float(lines["answer: order"]["difference"])
+
+
+def test_recorded_runs_show_what_they_answer(tmp_path):
+    plan, results = planned(tmp_path)
+    kept, recorded = {**plan, "preset": "quick"}, tmp_path / "recorded"
+    factory.fill(kept, recorded / "one-card")
+    report.write_page(plan, results, tmp_path / "out", recorded)
+    page = (tmp_path / "out" / "index.html").read_text()
+    part = page[page.index('id="recorded"') :]
+    assert (
+        "one-card: what its runs answer" in part and "Better than random?" in part and "And &lt;later&gt;?" not in part
+    )

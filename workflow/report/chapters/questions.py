@@ -17,6 +17,12 @@ def _answers(name: str, evidence: Evidence) -> list[answers.Answer]:
     return answers.answers(entry["questions"], rows, made_up=evidence.plan["source"] == "synthetic")
 
 
+def given_answers(evidence: Evidence) -> list[answers.Answer]:
+    """The answers of all chapters to those questions for which something was measured."""
+    chapters = [name for name, entry in evidence.plan["tables"].items() if entry.get("questions")]
+    return [answer for name in chapters for answer in _answers(name, evidence) if answer.compared]
+
+
 def spent(row: Row) -> dict[str, float | None]:
     """Training seconds of one run as they went by, mean over the finished seeds: {"search", "total"}; search is charged to the row.
 
