@@ -18,7 +18,7 @@ bench: .venv/ready
 	for name in engine_cpu effconv_same_conv effconv_search_step; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 lint: .venv/ready
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/snakefmt --check Snakefile workflow/rules
 
 format: .venv/ready
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/snakefmt Snakefile workflow/rules

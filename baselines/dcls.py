@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.registry import system
+from effconv.backbones import SizedNetwork
 
 POSITION_RATE = 5.0
 
@@ -63,7 +64,7 @@ class DclsConv2d(nn.Module):
 class DclsNetwork(nn.Module):
     """A network with `DclsConv2d` layers: its positions train by rules of their own."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: SizedNetwork) -> None:
         super().__init__()
         self.network = network
 

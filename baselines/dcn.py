@@ -9,6 +9,8 @@ back-propagation through the solver's steps, not by the adjoint equation; cheape
 published. The state is float32 in every precision, since bfloat16 is coarser than the tolerance. MACs are those of one black image.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -32,9 +34,9 @@ class PairwiseGaussian(nn.Module):
     def forward(self) -> Tensor:
         p = profiles(torch.exp2(self.scale), RADIUS, ORDER)  # (3, inner, outer, 7)
         alpha = dict(zip(orders(ORDER), self.alpha.unbind(), strict=True))
-        kernel = 0
+        kernel: Any = 0
         for j in range(ORDER + 1):
-            along_x = sum(alpha[i, j][..., None] * p[i] for i in range(ORDER + 1 - j))
+            along_x: Any = sum(alpha[i, j][..., None] * p[i] for i in range(ORDER + 1 - j))
             kernel = kernel + p[j][..., :, None] * along_x[..., None, :]
         return kernel.transpose(0, 1).contiguous()
 
@@ -102,7 +104,7 @@ class DCN(nn.Module):
     static_shapes = False  # the number of solver steps changes
     channels_last = False
 
-    def __init__(self, *, in_channels: int, num_classes: int, **solver: object) -> None:
+    def __init__(self, *, in_channels: int, num_classes: int, **solver: Any) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(in_channels, CHANNELS[0], 3)]
         for width, following in zip(CHANNELS, (*CHANNELS[1:], None), strict=True):

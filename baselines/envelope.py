@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from baselines.free_kernels import FreeKernelSearch
 from effconv import SearchOptions, SizePredictor
+from effconv.convert import LearnableLayer
 from effconv.size_predictor import straight_through
-from effconv.size_search import SizeSearch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,22 +32,20 @@ class EnvelopeOptions(SearchOptions):
             raise ValueError(f"threshold is {self.threshold!r}: give a share of the envelope's peak between 0 and 1.")
 
 
-class EnvelopeSearch(SizeSearch):
+class EnvelopeSearch(FreeKernelSearch):
     """Learns kernel sizes as the widths of Gaussian envelopes; see `SizeSearch` for arguments and errors."""
+
+    options: EnvelopeOptions
 
     def __init__(self, model: nn.Module, *, options: EnvelopeOptions | None = None, seed: int = 0, **arguments):
         super().__init__(model, options=options or EnvelopeOptions(), seed=seed, **arguments)
-        generator, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
-        self.kernels = nn.ParameterList()
-        for layer in self.layers:
-            # He's spread for the whole kernel, whose norm the envelope keeps.
-            spread = (2 / (layer.inner * layer.greatest**2)) ** 0.5
-            shape = (layer.outer, layer.inner, layer.greatest, layer.greatest)
-            self.kernels.append(nn.Parameter(torch.empty(shape).normal_(0, spread, generator=generator).to(device)))
         self.widths = SizePredictor(
             len(self.layers), variant="free", k=[layer.k for layer in self.layers], tau=self.options.tau,
             b=[layer.b for layer in self.layers],
-        ).to(device)  # fmt: skip
+        ).to(next(model.parameters()).device)  # fmt: skip
+
+    def spread_size(self, layer: LearnableLayer) -> int:
+        return layer.greatest  # the envelope keeps the whole kernel's norm
 
     def step_kernels(self) -> list[Tensor]:
         soft = self.widths.soft()
@@ -62,14 +61,7 @@ class EnvelopeSearch(SizeSearch):
 
     def parameter_groups(self) -> list[dict]:
         """Groups for AdamW; the widths are not decayed."""
-        options = self.options
-        return [
-            {"params": list(self.widths.parameters()), "lr": options.lr_envelope, "weight_decay": 0.0, "name": "widths"},
-            {"params": list(self.network.parameters()), "lr": options.lr_network, "weight_decay": options.weight_decay,
-             "name": "network"},
-            {"params": list(self.kernels), "lr": options.lr_kernel_predictor, "weight_decay": options.weight_decay,
-             "name": "kernels"},
-        ]  # fmt: skip
+        return self.groups(list(self.widths.parameters()), self.options.lr_envelope, "widths")
 
     @property
     def soft_sizes(self) -> tuple[float, ...]:

@@ -41,7 +41,8 @@ def fast_length(n: int) -> int:
 
 def _lengths(image: Tensor, kernel: Tensor) -> tuple[int, int]:
     """Transform lengths for an image (..., H, W) and a kernel (..., kh, kw)."""
-    return tuple(fast_length(n + k // 2) for n, k in zip(image.shape[-2:], kernel.shape[-2:], strict=True))
+    rows, columns = (fast_length(n + k // 2) for n, k in zip(image.shape[-2:], kernel.shape[-2:], strict=True))
+    return rows, columns
 
 
 def _spectrum(signal: Tensor, lengths: tuple[int, int]) -> Tensor:

@@ -12,6 +12,7 @@ off by default: a lower bound on |sigma|, and convolution through the Fourier tr
 
 import math
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -60,7 +61,8 @@ def convolve(x: Tensor, kernel: Tensor, bias: Tensor, *, stride: int = 1, backen
         (B, out, ceil(H / stride), ceil(W / stride))
     """
     # Cells farther from the centre than the image is long meet only padding.
-    reached = tuple(min(k, 2 * n - 1) for k, n in zip(kernel.shape[-2:], x.shape[-2:], strict=True))
+    rows, columns = (min(k, 2 * n - 1) for k, n in zip(kernel.shape[-2:], x.shape[-2:], strict=True))
+    reached = (rows, columns)
     kernel = centre(kernel, reached)
     if backend == "auto":
         backend = "fft" if fft_pays(x.shape, kernel.shape, stride=stride) else "direct"
@@ -109,7 +111,7 @@ class CKConv(nn.Module):
         self.in_channels, self.out_channels, self.horizon = in_channels, out_channels, horizon
         self.backend, self.stride = backend, stride
         self.size = (horizon, horizon)  # (kh, kw) of the kernel, known to the host
-        scaled = {"mu_scale": self.mu_scale} if kernel in ("magnet", "gabor") else {}
+        scaled: dict[str, Any] = {"mu_scale": self.mu_scale} if kernel in ("magnet", "gabor") else {}
         self.kernel_net = KERNEL_NETS[kernel](out_channels * in_channels, **scaled)
         self.bias = nn.Parameter(torch.zeros(out_channels))
         # Steps from the centre, whole numbers and so exact in any dtype the module is moved to.
@@ -164,7 +166,7 @@ class FlexConv(CKConv):
         *,
         crop: str = "before",
         sigma_guard: float | None = None,
-        **options: object,
+        **options: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, **options)
         if crop not in CROPS:
@@ -178,7 +180,8 @@ class FlexConv(CKConv):
         """Set `size` from the Gaussian's values [[m_y, s_y], [m_x, s_x]]."""
         if self.crop != "never":
             guard = self.sigma_guard or 0.0
-            self.size = tuple(kept_size(mean, max(abs(sigma), guard), self.horizon) for mean, sigma in mask)
+            rows, columns = (kept_size(mean, max(abs(sigma), guard), self.horizon) for mean, sigma in mask)
+            self.size = (rows, columns)
 
     def gaussian(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Factors on a grid of coordinates: (kh,), (kw,) -> (kh, kw)."""

@@ -5,6 +5,8 @@ published command (width 22: 0.45M parameters with 10 classes, 0.50M with 1000);
 with factors 1.035, 1.5525 and 2.07. FlexNet-3 has 277,090 parameters, published as 0.27M.
 """
 
+from typing import Any
+
 from torch import nn
 
 from baselines.flexconv import FlexConv
@@ -22,7 +24,7 @@ def _flexnet(
     kernel: str = "magnet",
     norm_penalty: float = 0.0,
     decide_every: int | None = None,
-    **options: object,
+    **options: Any,
 ) -> GrowingKernels:
     """A FlexNet; the public systems' docstrings say what `options` may be."""
     horizon = grid_points(image_size)

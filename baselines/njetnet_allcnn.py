@@ -6,6 +6,8 @@ and ReLU. With order 2 and order 3 (1,057,369) it gives both sizes that are quot
 Dropout 0.2 on the image and 0.5 where the strided convolutions were.
 """
 
+from typing import Any
+
 from torch import nn
 
 from baselines.njet import NJetConv2d, NJetNetwork
@@ -38,7 +40,7 @@ def njetnet_allcnn(
     """
     layers: list[nn.Module] = [nn.Dropout(0.2)]
     inner = in_channels
-    options = {"order": order, "subsample": subsample, "backend": backend}
+    options: dict[str, Any] = {"order": order, "subsample": subsample, "backend": backend}
     for number, width in enumerate(WIDTHS):
         layers += normalised(NJetConv2d(inner, width, **options), width)
         if number in DROPOUT_AFTER:

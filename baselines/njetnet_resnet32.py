@@ -4,6 +4,8 @@ The count settles the order (2 gives 0.31M). Open: whether the two strides are k
 shortcut and branch always agree. Shortcuts are parameter-free.
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -38,7 +40,7 @@ class NJetBlock(nn.Module):
 class NJetResNet(nn.Module):
     """Images (B, C, H, W) -> logits (B, classes)."""
 
-    def __init__(self, *, in_channels: int, num_classes: int, **options: object) -> None:
+    def __init__(self, *, in_channels: int, num_classes: int, **options: Any) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             NJetConv2d(in_channels, WIDTHS[0], **options), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU(inplace=True)

@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baselines.free_kernels import FreeKernelSearch
 from effconv import SearchOptions
-from effconv.size_search import SizeSearch
+from effconv.convert import LearnableLayer
 
 PRICE, HALVINGS = 1e4, 50  # the price of the whole budget is looked for in +-PRICE
 
@@ -28,18 +29,16 @@ class SuperKernelOptions(SearchOptions):
     lr_choice: float = 3e-3
 
 
-class SuperKernelSearch(SizeSearch):
+class SuperKernelSearch(FreeKernelSearch):
     """Learns kernel sizes by choosing among the nested parts of one kernel; see `SizeSearch` for arguments and errors."""
+
+    options: SuperKernelOptions
+    values: Tensor
+    shut: Tensor
 
     def __init__(self, model: nn.Module, *, options: SuperKernelOptions | None = None, seed: int = 0, **arguments):
         super().__init__(model, options=options or SuperKernelOptions(), seed=seed, **arguments)
-        generator, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
-        self.kernels = nn.ParameterList()
-        for layer in self.layers:
-            # He's spread for the size that the network starts with.
-            spread = (2 / (layer.inner * layer.size**2)) ** 0.5
-            shape = (layer.outer, layer.inner, layer.greatest, layer.greatest)
-            self.kernels.append(nn.Parameter(torch.empty(shape).normal_(0, spread, generator=generator).to(device)))
+        device = next(model.parameters()).device
         self.logits = nn.Parameter(
             torch.zeros(len(self.layers), max(layer.greatest for layer in self.layers), device=device)
         )
@@ -48,6 +47,9 @@ class SuperKernelSearch(SizeSearch):
         allowed = [self._allowed(layer.greatest) for layer in self.layers]
         self.register_buffer("shut", torch.tensor(allowed, device=device).logical_not(), persistent=False)
         self.nested = [nested_parts(layer.greatest, self.options.even_padding).to(device) for layer in self.layers]
+
+    def spread_size(self, layer: LearnableLayer) -> int:
+        return layer.size  # what the network starts with
 
     def _allowed(self, greatest: int) -> list[bool]:
         odd = self.options.odd_only
@@ -74,14 +76,7 @@ class SuperKernelSearch(SizeSearch):
 
     def parameter_groups(self) -> list[dict]:
         """Groups for AdamW; the choice is not decayed, which would pull it to equal chances."""
-        options = self.options
-        return [
-            {"params": [self.logits], "lr": options.lr_choice, "weight_decay": 0.0, "name": "choice"},
-            {"params": list(self.network.parameters()), "lr": options.lr_network, "weight_decay": options.weight_decay,
-             "name": "network"},
-            {"params": list(self.kernels), "lr": options.lr_kernel_predictor, "weight_decay": options.weight_decay,
-             "name": "kernels"},
-        ]  # fmt: skip
+        return self.groups([self.logits], self.options.lr_choice, "choice")
 
     @property
     def soft_sizes(self) -> tuple[float, ...]:

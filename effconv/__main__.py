@@ -3,7 +3,9 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,6 +14,7 @@ from effconv.images import image_batches
 from effconv.learn import learn_kernel_sizes
 from effconv.learned import LearnedSizes
 from effconv.options import CHOICES, SearchOptions
+from effconv.search import KernelSizeSearch
 from effconv.trajectory import draw_trajectory
 
 EXAMPLE = "example: python -m effconv --data photos/ --model cifar_resnet20 --parameters 0.66M --out sizes.json"
@@ -56,12 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _progress_bar(total: int):
+def _progress_bar(total: int) -> tuple[Any, Callable[[int, int, KernelSizeSearch], None]]:
+    """tqdm's bar, and what moves it after a step."""
     from tqdm import tqdm
 
     bar = tqdm(total=total, unit="step", disable=None)
 
-    def update(epoch: int, step: int, search) -> None:
+    def update(epoch: int, step: int, search: KernelSizeSearch) -> None:
         bar.update()
         if search.progress.step % 10 == 0:
             count = search.deployed_parameters()

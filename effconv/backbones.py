@@ -46,13 +46,16 @@ class _WideBlock(nn.Module):
         out = F.relu(self.bn1(x), inplace=True)
         shortcut = x if self.project is None else self.project(out)
         out = F.relu(self.bn2(self.conv1(out)), inplace=True)
-        return self.conv2(out) + shortcut
+        total: Tensor = self.conv2(out) + shortcut
+        return total
 
 
 class SizedNetwork(nn.Module):
     """A residual network whose blocks' kernels may have any size. `kernel_sizes`: the sizes in forward order."""
 
-    def __init__(self, stem: nn.Module, blocks: nn.Module, head: nn.Module, features: int, num_classes: int) -> None:
+    def __init__(
+        self, stem: nn.Module, blocks: nn.Sequential, head: nn.Module, features: int, num_classes: int
+    ) -> None:
         super().__init__()
         self.stem, self.blocks, self.head = stem, blocks, head
         self.classifier = nn.Linear(features, num_classes)
@@ -63,15 +66,17 @@ class SizedNetwork(nn.Module):
     @property
     def sized_convolutions(self) -> tuple[nn.Module, ...]:
         """The convolutions inside the blocks, in forward order."""
-        return tuple(conv for block in self.blocks for conv in (block.conv1, block.conv2))
+        return tuple(block.get_submodule(name) for block in self.blocks for name in ("conv1", "conv2"))
 
     @property
     def kernel_sizes(self) -> tuple[int, ...]:
-        return tuple(conv.weight.shape[-1] for conv in self.sized_convolutions if conv.weight is not None)
+        weights = (conv.weight for conv in self.sized_convolutions)  # none where a search has not set one
+        return tuple(weight.shape[-1] for weight in weights if isinstance(weight, Tensor))
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.head(self.blocks(self.stem(images)))
-        return self.classifier(features.mean((2, 3)))
+        logits: Tensor = self.classifier(features.mean((2, 3)))
+        return logits
 
 
 def _sizes(kernel_sizes: Sequence[int] | None, count: int, name: str) -> Iterator[int]:

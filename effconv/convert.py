@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from effconv.counting import evaluating, example_input
 from effconv.same_conv import PredictedConv2d, SameConv2d
@@ -50,7 +50,7 @@ def _calls(model: nn.Module, input_shape: tuple[int, int, int]) -> list[tuple[st
     """(name, output positions) of every two-dimensional convolution in the order they run, repeated where one runs twice."""
     calls: list[tuple[str, int]] = []
 
-    def watch(name: str) -> Callable:
+    def watch(name: str) -> Callable[[nn.Module, object, Tensor], None]:
         return lambda module, inputs, output: calls.append((name, output.shape[2] * output.shape[3]))
 
     convolutions = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
@@ -158,7 +158,9 @@ def with_predicted_kernels(
     replaced = []
     for name in names:
         conv = network.get_submodule(name)
-        new = PredictedConv2d(stride=conv.stride, groups=conv.groups, bias=conv.bias, even_padding=even_padding)
+        assert isinstance(conv, nn.Conv2d)
+        rows, columns = conv.stride
+        new = PredictedConv2d(stride=(rows, columns), groups=conv.groups, bias=conv.bias, even_padding=even_padding)
         _replace(network, name, new)
         replaced.append(new)
     return network, replaced
@@ -192,20 +194,29 @@ def with_sizes(
 
 def _resized(old: nn.Conv2d, size: int, even_padding: str) -> nn.Conv2d:
     """A convolution like `old` of another size, its weights unset; a torch.nn.Conv2d where that can express it."""
-    shared = {"groups": old.groups, "bias": old.bias is not None}
     if size % 2 and type(old) is nn.Conv2d:
-        new = nn.utils.skip_init(
+        new: nn.Conv2d = nn.utils.skip_init(
             nn.Conv2d,
             old.in_channels,
             old.out_channels,
             size,
             old.stride,
             size // 2,
+            groups=old.groups,
+            bias=old.bias is not None,
             device=old.weight.device,
-            **shared,
         )
     else:
-        new = SameConv2d(old.in_channels, old.out_channels, size, old.stride, even_padding=even_padding, **shared)
+        rows, columns = old.stride
+        new = SameConv2d(
+            old.in_channels,
+            old.out_channels,
+            size,
+            (rows, columns),
+            old.bias is not None,
+            groups=old.groups,
+            even_padding=even_padding,
+        )
     new = new.to(old.weight)
     new.bias = old.bias
     return new

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -33,8 +34,9 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def example_input(model: nn.Module, input_shape: tuple[int, int, int]) -> torch.Tensor:
     """One black image (1, C, H, W) on the model's device."""
     parameter = next(model.parameters(), None)
-    where = {} if parameter is None else {"device": parameter.device, "dtype": parameter.dtype}
-    return torch.zeros(1, *input_shape, **where)
+    if parameter is None:
+        return torch.zeros(1, *input_shape)
+    return torch.zeros(1, *input_shape, device=parameter.device, dtype=parameter.dtype)
 
 
 def count_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> int:
@@ -43,11 +45,13 @@ def count_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> int:
     Counted on the operations that run, functional ones included; biases, normalisation and pooling are not counted. A model that can
     convolve in several ways (it has `backend`) is counted in the direct one, whichever it uses.
     """
+    chooser: Any = model  # `backend` is a plain attribute, and no part of every module
     backend = getattr(model, "backend", None)
     if backend is not None:
-        model.backend = "direct"
+        chooser.backend = "direct"
     with evaluating(model), FlopCounterMode(display=False) as counter:
         model(example_input(model, input_shape))
     if backend is not None:
-        model.backend = backend
-    return counter.get_total_flops() // 2
+        chooser.backend = backend
+    operations: int = counter.get_total_flops()
+    return operations // 2

@@ -6,6 +6,8 @@ until they are asked for. The same function and gradients as `KernelSizeSearch`,
 convolutions: worth it only where launching operations costs more than doing them.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +23,10 @@ LOG_STEPS = 1 << 16  # steps that are kept on the device between two looks at th
 
 class _Frame(nn.Module):
     """For kernels in a frame F x F: by size, where each cell's recurrent step and each line's mask value come from."""
+
+    cells: Tensor
+    lines: Tensor
+    support: Tensor
 
     def __init__(self, side: int, even_padding: str) -> None:
         super().__init__()
@@ -48,8 +54,11 @@ class FramedSearch(KernelSizeSearch):
     """`KernelSizeSearch` for options that `supports` names. Evaluation goes by the true shapes, and may make the host wait."""
 
     static_shapes = True
+    _factors: Tensor
+    _wanted: Tensor
+    _done: Tensor
 
-    def __init__(self, model: nn.Module, **arguments: object) -> None:
+    def __init__(self, model: nn.Module, **arguments: Any) -> None:
         super().__init__(model, **arguments)
         if not self.supports(self.options):
             raise ValueError("a framed search has the paper's budget term and mask only: use KernelSizeSearch.")
@@ -123,11 +132,11 @@ class FramedSearch(KernelSizeSearch):
         self.settle()
         return super().learned()
 
-    def get_extra_state(self) -> dict:
+    def get_extra_state(self) -> dict[str, Any]:
         self.settle()
         return super().get_extra_state()
 
-    def set_extra_state(self, state: dict) -> None:
+    def set_extra_state(self, state: dict[str, Any]) -> None:
         self._done.zero_()
         super().set_extra_state(state)
 

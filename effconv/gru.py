@@ -5,6 +5,8 @@ h_0 = 0; the gradient of the hidden weights is formed once from the stored gate 
 outer products of 3H x H; the pointwise work of all members is one call; narrow members share one batched product.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -36,7 +38,7 @@ class ConstantInputGRU(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, gates: Tensor, weights: Tensor, biases: Tensor, steps: tuple[int, ...]) -> Tensor:
+    def forward(ctx: Any, gates: Tensor, weights: Tensor, biases: Tensor, steps: tuple[int, ...]) -> Tensor:
         count, width = gates.shape[0], weights.shape[2]
         length = max(steps)
         states = gates.new_zeros(length + 1, count, width)
@@ -58,7 +60,7 @@ class ConstantInputGRU(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         weights, states, resets_updates, candidates, hidden_candidates = ctx.saved_tensors
         steps, width = ctx.steps, weights.shape[2]
         length, count = candidates.shape[:2]

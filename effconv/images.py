@@ -1,10 +1,14 @@
 """Batches from a folder of images, one folder a class, for the command line. torchvision is imported here only."""
 
-from collections.abc import Sized
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 class _Augmented:
@@ -24,13 +28,14 @@ class _Augmented:
             ]
         )
 
-    def __call__(self, image) -> torch.Tensor:
-        return self.pipeline(image)
+    def __call__(self, image: "Image") -> Tensor:
+        changed: Tensor = self.pipeline(image)
+        return changed
 
 
 def image_batches(
     folder: Path, *, image_size: int, batch_size: int, workers: int = 0, seed: int = 0
-) -> tuple[DataLoader, int]:
+) -> tuple[DataLoader[tuple[Tensor, Tensor]], int]:
     """(batches of (N, 3, image_size, image_size) images and labels, number of classes) of `folder`/train, or of `folder` itself.
 
     Raises ValueError where the folder is not there or holds no images in class folders.
@@ -44,9 +49,10 @@ def image_batches(
         raise ValueError(
             f"--data {folder}: there are no images in one folder a class, such as {folder}/cat/1.png: give one."
         ) from error
-    assert isinstance(images, Sized)
     size = min(batch_size, len(images))
     generator = torch.Generator().manual_seed(seed)
     # A last batch of one image would break batch normalisation, so incomplete batches are left out.
-    batches = DataLoader(images, size, shuffle=True, drop_last=True, num_workers=workers, generator=generator)
+    batches: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+        images, size, shuffle=True, drop_last=True, num_workers=workers, generator=generator
+    )
     return batches, len(images.classes)

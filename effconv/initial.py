@@ -1,12 +1,15 @@
 """Initial values drawn from an explicit generator, so that building a predictor leaves torch's global random state alone."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+Made = TypeVar("Made", bound=nn.Module)
 
-def without_init(kind: type[nn.Module], *arguments, **options) -> nn.Module:
+
+def without_init(kind: Callable[..., Made], *arguments: object, **options: object) -> Made:
     """A module whose parameters are allocated but not filled: the caller fills every one of them."""
     return kind(*arguments, device="meta", **options).to_empty(device="cpu")
 

@@ -27,11 +27,12 @@ def nested_order(size: int, even_padding: str = "end") -> list[int]:
     # Even sizes add a row and a column at the end, odd ones at the start, or the other way round.
     before = (size - 1) // 2 if even_padding == "end" else size // 2
     offsets = [index - before for index in range(size)]
-    late = (
-        (lambda d: 2 * d if d > 0 else 1 - 2 * d)
-        if even_padding == "end"
-        else (lambda d: 1 + 2 * d if d >= 0 else -2 * d)
-    )
+
+    def late(d: int) -> int:
+        if even_padding == "end":
+            return 2 * d if d > 0 else 1 - 2 * d
+        return 1 + 2 * d if d >= 0 else -2 * d
+
     places = [(row, column) for row in range(size) for column in range(size)]
     ranked = sorted(places, key=lambda p: (max(late(offsets[p[0]]), late(offsets[p[1]])), offsets[p[0]], offsets[p[1]]))
     step = {place: number for number, place in enumerate(ranked)}
@@ -40,6 +41,8 @@ def nested_order(size: int, even_padding: str = "end") -> list[int]:
 
 class _Group(nn.Module):
     """The GRUs of all layers whose hidden states have one width, parameters stacked along the first dimension."""
+
+    z: Tensor
 
     def __init__(self, count: int, width: int, input_size: int, generator: torch.Generator | None) -> None:
         super().__init__()
@@ -53,7 +56,8 @@ class _Group(nn.Module):
     def forward(self, steps: Sequence[int]) -> Tensor:
         """Steps a member -> (T, count, width) hidden states."""
         gates = torch.baddbmm(self.input_biases.unsqueeze(2), self.input_weights, self.z.unsqueeze(2)).squeeze(2)
-        return ConstantInputGRU.apply(gates, self.hidden_weights, self.hidden_biases, tuple(steps))
+        states: Tensor = ConstantInputGRU.apply(gates, self.hidden_weights, self.hidden_biases, tuple(steps))
+        return states
 
 
 class KernelPredictors(nn.Module):
@@ -90,7 +94,8 @@ class KernelPredictors(nn.Module):
         self.groups = nn.ModuleDict(
             {str(width): _Group(len(layers), width, input_size, generator) for width, layers in self.members.items()}
         )
-        self.projections = self.offsets = None
+        self.projections: nn.ParameterList | None = None
+        self.offsets: nn.ParameterList | None = None
         if variant == "projected":
             self.projections = nn.ParameterList(torch.empty(hidden, i * o) for i, o in self.shapes)
             self.offsets = nn.ParameterList(torch.zeros(i * o) for i, o in self.shapes)
@@ -98,6 +103,7 @@ class KernelPredictors(nn.Module):
 
     @torch.no_grad()
     def _start_projections(self, sizes: Sequence[int], generator: torch.Generator | None) -> None:
+        assert self.projections is not None
         states = self._states([size * size for size in sizes])
         for (inner, _), size, weight, state in zip(self.shapes, sizes, self.projections, states, strict=True):
             wanted = (2 / (inner * size * size)) ** 0.5
@@ -105,12 +111,12 @@ class KernelPredictors(nn.Module):
 
     def _states(self, steps: Sequence[int]) -> list[Tensor]:
         """Hidden states of each layer, (steps, width)."""
-        states: list[Tensor] = [None] * len(self.shapes)
+        states: dict[int, Tensor] = {}
         for width, layers in self.members.items():
             unrolled = self.groups[str(width)]([steps[layer] for layer in layers])
             for layer, own in zip(layers, unrolled.unbind(1), strict=True):
                 states[layer] = own[: steps[layer]]
-        return states
+        return [states[layer] for layer in range(len(self.shapes))]
 
     def _nested(self, size: int, device: torch.device) -> Tensor:
         if size not in self._steps or self._steps[size].device != device:
@@ -123,7 +129,7 @@ class KernelPredictors(nn.Module):
         with torch.autocast(device, enabled=False):
             for layer, states in enumerate(self._states([size * size for size in sizes])):
                 (inner, outer), size = self.shapes[layer], sizes[layer]
-                if self.projections is not None:
+                if self.projections is not None and self.offsets is not None:
                     states = torch.addmm(self.offsets[layer], states, self.projections[layer])
                 if self.order == "nested":
                     states = states.index_select(0, self._nested(size, states.device))
@@ -154,7 +160,7 @@ class KernelPredictor(KernelPredictors):
             generator=generator,
         )
 
-    def forward(self, size: int) -> Tensor:
+    def forward(self, size: int) -> Tensor:  # type: ignore[override]  # of one layer: a size and its kernel, no lists
         return super().forward([size])[0]
 
 

@@ -1,6 +1,7 @@
 """Algorithm 1's stage 1 in one call, for any model and any batches: AdamW, cross-entropy plus the budget loss."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +25,7 @@ def learn_kernel_sizes(
     options: SearchOptions | None = None,
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
     progress: Callable[[int, int, KernelSizeSearch], None] | None = None,
-    **choices,
+    **choices: Any,
 ) -> LearnedSizes:
     """Learn the kernel sizes of `model`'s convolutions under a budget of the whole network's parameters or MACs, or both.
 
@@ -39,13 +40,15 @@ def learn_kernel_sizes(
             f"The batches can be gone through once and {epochs} epochs are wanted: give a DataLoader or a list."
         )
     device = next(model.parameters()).device
-    search = optimizer = None
+    search: KernelSizeSearch | None = None
+    optimizer: torch.optim.Optimizer | None = None
     for epoch in range(1, epochs + 1):
         for step, (images, labels) in enumerate(batches, 1):
-            if search is None:
+            if search is None or optimizer is None:
+                channels, height, width = images.shape[1:]
                 search = KernelSizeSearch(
                     model,
-                    input_shape=tuple(images.shape[1:]),
+                    input_shape=(channels, height, width),
                     parameters=parameters,
                     macs=macs,
                     options=options,
@@ -62,7 +65,11 @@ def learn_kernel_sizes(
 
 
 def _step(
-    search: KernelSizeSearch, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, loss: Callable
+    search: KernelSizeSearch,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    loss: Callable[[Tensor, Tensor], Tensor],
 ) -> None:
     if search.options.data_free:
         search.step_sizes()  # the images say only how many steps there are

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -30,11 +31,11 @@ class LearnedSizes:
     macs: int
     before: dict[str, int] = field(default_factory=dict)
     budget: dict[str, int | str | None] = field(default_factory=dict)
-    chosen: dict = field(default_factory=dict)
+    chosen: dict[str, Any] = field(default_factory=dict)
     input_shape: tuple[int, int, int] | None = None
     seed: int | None = None
     options: SearchOptions = field(default_factory=SearchOptions)
-    trajectory: dict[str, list] = field(default_factory=dict)
+    trajectory: dict[str, list[Any]] = field(default_factory=dict)
 
     @property
     def layers(self) -> list[str]:
@@ -49,7 +50,7 @@ class LearnedSizes:
         """
         return with_sizes(model, self.sizes, even_padding=self.options.even_padding, generator=generator)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         shape = None if self.input_shape is None else list(self.input_shape)
@@ -62,7 +63,7 @@ class LearnedSizes:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping) -> "LearnedSizes":
+    def from_dict(cls, values: Mapping[str, Any]) -> "LearnedSizes":
         """The reverse of `to_dict`. ValueError for another schema or a missing entry."""
         if values.get("schema") != SCHEMA:
             raise ValueError(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
+from typing import Any
 
 from effconv import budget, kernel_predictor, mask, same_conv, size_predictor
 
@@ -62,12 +63,12 @@ class SearchOptions:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: give a number above 0.")
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Plain values by field name, for JSON."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping) -> "SearchOptions":
+    def from_dict(cls, values: Mapping[str, Any]) -> "SearchOptions":
         """The reverse of `to_dict`; fields left out take their defaults. ValueError for an unknown field."""
         known = [field.name for field in fields(cls)]
         for name in values:

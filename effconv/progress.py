@@ -7,6 +7,7 @@ rounding flips and the count swings from step to step; where no step was within 
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -17,9 +18,17 @@ from effconv.trajectory import empty_trajectory
 
 TOLERANCE = 0.01
 
+Entry = dict[str, Any]  # a step: its number, sizes, soft sizes, deviation from the budget
+
 
 class Progress:
     """Notes each training step's sizes; records every `record_every`-th with the gradients that reached the soft sizes."""
+
+    step: int
+    within: Entry | None
+    nearest: Entry | None
+    _trajectory: dict[str, list[Any]]
+    _pending: tuple[int, tuple[int, ...], list[float], dict[str, Tensor]] | None
 
     def __init__(self, costs: Costs, budget: Budget, options: SearchOptions) -> None:
         self.costs, self.budget, self.options = costs, budget, options
@@ -55,9 +64,9 @@ class Progress:
                     reader.register_hook(lambda g, source=source: gradients.__setitem__(source, g.detach()))
             self._pending = (self.step, sizes, soft, gradients)
 
-    def _updated(self, sizes: Sequence[int], soft: Sequence[float], step: int) -> tuple[dict | None, dict | None]:
+    def _updated(self, sizes: Sequence[int], soft: Sequence[float], step: int) -> tuple[Entry | None, Entry]:
         """(last within the tolerance, nearest so far) with this step taken into account."""
-        entry = {
+        entry: Entry = {
             "step": step,
             "sizes": list(sizes),
             "soft_sizes": list(soft),
@@ -65,8 +74,10 @@ class Progress:
         }
         within = entry if entry["deviation"] <= TOLERANCE else self.within
         # A later step wins a tie: its network has been trained for longer.
-        nearer = self.nearest is None or entry["deviation"] <= self.nearest["deviation"]
-        return within, entry if nearer else self.nearest
+        nearest = self.nearest
+        if nearest is None or entry["deviation"] <= nearest["deviation"]:
+            nearest = entry
+        return within, nearest
 
     def replay(self, soft: list[float], gradients: dict[str, Tensor]) -> None:
         """A whole step that was done without the host: its soft sizes and what reached them ("loss", "budget")."""
@@ -82,7 +93,7 @@ class Progress:
         step, sizes, soft, gradients = self._pending
         self._pending = None
         nothing = [0.0] * len(sizes)
-        row = {
+        row: dict[str, Any] = {
             "step": step,
             "soft_sizes": [round(value, 4) for value in soft],
             "sizes": list(sizes),
@@ -96,39 +107,38 @@ class Progress:
         for field, value in row.items():
             self._trajectory[field].append(value)
 
-    def final(self, soft: Sequence[float], sizes: Sequence[int]) -> tuple[list[int], list[float], dict]:
+    def final(self, soft: Sequence[float], sizes: Sequence[int]) -> tuple[list[int], list[float], dict[str, Any]]:
         """(sizes, soft sizes, how they were chosen), given those after the last step."""
         sizes = list(sizes)
         deviation = self.budget.deviation(self.costs, sizes)
-        last = {"step": self.step, "sizes": sizes, "soft_sizes": list(soft), "deviation": deviation}
+        last: Entry = {"step": self.step, "sizes": sizes, "soft_sizes": list(soft), "deviation": deviation}
         entry = last
         if self.options.final_sizes == "closest":
             within, nearest = self._updated(sizes, soft, self.step)
             entry = within or nearest
-        within = entry["deviation"] <= TOLERANCE
         chosen = {
             "rule": self.options.final_sizes,
             "step": entry["step"],
-            "within": within,
+            "within": entry["deviation"] <= TOLERANCE,
             "deviation": entry["deviation"],
         }
         return list(entry["sizes"]), list(entry["soft_sizes"]), chosen
 
-    def trajectory(self) -> dict[str, list]:
+    def trajectory(self) -> dict[str, list[Any]]:
         """A copy of the record so far."""
         return copy.deepcopy(self._trajectory)
 
-    def state(self) -> dict:
+    def state(self) -> dict[str, Any]:
         """Plain values from which `restore` continues exactly."""
         return copy.deepcopy(
             {"step": self.step, "within": self.within, "nearest": self.nearest, "trajectory": self._trajectory}
         )
 
-    def restore(self, state: dict) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Continue from a `state()`."""
         state = copy.deepcopy(state)
-        self.step: int = state["step"]
-        self.within: dict | None = state["within"]
-        self.nearest: dict | None = state["nearest"]
-        self._trajectory: dict[str, list] = state["trajectory"]
-        self._pending: tuple | None = None
+        self.step = state["step"]
+        self.within = state["within"]
+        self.nearest = state["nearest"]
+        self._trajectory = state["trajectory"]
+        self._pending = None

@@ -5,7 +5,6 @@ and bottom, as torch's and TensorFlow's "same"). Convolutions pad symmetrically 
 way is: symmetric native padding, plus an explicit pad by one only along an axis where some window reads that extra row.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -47,6 +46,8 @@ class SameConv2d(nn.Conv2d):
     Raises ValueError for a kernel size below 1 and for an unknown `even_padding`.
     """
 
+    stride: tuple[int, int]
+
     def __init__(
         self,
         in_channels: int,
@@ -73,11 +74,12 @@ class SameConv2d(nn.Conv2d):
 class PredictedConv2d(nn.Module):
     """A "same" convolution without weights of its own: `weight` (out, in / groups, s, s) is set from outside before each forward."""
 
-    def __init__(self, *, stride: tuple[int, int], groups: int, bias: nn.Parameter | None, even_padding: str) -> None:
+    def __init__(self, *, stride: tuple[int, int], groups: int, bias: Tensor | None, even_padding: str) -> None:
         super().__init__()
         self.stride, self.groups, self.even_padding = stride, groups, even_padding
         self.bias = bias
-        self.weight: torch.Tensor | None = None
+        self.weight: Tensor | None = None
 
     def forward(self, images: Tensor) -> Tensor:
+        assert self.weight is not None, "no kernel was set"
         return same_conv2d(images, self.weight, self.bias, self.stride, self.groups, self.even_padding)

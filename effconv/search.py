@@ -8,6 +8,7 @@ Deviations: none with the default options. `data_free`, `mask="none"` and `odd_o
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,8 @@ class KernelSizeSearch(SizeSearch):
     Everything that `SizeSearch` says holds. `seed` draws the predictors; the network starts with the model's values. Raises
     ValueError besides where the predictors do not fit into memory, and for "rescale" with two budgets.
     """
+
+    multiplier: Tensor
 
     def __init__(
         self,
@@ -78,7 +81,7 @@ class KernelSizeSearch(SizeSearch):
         ).to(device)
         self.register_buffer("multiplier", torch.zeros((), device=device))
         self._miss: Tensor | None = None  # log(count / budget) of this step, for the multiplier
-        self._cached: tuple | None = None
+        self._cached: tuple[object, list[Tensor]] | None = None
 
     def step_kernels(self) -> list[Tensor]:
         return self._kernels(self._predict_sizes())
@@ -140,7 +143,7 @@ class KernelSizeSearch(SizeSearch):
     def _modulated(self, soft: Tensor, values: list[float]) -> list[Tensor]:
         """Kernels of the rounded sizes under Eq. 6's mask, or under none."""
         sizes = self.progress.rounded(values)
-        predicted = self.kernel_predictors(sizes)
+        predicted: list[Tensor] = self.kernel_predictors(sizes)
         if self.options.mask == "none":
             return predicted
         whole = torch.tensor(sizes, dtype=soft.dtype, device=soft.device)
@@ -167,7 +170,7 @@ class KernelSizeSearch(SizeSearch):
     def _predictor_parameters(self) -> list[nn.Parameter]:
         return [*self.size_predictor.parameters(), *self.kernel_predictors.parameters()]
 
-    def parameter_groups(self) -> list[dict]:
+    def parameter_groups(self) -> list[dict[str, Any]]:
         """Groups for AdamW (params, lr, weight_decay, name) with Algorithm 1's rates."""
         options = self.options
         groups = [

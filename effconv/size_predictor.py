@@ -9,6 +9,7 @@ All start so near f = 0 that a layer's size starts at sigma(0), 2.991 with the p
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -29,32 +30,34 @@ def soft_size(x: Tensor, *, k: float | Tensor = 3, tau: float = 3.0, b: float | 
 
 class _RoundStraightThrough(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, v: Tensor) -> Tensor:
+    def forward(ctx: Any, v: Tensor) -> Tensor:
         return v.round()
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return gradient
 
 
 def round_straight_through(v: Tensor) -> Tensor:
     """round(v), exactly whole numbers; the gradient passes unchanged."""
-    return _RoundStraightThrough.apply(v)
+    rounded: Tensor = _RoundStraightThrough.apply(v)
+    return rounded
 
 
 class _Stand(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, v: Tensor, whole: Tensor) -> Tensor:
+    def forward(ctx: Any, v: Tensor, whole: Tensor) -> Tensor:
         return whole.clone()
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient, None
 
 
 def straight_through(v: Tensor, sizes: Sequence[int]) -> Tensor:
     """The given sizes, as a tensor like v; the gradient passes to v unchanged, whatever rule chose the sizes."""
-    return _Stand.apply(v, torch.tensor(sizes, dtype=v.dtype, device=v.device))
+    standing: Tensor = _Stand.apply(v, torch.tensor(sizes, dtype=v.dtype, device=v.device))
+    return standing
 
 
 class SizePredictor(nn.Module):
@@ -63,6 +66,10 @@ class SizePredictor(nn.Module):
     The sizes are whole numbers in a floating tensor, their gradient that of the soft sizes. `k` and `b` are numbers for all layers
     or sequences, one a layer. Raises ValueError for an unknown variant.
     """
+
+    k: Tensor
+    b: Tensor
+    z: Tensor
 
     def __init__(
         self,

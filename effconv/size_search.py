@@ -5,6 +5,7 @@ over `search.parameter_groups()`. A method says in `step_kernels` which kernels 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,8 @@ class SizeSearch(nn.Module):
     ) -> None:
         super().__init__()
         self.options = options = options or SearchOptions()
-        self.input_shape, self.seed = tuple(input_shape), seed
+        channels, height, width = input_shape
+        self.input_shape, self.seed = (channels, height, width), seed
         self.layers = find_layers(model, self.input_shape, layers=layers, k=options.k, b=options.b)
         self.costs = self._costs_of(model)
         self.budget = Budget(parameters=parameters, macs=macs, scope=options.budget_scope)
@@ -65,7 +67,8 @@ class SizeSearch(nn.Module):
         try:
             for convolution, kernel in zip(self._convolutions, self.step_kernels(), strict=True):
                 convolution.weight = kernel
-            return self.network(images)
+            logits: Tensor = self.network(images)
+            return logits
         finally:
             for convolution in self._convolutions:
                 convolution.weight = None
@@ -78,7 +81,7 @@ class SizeSearch(nn.Module):
         """A step of the budget alone, without images: `penalty()` is then ready. For the data-free control."""
         self.step_kernels()
 
-    def parameter_groups(self) -> list[dict]:
+    def parameter_groups(self) -> list[dict[str, Any]]:
         """Groups for AdamW: params, lr, weight_decay, name."""
         raise NotImplementedError
 
@@ -139,9 +142,9 @@ class SizeSearch(nn.Module):
             trajectory=self.progress.trajectory(),
         )
 
-    def get_extra_state(self) -> dict:
+    def get_extra_state(self) -> dict[str, Any]:
         """What a checkpoint needs besides tensors: steps done, the state of the rule for final sizes, the trajectory."""
         return self.progress.state()
 
-    def set_extra_state(self, state: dict) -> None:
+    def set_extra_state(self, state: dict[str, Any]) -> None:
         self.progress.restore(state)

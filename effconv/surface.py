@@ -65,17 +65,18 @@ def rounded_onto(
     strays = [(step - part) ** 2 - part**2 for part in rest]
     count = sum(factor * below**2 for factor, below in zip(factors, down, strict=True))
     distance = sum(part**2 for part in rest)
-    best: tuple[tuple, int, int | None] | None = None
+    best: tuple[tuple[bool, float, float], int, int | None] | None = None
     for ups in range(len(order) + 1):
         if ups:
             count, distance = count + costs[order[ups - 1]], distance + strays[order[ups - 1]]
         for place, turned in enumerate([None, *order], -1):
             sign = 0 if turned is None else (-1 if place < ups else 1)
             away = 0 if turned is None else sign * strays[turned]
-            miss = abs((count + (sign * costs[turned] if sign else 0)) / target - 1)
+            miss = abs((count + (0 if turned is None else sign * costs[turned])) / target - 1)
             key = (miss > tolerance, distance + away if miss <= tolerance else miss, miss)
             if best is None or key < best[0]:
                 best = key, ups, turned
+    assert best is not None  # the first way is always noted
     _, ups, turned = best
     up = set(order[:ups]) ^ ({turned} if turned is not None else set())
     return tuple(below + step * (layer in up) for layer, below in enumerate(down))

@@ -4,6 +4,8 @@ Names: cifar_resnet20, 26, 32, 38, 44, 50, 56 and 110, wrn28_1 and wrn28_10. A m
 """
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from timm.models import register_model
 from torch import nn
@@ -14,8 +16,8 @@ CIFAR_DEPTHS = (20, 26, 32, 38, 44, 50, 56, 110)
 WIDE = ((28, 1), (28, 10))
 
 
-def _register(name: str, build, *shape: int) -> None:
-    def create(pretrained: bool = False, *, num_classes: int = 10, in_chans: int = 3, **options) -> nn.Module:
+def _register(name: str, build: Callable[..., nn.Module], *shape: int) -> None:
+    def create(pretrained: bool = False, *, num_classes: int = 10, in_chans: int = 3, **options: Any) -> nn.Module:
         if pretrained:
             raise ValueError(f"{name} has no pretrained weights: leave pretrained=True out.")
         for unused in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):

@@ -8,6 +8,11 @@ and pull_loss and pull_budget: where that gradient pulls the size, 1 up, -1 down
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 FIELDS = (
     "step",
@@ -22,19 +27,19 @@ FIELDS = (
 )
 
 
-def empty_trajectory() -> dict[str, list]:
+def empty_trajectory() -> dict[str, list[Any]]:
     """A trajectory without entries."""
     return {field: [] for field in FIELDS}
 
 
-def gradient_share(trajectory: Mapping, *, last: float = 0.5) -> list[float]:
+def gradient_share(trajectory: Mapping[str, Any], *, last: float = 0.5) -> list[float]:
     """Each layer's |gradient from the loss| / (that + |gradient from the budget|), averaged over the last part of the steps."""
     first = int(len(trajectory["step"]) * (1 - last))
     loss, budget = (list(zip(*trajectory[f"gradient_{source}"][first:], strict=True)) for source in ("loss", "budget"))
     return [sum(a) / ((sum(a) + sum(b)) or 1.0) for a, b in zip(loss, budget, strict=True)]
 
 
-def net_pull(trajectory: Mapping, *, last: float = 0.5) -> dict[str, list[float]]:
+def net_pull(trajectory: Mapping[str, Any], *, last: float = 0.5) -> dict[str, list[float]]:
     """Each layer's mean signed pull (minus the gradient), by source ("loss", "budget"), over the last part of the steps.
 
     Once the budget is met its term pulls up and down in turn: large at every step, it may come to little in sum.
@@ -48,7 +53,7 @@ def net_pull(trajectory: Mapping, *, last: float = 0.5) -> dict[str, list[float]
     return net
 
 
-def draw_trajectory(record: Mapping, path: str | Path) -> None:
+def draw_trajectory(record: Mapping[str, Any], path: str | Path) -> None:
     """Draw a search's record (of `LearnedSizes.to_dict()`: keys trajectory and, where present, layers and budget) to a file.
 
     Three panels over the steps: soft sizes, one line a layer, early layers dark; the count over its budget; the mean gradient that
@@ -75,7 +80,7 @@ def draw_trajectory(record: Mapping, path: str | Path) -> None:
     plt.close(figure)
 
 
-def _draw_sizes(axes, steps: list, soft_sizes: list, colours) -> None:
+def _draw_sizes(axes: "Axes", steps: list[int], soft_sizes: list[list[float]], colours: "Colormap") -> None:
     lines = list(zip(*soft_sizes, strict=True))
     low, high = min(map(min, lines)), max(map(max, lines))
     for edge in range(math.floor(low), math.ceil(high)):
@@ -87,7 +92,7 @@ def _draw_sizes(axes, steps: list, soft_sizes: list, colours) -> None:
     )
 
 
-def _draw_counts(axes, trajectory: Mapping, budget: Mapping) -> None:
+def _draw_counts(axes: "Axes", trajectory: Mapping[str, Any], budget: Mapping[str, Any]) -> None:
     steps, unit = trajectory["step"], "macs" if budget.get("macs") and trajectory.get("macs") else "parameters"
     axes.plot(steps, [count / 1e6 for count in trajectory[unit]], linewidth=1, color="tab:blue")
     if budget.get(unit):

@@ -8,6 +8,8 @@
 * `dcn_sgd`         Tomen et al. 2021: SGD without decay, the rate divided by 10 at 2/5 and 7/10.
 """
 
+from typing import Any
+
 _PINTEA = "Pintea, Tomen, Goes, Loog, van Gemert: Resolution Learning in Deep Convolutional Networks, TIP 2021"
 RECIPES = {
     "capsnet_adam": {
@@ -53,7 +55,7 @@ RECIPES = {
 
 _CROPS = {"pad": 4, "pad_mode": "zero", "flip": "random"}
 _NJET = {**_CROPS, "normalisation": "wrn"}
-BY_DATASET = {
+BY_DATASET: dict[tuple[str, str], dict[str, Any]] = {
     ("smpconv_adam", "cifar10"): {**_CROPS, "normalisation": "imagenet", "note": "open: the images' normalisation"},
     ("capsnet_adam", "mnist"): {
         "augmentation": "capsnet", "normalisation": "unit-256",

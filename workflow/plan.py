@@ -173,7 +173,8 @@ def _on_demand(config: dict, shown: dict) -> list[str]:
             [name for name, entry in shown.items() if entry["kind"] == "chapter"],
             "config, chapters",
         )
-    always, others = set(), set()
+    always: set[str] = set()
+    others: set[str] = set()
     for name, entry in shown.items():
         names = {f"{entry['dataset']}/{row['row']}" for row in entry["rows"] if row["system"]}
         (others if entry["kind"] == "chapter" and name not in chosen else always).update(names)

@@ -16,6 +16,7 @@ import dataclasses
 import difflib
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from workflow import authors_recipes
 from workflow.errors import UserError
@@ -106,7 +107,7 @@ class Recipe:
         return dataclasses.replace(self, epochs=epochs, milestones=milestones, warmup_epochs=warmup, gamma=gamma)
 
 
-_RECIPES = {
+_RECIPES: dict[str, dict[str, Any]] = {
     "resnet_sgd": {
         "source": "He, Zhang, Ren, Sun: Deep Residual Learning, CVPR 2016, section 4.2",
         "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "batch_size": 128, "gamma": 0.1,
@@ -135,7 +136,7 @@ _RECIPES = {
 }  # fmt: skip
 
 _CROPS = {"pad": 4, "pad_mode": "zero", "flip": "random"}
-_BY_DATASET = {
+_BY_DATASET: dict[tuple[str, str], dict[str, Any]] = {
     ("resnet_sgd", "cifar10"): {
         **_CROPS, "epochs": 164, "milestones": (82, 123), "normalisation": "per-pixel-mean",
         "note": "64,000 steps, the rate divided at 32,000 and 48,000, in whole epochs of all 50,000 images",

@@ -170,7 +170,7 @@ def permuted(layers: Layers, spec: Mapping, base: Sequence[int]) -> list[int]:
     if spec.get("within", "stage") == "stage":
         kinds = list(zip(layers.stages, layers.weights, layers.positions, strict=True))
     else:
-        kinds = [()] * len(base)
+        kinds = [(0, 0, 0)] * len(base)
     groups = [[layer for layer, kind in enumerate(kinds) if kind == own] for own in dict.fromkeys(kinds)]
     source, sizes = random.Random(f"permutation {spec.get('draw', 0)}"), list(base)
     for _ in range(100):

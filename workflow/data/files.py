@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from workflow.data.checksums import check
 from workflow.data.pickles import UnsafePickle
@@ -37,7 +37,8 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except UnsafePickle as error:
         raise UserError(
-            f"{path} holds more than data ({shown(error)}), and none of it was run: delete it and fetch the file from its official page."
+            f"{path} holds more than data ({shown(error)}), and none of it was run: "
+            "delete it and fetch the file from its official page."
         ) from None
     except DAMAGE as error:
         reason = shown(error).rstrip(".") or type(error).__name__
@@ -65,7 +66,7 @@ class Archive:
         except tarfile.ReadError:  # its text lists every compression that it tried
             raise ValueError("it is no tar archive, compressed or not") from None
 
-    def _entries(self, handle: tarfile.TarFile | zipfile.ZipFile) -> Iterator[tuple[str, object]]:
+    def _entries(self, handle: tarfile.TarFile | zipfile.ZipFile) -> Iterator[tuple[str, Any]]:
         """(base name, entry) of the regular files, in the archive's order."""
         for entry in handle.infolist() if isinstance(handle, zipfile.ZipFile) else handle:
             name = getattr(entry, "filename", None) or entry.name
@@ -96,7 +97,7 @@ class Archive:
                         if isinstance(handle, zipfile.ZipFile)
                         else handle.extractfile(entry) as stream
                     ):
-                        yield stream
+                        yield cast(BinaryIO, stream)
                     return
             raise ValueError(f"it has no member {wanted}")
 

@@ -24,7 +24,7 @@ IMAGENET_FILES = {"train": tuple(f"train_data_batch_{k}" for k in range(1, 11)),
 CIFAR_FILES = {"train": tuple(f"data_batch_{k}" for k in range(1, 6)), "test": ("test_batch",)}
 
 
-def mnist_names(stem: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def mnist_names(stem: str) -> tuple[tuple[str, ...], ...]:
     """The names under which people have the image file and the label file of a split."""
     return tuple(
         (f"{stem}-{kind}-idx{d}-ubyte", f"{stem}-{kind}-idx{d}-ubyte.gz", f"{stem}-{kind}.idx{d}-ubyte")

@@ -6,7 +6,8 @@ with, to passive stand-ins of its own, and refuses all others. Arrays become rea
 
 import pickle
 import re
-from typing import BinaryIO
+from collections.abc import Mapping
+from typing import BinaryIO, Literal
 
 import numpy as np
 
@@ -48,13 +49,13 @@ class _NdarrayName:
     """What `numpy.ndarray` resolves to: only ever an argument."""
 
 
-def _view(raw: object, dtype: object, shape: tuple, order: str = "C") -> _Array:
+def _view(raw: object, dtype: object, shape: tuple, order: Literal["C", "F"] = "C") -> _Array:
     if isinstance(raw, str):  # Python 2 text
         raw = raw.encode("latin-1")
     if not isinstance(dtype, _DType) or not isinstance(raw, bytes | bytearray | pickle.PickleBuffer):
         raise UnsafePickle("an array of objects")
     array = _Array()
-    array.value = np.frombuffer(raw, dtype.numpy()).reshape(shape, order=order)
+    array.value = np.frombuffer(raw, dtype.numpy()).reshape(shape, order=order)  # type: ignore[arg-type]  # any buffer
     return array
 
 
@@ -74,7 +75,7 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
 
 _NAMES = {"ndarray": _NdarrayName, "dtype": _DType}
 _MULTIARRAY = {"_reconstruct": _reconstruct, "scalar": _scalar}
-_ALLOWED = {
+_ALLOWED: dict[str, Mapping[str, object]] = {
     "numpy": _NAMES,
     "numpy.core.multiarray": _MULTIARRAY,
     "numpy._core.multiarray": _MULTIARRAY,

@@ -35,7 +35,8 @@ def prepare(dataset: str, *, source: str = "auto", folder: Path, out: Path, synt
     if source not in SOURCES:
         raise UserError(f"data source '{source}' is unknown: choose one of {', '.join(SOURCES)}.")
     request = _request(dataset, source, synthetic)
-    if (manifest := _current(out, request)) is not None:  # before the lock: what is prepared may lie where nothing can be written
+    # Before the lock: what is prepared may lie where nothing can be written.
+    if (manifest := _current(out, request)) is not None:
         return manifest
     with locked(out.parent / f".{out.name}.lock"):
         if (manifest := _current(out, request)) is not None:
@@ -94,7 +95,8 @@ def _write(info: DatasetInfo, request: dict, folder: Path, out: Path, work: Path
 
         settings = request["synthetic"]
         chunks = {split: synthetic.chunks(info, split, settings) for split in SPLITS}
-        counts, layout, where, records = {split: settings[split] for split in SPLITS}, "synthetic", "the generator", []
+        where: str | Path = "the generator"
+        counts, layout, records = {split: settings[split] for split in SPLITS}, "synthetic", []
     else:
         found = _source(info, request, folder)
         chunks = {split: found.layout.read(found.files, split, info) for split in SPLITS}

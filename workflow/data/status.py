@@ -33,7 +33,7 @@ def _raw(dataset: str, found: Found) -> tuple[int, str]:
 
 def rows(folder: Path) -> list[tuple[str, ...]]:
     """(data set, found, where, size, verified, what to do) of each data set under `folder`."""
-    table = []
+    table: list[tuple[str, ...]] = []
     for name, info in DATASETS.items():
         found, lacking = find(name, folder)
         prepared = folder / "prepared" / name

@@ -173,7 +173,10 @@ class PerspectiveRotation:
         return rotate(perspective(images, numbers[:, :8]), numbers[:, 8], "nearest")
 
 
-KINDS = {"capsnet": CapsNet, "perspective-rotation": PerspectiveRotation}
+KINDS: dict[str, type[CapsNet] | type[PerspectiveRotation]] = {
+    "capsnet": CapsNet,
+    "perspective-rotation": PerspectiveRotation,
+}
 
 
 def augmentation(name: str, height: int, width: int, device: torch.device) -> CapsNet | PerspectiveRotation | None:

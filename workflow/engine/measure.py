@@ -18,6 +18,7 @@ process's CPU time, which may not fall behind by more than 2%: if it does, the p
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -62,7 +63,7 @@ def _train_segments(
     """The segments of the training stage; once more with the faster convolution, where there is one besides the published."""
     plan = run["train"]
     rule = recipe(plan["recipe"], run["dataset"]).with_epochs(plan["epochs"])
-    model = trained(run, network(run, data, stage="train", kernel_sizes=sizes), device)
+    model: Any = trained(run, network(run, data, stage="train", kernel_sizes=sizes), device)
 
     def steps_of(batch_size: int) -> Step:
         train = images(run, data, rule, stage="train", batch_size=batch_size, device=device).train

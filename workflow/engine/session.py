@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -80,7 +81,10 @@ def channels_last(model: nn.Module) -> bool:
     return getattr(model, "channels_last", not callable(getattr(model, "kernel_sizes", None)))
 
 
-def place(model: nn.Module, device: torch.device) -> nn.Module:
+Placed = TypeVar("Placed", bound=nn.Module)
+
+
+def place(model: Placed, device: torch.device) -> Placed:
     """The model on the device, parameters and incoming images in the memory format that suits it."""
     model = model.to(device)
     if not channels_last(model):

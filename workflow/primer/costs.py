@@ -4,6 +4,7 @@ Layers that learn their size are those of `effconv.cifar_resnet`; each is taken 
 step of the layer alone, forward and backward; layers of equal shape are measured once.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -47,7 +48,7 @@ def step_times(shape: Shape, effort: Effort) -> list[float]:
     """Milliseconds of a training step of the layer at each size."""
     inner, _, _, side = shape
     images = noise(effort.batch, inner, side, side).requires_grad_()
-    candidates = [partial(_step, filled(layer_of(shape, size)), images) for size in SIZES]
+    candidates: list[Callable[[], object]] = [partial(_step, filled(layer_of(shape, size)), images) for size in SIZES]
     return [1e3 * taken for taken in seconds(candidates, effort)]
 
 

@@ -6,6 +6,7 @@ Modules whose weights do not matter are built on the meta device, so that a netw
 import statistics
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +14,10 @@ from torch import Tensor, nn
 from effconv import count_macs, count_parameters
 from workflow.primer.effort import Effort
 
+Made = TypeVar("Made", bound=nn.Module)
 
-def meta(build: Callable[[], nn.Module]) -> nn.Module:
+
+def meta(build: Callable[[], Made]) -> Made:
     """The module that `build` makes, without values."""
     with torch.device("meta"):
         return build()
@@ -57,7 +60,7 @@ def receptive_field(*modules: nn.Module, side: int = 31) -> int:
     return int(rows.max() - rows.min()) + 1
 
 
-def filled(module: nn.Module, seed: int = 0) -> nn.Module:
+def filled(module: Made, seed: int = 0) -> Made:
     """The module with normal weights, scaled so that its outputs stay near one."""
     draw = torch.Generator().manual_seed(seed)
     module = module.to_empty(device="cpu")

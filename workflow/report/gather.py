@@ -109,7 +109,7 @@ def _lines(path: Path) -> dict:
 def read_history(folder: Path) -> list[dict]:
     """The epochs recorded in a run's folder; an epoch done twice (a killed process) counts as done last."""
     found = _read(_lines, folder / "history.jsonl")
-    latest = {(entry["stage"], entry["epoch"]): entry for entry in (found["epochs"] if found else [])}
+    latest = {(entry["stage"], entry["epoch"]): entry for entry in (found["epochs"] if isinstance(found, dict) else [])}
     return [latest[key] for key in sorted(latest, key=lambda key: (key[0] != "search", key[1]))]
 
 

@@ -90,11 +90,11 @@ def _metric_cells(row: Row, metric: str) -> dict[str, Cell]:
     if first and measured and _wrong(row):
         sub.append(_wrong(row))
     return {
-        f"paper_{metric}": Cell(paper_text, published and published.mean, paper_sub, "paper"),
-        f"measured_{metric}": Cell(text.of_sample(measured), measured and measured.mean, "\n".join(sub)),
+        f"paper_{metric}": Cell(paper_text, published.mean if published else None, paper_sub, "paper"),
+        f"measured_{metric}": Cell(text.of_sample(measured), measured.mean if measured else None, "\n".join(sub)),
         f"strip_{metric}": Cell(" ".join(map(text.number, measured.values)) if measured else "", None, "", "strip"),
         f"difference_{metric}": Cell(
-            text.signed(versus.value) if versus else text.NONE, versus and versus.value, versus_sub
+            text.signed(versus.value) if versus else text.NONE, versus.value if versus else None, versus_sub
         ),
     }  # fmt: skip
 
@@ -123,6 +123,7 @@ def _time_cells(row: Row, reference: Row | None) -> dict[str, Cell]:
 
 def _line(row: Row, reference: Row | None, has_top5: bool) -> dict[str, Cell]:
     params = row.paper.get("params")
+    parameters, macs = (sample.mean if sample else None for sample in (row.parameters, row.macs))
     size = row.entry.get("size") or ""
     tags = [] if row.entry["in_paper"] else ["not in the paper"]
     return {
@@ -130,10 +131,8 @@ def _line(row: Row, reference: Row | None, has_top5: bool) -> dict[str, Cell]:
         "paper_parameters": Cell(
             text.NONE if params is None else f"{params:.{1 if params >= 10 else 2}f}M", params, "", "paper"
         ),
-        "parameters": Cell(
-            text.millions(row.parameters and row.parameters.mean), row.parameters and row.parameters.mean
-        ),
-        "macs": Cell(text.millions(row.macs and row.macs.mean), row.macs and row.macs.mean),
+        "parameters": Cell(text.millions(parameters), parameters),
+        "macs": Cell(text.millions(macs), macs),
         **_metric_cells(row, "accuracy"),
         **(_metric_cells(row, "top5") if has_top5 else {}),
         **_time_cells(row, reference),

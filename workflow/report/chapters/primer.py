@@ -130,13 +130,14 @@ def context(evidence: Evidence) -> dict:
     record, rows = record_of(evidence), rows_in(evidence, NAME)
     curves, parts = drawings.curve_lines(rows), readings(evidence)
     known = isinstance(record, dict)
-    tally = Counter(statement.verdict for statement in record["statements"]) if known else Counter()
+    held = record if isinstance(record, dict) else {}
+    tally = Counter(statement.verdict for statement in held["statements"]) if known else Counter()
     return {
         "missing": None if known else record, "record": record if known else None,
-        "stale": _stale(record) if known else (), "sources": SOURCES, "shown": shown,
-        "topics": _topics(record["statements"]) if known else [], "tally": {name: tally[name] for name in VERDICTS if tally[name]},
-        "wrong": [s for s in record["statements"] if s.verdict == WRONG] if known else [],
-        "vgg16": record["vgg16"] if known else [], "bridge": _bridge(record["costs"]) if known else None,
+        "stale": _stale(held) if known else (), "sources": SOURCES, "shown": shown,
+        "topics": _topics(held["statements"]) if known else [], "tally": {name: tally[name] for name in VERDICTS if tally[name]},
+        "wrong": [s for s in held["statements"] if s.verdict == WRONG] if known else [],
+        "vgg16": held["vgg16"] if known else [], "bridge": _bridge(held["costs"]) if known else None,
         "small": known and evidence.plan["preset"] == "smoke", "primer_symbols": SYMBOLS, "primer_classes": CLASSES, "rows": rows,
         "experiments": [(e, [part for part in parts if part.experiment == e]) for e in EXPERIMENTS],
         "times": time_ratios(evidence), "curves": curves,

@@ -5,7 +5,7 @@ Drawn in a handful of sentinel colours with text kept as text; on the page the s
 
 import io
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ VARIABLES = {
     INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)", SURFACE: "var(--surface)", BLUE: "var(--blue)",
     VERMILION: "var(--vermilion)", GREEN: "var(--green)", PURPLE: "var(--purple)", ORANGE: "var(--orange)",
 }  # fmt: skip
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "effconv", "font.family": "DejaVu Sans", "font.size": 8.5, "axes.titlesize": 9,
     "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.labelsize": 8.5, "axes.edgecolor": MUTED, "axes.labelcolor": INK,
     "axes.titlecolor": INK, "text.color": INK, "xtick.color": MUTED, "ytick.color": MUTED,

@@ -208,7 +208,7 @@ def draw_map(found: list[dict], comparable: bool, shown: dict) -> "Figure":
         for line in found
     }
     for size, (across, down) in _cells(found, keys).items():
-        axes.plot(across, down, color=scale.to_rgba(size), linewidth=10, solid_capstyle="butt")
+        axes.plot(across, down, color=scale.to_rgba(size), linewidth=10, solid_capstyle="butt")  # type: ignore[arg-type]  # one number will do
     axes.set_yticks(range(len(keys)), [labels[key] for key in keys], fontsize=7.5)
     axes.grid(visible=False)
     axes.set_xlabel("learned layer, input to output")

@@ -46,7 +46,7 @@ def draw_curves(found: list[dict]) -> "Figure":
         )
     axes.set_xlabel("epoch")
     axes.set_ylabel("test accuracy, %")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]  # a MaxNLocator
     figure.legend(loc="outside upper center", ncols=3)
     return figure
 

@@ -143,7 +143,7 @@ def _draw(found: list[dict], comparable: bool, costs: tuple[str, ...]) -> "Figur
     if not found:
         return empty("Nothing to show yet.")
     sources = [("paper", "measured")] if comparable else [("paper",), ("measured",)]
-    titles = {("paper",): "Paper", ("measured",): "Measured here, not comparable"}
+    titles: dict[tuple[str, ...], str] = {("paper",): "Paper", ("measured",): "Measured here, not comparable"}
     wanted = [(cost, source) for cost in costs for source in sources]
     wanted = [(c, s) for c, s in wanted if any(p[c] is not None and p["source"] in s for p in found)]
     figure, grid = panels(len(wanted), 1, height=0.4 + 3.1 * len(wanted))
