@@ -15,7 +15,7 @@ from workflow.files import write_json
 from workflow.plan import make_plan
 
 ROW = "cifar10/effconv-20-0.66m"
-TIMES = ("seconds_per_epoch", "peak_memory_mb", "pieces", "provenance")
+TIMES = ("seal", "seconds_per_epoch", "peak_memory_mb", "pieces", "provenance")
 
 
 @pytest.fixture(scope="module")
