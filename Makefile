@@ -11,7 +11,7 @@ report: .venv/ready
 	@echo "The report is $(CURDIR)/reports/index.html"
 
 test: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 # CPU only, some five minutes: the suite's training step against the usual loop, and EffConv's own layers and search.
 bench: .venv/ready

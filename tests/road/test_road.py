@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.road, pytest.mark.xdist_group("road")]
+pytestmark = pytest.mark.road
 HERE = Path(__file__).parent
 
 
