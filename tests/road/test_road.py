@@ -103,7 +103,9 @@ def records(road, pattern):
 def test_every_planned_run_has_a_result(road):
     plan = json.loads((road.folder / "results/smoke/plan.json").read_text())
     results = {record["run"]["id"] for record in records(road, "runs/**/result.json")}
-    assert results == {run["id"] for run in plan["runs"]} and len(results) >= 96
+    later = set(plan["on_demand"])  # rows of chapters that were not asked for
+    wanted = {run["id"] for run in plan["runs"] if f"{run['dataset']}/{run['row']}" not in later}
+    assert results == wanted and len(results) >= 96
     timed = {f"{record['dataset']}/{record['row']}" for record in records(road, "timings/*/*.json")}
     assert timed == {name.rpartition("/")[0] for name in results}
 
@@ -183,7 +185,7 @@ def test_changed_training_code_retrains_and_says_which_module(road):
     text = dry.stdout + dry.stderr
     assert "workflow.engine.train" in text and "Params have changed" in text
     plan = road.workflow("plan", "--preset", "smoke")
-    assert "0 of" in plan.stdout.splitlines()[-1]
+    assert re.search(r"^0 of \d+ runs to do", plan.stdout, re.MULTILINE)
 
 
 def test_a_single_table_can_be_rerun_and_shares_runs(road):
