@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.flexconv import SIGMA, CKConv, FlexConv
+from baselines.one_backend import OneBackend
 
 CUDA_EVERY = 10
 MASK_LR_FACTOR = 0.1
@@ -36,7 +37,7 @@ def trained_sigmas(layers: int) -> Tensor:
     return torch.lerp(known[below], known[below + 1], (where - below)[:, None]).exp()
 
 
-class GeneratedKernels(nn.Module):
+class GeneratedKernels(OneBackend, nn.Module):
     """A network whose convolutions are CKConv layers of fixed size.
 
     Args:
@@ -53,16 +54,6 @@ class GeneratedKernels(nn.Module):
     def layers(self) -> list[CKConv]:
         """The layers with generated kernels, in forward order."""
         return [module for module in self.network.modules() if isinstance(module, CKConv)]
-
-    @property
-    def backend(self) -> str:
-        """How the layers convolve (`flexconv.convolve`); setting it changes all of them."""
-        return self.layers()[0].backend
-
-    @backend.setter
-    def backend(self, name: str) -> None:
-        for layer in self.layers():
-            layer.backend = name
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> logits (B, classes)."""

@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from baselines.one_backend import OneBackend
+
 CUDA_EVERY = 10
 EXTENT = 2.0  # R is this many sigmas and a half, rounded up
 SHRINK_FROM = 4.0  # r of the safe subsampling
@@ -122,7 +124,7 @@ class NJetConv2d(nn.Module):
         return F.conv2d(filtered, self.alpha.flatten(0, 1).t()[:, :, None, None])
 
 
-class NJetNetwork(nn.Module):
+class NJetNetwork(OneBackend, nn.Module):
     """A network with N-Jet layers, images (B, C, H, W) -> logits: tells the layers' scales to the host when they are due."""
 
     static_shapes = False
@@ -137,16 +139,6 @@ class NJetNetwork(nn.Module):
     def layers(self) -> list[NJetConv2d]:
         """In forward order."""
         return [module for module in self.network.modules() if isinstance(module, NJetConv2d)]
-
-    @property
-    def backend(self) -> str:
-        """How the layers convolve; setting it changes all of them."""
-        return self.layers()[0].backend
-
-    @backend.setter
-    def backend(self, name: str) -> None:
-        for layer in self.layers():
-            layer.backend = name
 
     def kernel_sizes(self) -> list[int]:
         """Sides of the layers' kernels in the last forward pass."""

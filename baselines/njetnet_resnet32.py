@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from baselines.njet import NJetConv2d, NJetNetwork
 from baselines.registry import system
+from effconv.backbones import padded_shortcut
 
 WIDTHS, BLOCKS = (16, 32, 64), 5
 
@@ -29,12 +30,7 @@ class NJetBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out = F.relu(self.bn1(self.conv1(x)), inplace=True)
         out = self.bn2(self.conv2(out))
-        if self.stride > 1:
-            x = x[:, :, :: self.stride, :: self.stride]
-        if self.missing:
-            before = self.missing // 2
-            x = F.pad(x, (0, 0, 0, 0, before, self.missing - before))
-        return F.relu(out + x, inplace=True)
+        return F.relu(out + padded_shortcut(x, self.stride, self.missing), inplace=True)
 
 
 class NJetResNet(nn.Module):

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from baselines.free_kernels import FreeKernelSearch
 from effconv import SearchOptions
 from effconv.convert import LearnableLayer
+from effconv.same_conv import centre
 
 PRICE, HALVINGS = 1e4, 50  # the price of the whole budget is looked for in +-PRICE
 
@@ -118,7 +119,6 @@ def nested_parts(greatest: int, even_padding: str = "end") -> Tensor:
     """
     parts = torch.zeros(greatest, greatest, greatest)
     for size in range(1, greatest + 1):
-        reach = (greatest - 1, size - 1) if even_padding == "end" else (greatest, size)
-        before = reach[0] // 2 - reach[1] // 2
+        before = centre(greatest, even_padding) - centre(size, even_padding)
         parts[size - 1, before : before + size, before : before + size] = 1
     return parts

@@ -13,6 +13,16 @@ from torch import Tensor, nn
 from effconv.same_conv import SameConv2d
 
 
+def padded_shortcut(x: Tensor, stride: int, missing: int) -> Tensor:
+    """He et al.'s parameter-free shortcut (option A): every stride-th pixel, `missing` channels of zeros around the given ones."""
+    if stride > 1:
+        x = x[:, :, ::stride, ::stride]
+    if missing:
+        before = missing // 2
+        x = F.pad(x, (0, 0, 0, 0, before, missing - before))
+    return x
+
+
 class _CifarBlock(nn.Module):
     def __init__(self, inner: int, outer: int, stride: int, sizes: Iterator[int]) -> None:
         super().__init__()
@@ -25,12 +35,7 @@ class _CifarBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out = F.relu(self.bn1(self.conv1(x)), inplace=True)
         out = self.bn2(self.conv2(out))
-        if self.stride > 1:
-            x = x[:, :, :: self.stride, :: self.stride]
-        if self.missing:
-            before = self.missing // 2
-            x = F.pad(x, (0, 0, 0, 0, before, self.missing - before))
-        return F.relu(out + x, inplace=True)
+        return F.relu(out + padded_shortcut(x, self.stride, self.missing), inplace=True)
 
 
 class _WideBlock(nn.Module):

@@ -15,6 +15,7 @@ from effconv.budget import budget_loss
 from effconv.learned import LearnedSizes
 from effconv.mask import mask_profiles
 from effconv.options import SearchOptions
+from effconv.same_conv import centre
 from effconv.search import KernelSizeSearch
 from effconv.size_predictor import round_straight_through
 
@@ -34,7 +35,7 @@ class _Frame(nn.Module):
         lines = torch.zeros(side + 1, side, dtype=torch.int64)
         support = torch.zeros(side + 1, side)
         for size in range(1, side + 1):
-            before = (side - 1) // 2 - (size - 1) // 2 if even_padding == "end" else side // 2 - size // 2
+            before = centre(side, even_padding) - centre(size, even_padding)
             own = torch.arange(size)
             lines[size, before : before + size] = own
             support[size, before : before + size] = 1
@@ -89,15 +90,14 @@ class FramedSearch(KernelSizeSearch):
         if not self._noting:
             return super().step_kernels()
         soft = self._soft()
-        for_mask = soft.detach() if self.options.data_free else soft.view_as(soft)
-        for_budget = soft.view_as(soft)
+        for_mask, for_budget = self._readers(soft)
         counts = (self._factors * round_straight_through(for_budget).square()).sum(1)
         self._penalty = self.options.lam * budget_loss(counts, self._wanted).sum()
-        self._keep("soft", soft.detach())
+        self._keep("soft", soft)
         for name, reader in (("loss", for_mask), ("budget", for_budget)):
             self._keep(name, torch.zeros_like(soft))
             if reader.requires_grad:
-                reader.register_hook(lambda gradient, name=name: self._keep(name, gradient.detach()))
+                reader.register_hook(lambda gradient, name=name: self._keep(name, gradient))
         return self._framed(for_mask)
 
     def _keep(self, name: str, values: Tensor) -> None:

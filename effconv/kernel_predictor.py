@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from effconv.gru import ConstantInputGRU
 from effconv.initial import fill_uniform
+from effconv.same_conv import centre
 
 VARIANTS = ("literal", "projected")
 ORDERS = ("rows", "nested")
@@ -25,8 +26,7 @@ def nested_order(size: int, even_padding: str = "end") -> list[int]:
     A position keeps its step whatever the kernel's size, where "same" padding puts it on the same pixel.
     """
     # Even sizes add a row and a column at the end, odd ones at the start, or the other way round.
-    before = (size - 1) // 2 if even_padding == "end" else size // 2
-    offsets = [index - before for index in range(size)]
+    offsets = [index - centre(size, even_padding) for index in range(size)]
 
     def late(d: int) -> int:
         if even_padding == "end":

@@ -9,6 +9,8 @@ constant mask 1, so that the loss's gradient to its soft size is zero.
 import torch
 from torch import Tensor
 
+from effconv.same_conv import centre
+
 MASKS = ("gaussian", "none", "fractional")
 CENTRES = ("printed", "centred", "soft-centred")
 
@@ -43,7 +45,7 @@ def fractional_mask(size: int, inner: int, fraction: Tensor, even_padding: str =
     Not in the paper. The kernel is a continuous function of its soft size, its gradient is exact, and a kernel of size 1 sees
     what size 2 would add. `inner` lies in `size` as "same" padding puts both on the same pixels.
     """
-    before = ((size - 1) // 2 - (inner - 1) // 2) if even_padding == "end" else (size // 2 - inner // 2)
+    before = centre(size, even_padding) - centre(inner, even_padding)
     covered = torch.zeros(size, size, dtype=torch.bool, device=fraction.device)
     covered[before : before + inner, before : before + inner] = True
     return torch.where(covered, torch.ones_like(fraction), fraction)

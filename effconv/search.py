@@ -84,7 +84,7 @@ class KernelSizeSearch(SizeSearch):
         self._cached: tuple[object, list[Tensor]] | None = None
 
     def step_kernels(self) -> list[Tensor]:
-        return self._kernels(self._predict_sizes())
+        return self._kernels(*self._predict_sizes())
 
     def step_sizes(self) -> None:
         self._predict_sizes()  # kernels are not needed
@@ -99,18 +99,20 @@ class KernelSizeSearch(SizeSearch):
         host = partial(soft_size, k=predictor.k.double().cpu(), tau=predictor.tau, b=predictor.b.double().cpu())
         return predictor.soft(lambda f: shift_onto(f, predictor.sigma, factors, target, host))
 
-    def _predict_sizes(self) -> Tensor:
-        """The soft sizes for the mask; sets the penalty, and notes a training step."""
+    def _readers(self, soft: Tensor) -> tuple[Tensor, Tensor]:
+        """The soft sizes for the mask and for the budget, apart, so that the gradients from loss and budget can be told apart."""
+        return soft.detach() if self.options.data_free else soft.view_as(soft), soft.view_as(soft)
+
+    def _predict_sizes(self) -> tuple[Tensor, list[float], tuple[int, ...]]:
+        """The soft sizes for the mask, their values, and the whole sizes; sets the penalty, and notes a training step."""
         soft = self._soft()
-        # Two separate readers of the soft sizes, so that the gradients from the loss and from the budget can be told apart.
-        for_mask = soft.detach() if self.options.data_free else soft.view_as(soft)
-        for_budget = soft.view_as(soft)
+        for_mask, for_budget = self._readers(soft)
         soft_values = soft.detach().tolist()
         sizes = self.progress.rounded(soft_values)
         self._penalty = self._budget_term(for_budget, sizes)
         if self._noting:
             self.progress.note(sizes, soft_values, for_mask, for_budget)
-        return for_mask
+        return for_mask, soft_values, sizes
 
     def _budget_term(self, soft: Tensor, sizes: tuple[int, ...]) -> Tensor:
         """What the loss gets for the budget: lambda |log(count / budget)|, or by the option `budget_method`."""
@@ -129,20 +131,18 @@ class KernelSizeSearch(SizeSearch):
             self.multiplier.add_(MULTIPLIER_RATE * self._miss)
             self._miss = None
 
-    def _kernels(self, soft: Tensor) -> list[Tensor]:
+    def _kernels(self, soft: Tensor, values: list[float], sizes: tuple[int, ...]) -> list[Tensor]:
         """Masked kernels (out, in, s, s); made once for all batches of an evaluation."""
         reuse = not self.training and not torch.is_grad_enabled()
         state = tuple((p.data_ptr(), p._version) for p in self._predictor_parameters()) if reuse else None
         if reuse and self._cached and self._cached[0] == state:
             return self._cached[1]
-        values = soft.detach().tolist()
-        kernels = self._fractional(soft, values) if self.options.mask == "fractional" else self._modulated(soft, values)
+        kernels = self._fractional(soft, values) if self.options.mask == "fractional" else self._modulated(soft, sizes)
         self._cached = (state, kernels) if reuse else None
         return kernels
 
-    def _modulated(self, soft: Tensor, values: list[float]) -> list[Tensor]:
-        """Kernels of the rounded sizes under Eq. 6's mask, or under none."""
-        sizes = self.progress.rounded(values)
+    def _modulated(self, soft: Tensor, sizes: tuple[int, ...]) -> list[Tensor]:
+        """Kernels of the whole sizes under Eq. 6's mask, or under none."""
         predicted: list[Tensor] = self.kernel_predictors(sizes)
         if self.options.mask == "none":
             return predicted

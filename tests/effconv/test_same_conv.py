@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from effconv import SameConv2d
 
@@ -75,3 +76,21 @@ def test_no_copy_of_the_input_where_no_window_reads_the_extra_row(monkeypatch):
 def test_impossible_size(size):
     with pytest.raises(ValueError, match="whole number from 1 up"):
         SameConv2d(1, 1, size)
+
+
+def test_a_strided_1x1_kernel_never_reaches_the_library_as_such():
+    """Its weight gradient for few channels writes outside its memory in oneDNN (torch 2.15, processors with AVX2 only)."""
+    strides = []
+
+    class Record(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func is torch.ops.aten.convolution.default:
+                strides.append(args[3])
+            return func(*args, **(kwargs or {}))
+
+    conv = SameConv2d(4, 8, 1, 2)
+    images = torch.randn(2, 4, 5, 8)
+    with Record():
+        out = conv(images)
+    assert [list(stride) for stride in strides] == [[1, 1]]
+    torch.testing.assert_close(out, F.conv2d(images, conv.weight, stride=2))
