@@ -28,7 +28,8 @@ TEST_PIXELS = 1000 * 32 * 32  # pixels of an evaluation batch, unless the traini
 def session(run: dict, stage: str, *, say: Callable[[str], None], exclusive: bool = False) -> Iterator[torch.device]:
     """The device of a run, leased, with the run's threads and precision; random state is put back at the end.
 
-    `exclusive`: no other job of the suite uses the GPU meanwhile. `say` hears of a bad choice. Running out of memory becomes one sentence.
+    `exclusive`: no other job of the suite uses the GPU meanwhile. `say` is told of a precision that the device computes slowly.
+    Running out of memory becomes one sentence.
     """
     check(run["precision"])
     if not run["compile"]:
