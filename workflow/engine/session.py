@@ -1,4 +1,4 @@
-"""What every stage starts with: the device and its lease, threads, precision, the network, the images."""
+"""What every stage starts with: the device and its lease, precision, the network, the images."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ TEST_PIXELS = 1000 * 32 * 32  # pixels of an evaluation batch, unless the traini
 
 @contextlib.contextmanager
 def session(run: dict, stage: str, *, say: Callable[[str], None], exclusive: bool = False) -> Iterator[torch.device]:
-    """The device of a run, leased, with the run's threads and precision; random state is put back at the end.
+    """The device of a run, leased, with the run's precision; random state is put back at the end.
 
     `exclusive`: no other job of the suite uses the GPU meanwhile. `say` is told of a precision that the device computes slowly.
     Running out of memory becomes one sentence.
@@ -35,8 +35,6 @@ def session(run: dict, stage: str, *, say: Callable[[str], None], exclusive: boo
     if not run["compile"]:
         leave_the_compiler_out()
     keep_freed_memory()
-    if run.get("threads"):
-        torch.set_num_threads(run["threads"])
     batch_size = run["search" if stage == "search" else "train"]["batch_size"]
     with devices.lease(run["device"], exclusive=exclusive) as name, contextlib.ExitStack() as stack:
         device = torch.device(name)
