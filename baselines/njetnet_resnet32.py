@@ -7,30 +7,18 @@ shortcut and branch always agree. Shortcuts are parameter-free.
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from baselines.njet import NJetConv2d, NJetNetwork
 from baselines.registry import system
-from effconv.backbones import padded_shortcut
+from effconv.backbones import ResidualBlock
 
 WIDTHS, BLOCKS = (16, 32, 64), 5
 
 
-class NJetBlock(nn.Module):
+def njet_block(inner: int, outer: int, stride: int, options: dict) -> ResidualBlock:
     """Two N-Jet layers with batch norm and a shortcut; channels that are missing in the shortcut are zero."""
-
-    def __init__(self, inner: int, outer: int, stride: int, options: dict) -> None:
-        super().__init__()
-        self.conv1 = NJetConv2d(inner, outer, stride=stride, **options)
-        self.bn1 = nn.BatchNorm2d(outer)
-        self.conv2 = NJetConv2d(outer, outer, **options)
-        self.bn2 = nn.BatchNorm2d(outer)
-        self.stride, self.missing = stride, outer - inner
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        out = self.bn2(self.conv2(out))
-        return F.relu(out + padded_shortcut(x, self.stride, self.missing), inplace=True)
+    first, second = NJetConv2d(inner, outer, stride=stride, **options), NJetConv2d(outer, outer, **options)
+    return ResidualBlock(first, second, inner, outer, stride)
 
 
 class NJetResNet(nn.Module):
@@ -44,7 +32,7 @@ class NJetResNet(nn.Module):
         blocks, inner = [], WIDTHS[0]
         for stage, width in enumerate(WIDTHS):
             for number in range(BLOCKS):
-                blocks.append(NJetBlock(inner, width, 2 if stage and not number else 1, options))
+                blocks.append(njet_block(inner, width, 2 if stage and not number else 1, options))
                 inner = width
         self.blocks = nn.Sequential(*blocks)
         self.classifier = nn.Linear(inner, num_classes)

@@ -5,7 +5,7 @@ half after). Wide ResNet: Zagoruyko and Komodakis 2016, depth 6n + 4, pre-activa
 The learnable layers are the 3x3 convolutions inside residual blocks. Values are drawn from torch's global random state.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,19 +23,24 @@ def padded_shortcut(x: Tensor, stride: int, missing: int) -> Tensor:
     return x
 
 
-class _CifarBlock(nn.Module):
-    def __init__(self, inner: int, outer: int, stride: int, sizes: Iterator[int]) -> None:
+class ResidualBlock(nn.Module):
+    """He et al.'s block: two convolutions, the first of stride `stride`, each with batch norm, and the parameter-free shortcut."""
+
+    def __init__(self, conv1: nn.Module, conv2: nn.Module, inner: int, outer: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = SameConv2d(inner, outer, next(sizes), stride)
-        self.bn1 = nn.BatchNorm2d(outer)
-        self.conv2 = SameConv2d(outer, outer, next(sizes))
-        self.bn2 = nn.BatchNorm2d(outer)
+        self.conv1, self.bn1 = conv1, nn.BatchNorm2d(outer)
+        self.conv2, self.bn2 = conv2, nn.BatchNorm2d(outer)
         self.stride, self.missing = stride, outer - inner
 
     def forward(self, x: Tensor) -> Tensor:
         out = F.relu(self.bn1(self.conv1(x)), inplace=True)
         out = self.bn2(self.conv2(out))
         return F.relu(out + padded_shortcut(x, self.stride, self.missing), inplace=True)
+
+
+def _cifar_block(inner: int, outer: int, stride: int, sizes: Iterator[int]) -> ResidualBlock:
+    first, second = SameConv2d(inner, outer, next(sizes), stride), SameConv2d(outer, outer, next(sizes))
+    return ResidualBlock(first, second, inner, outer, stride)
 
 
 class _WideBlock(nn.Module):
@@ -101,7 +106,9 @@ def _depth(depth: int, extra: int, name: str) -> int:
     return n
 
 
-def _stages(block: type[nn.Module], widths: Sequence[int], first: int, n: int, sizes: Iterator[int]) -> nn.Sequential:
+def _stages(
+    block: Callable[..., nn.Module], widths: Sequence[int], first: int, n: int, sizes: Iterator[int]
+) -> nn.Sequential:
     blocks, inner = [], first
     for stage, width in enumerate(widths):
         for index in range(n):
@@ -126,7 +133,7 @@ def cifar_resnet(
     sizes = _sizes(kernel_sizes, depth - 2, f"a CIFAR ResNet of depth {depth}")
     stem = nn.Sequential(SameConv2d(in_channels, widths[0], 3), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
     model = SizedNetwork(
-        stem, _stages(_CifarBlock, widths, widths[0], n, sizes), nn.Identity(), widths[-1], num_classes
+        stem, _stages(_cifar_block, widths, widths[0], n, sizes), nn.Identity(), widths[-1], num_classes
     )
     nn.init.kaiming_normal_(model.classifier.weight)
     return model

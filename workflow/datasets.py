@@ -1,15 +1,14 @@
-"""The data sets: image size, classes, counts, normalisation constants and augmentation, each with its source. No torch here.
+"""The data sets: image size, classes, counts and normalisation constants. No torch here.
 
-The constants are those of the FlexConv recipe that the EffConv experiments follow. They are used as published, although for
-CIFAR-10 and ImageNet-32 they are ImageNet's, not the set's own; a set's own mean and deviation stand in its manifest.
+The constants are those of FlexConv's published commands (rjbruin/flexconv, experiments/readme.md), which the EffConv experiments
+follow. They are used as published, although for CIFAR-10 and ImageNet-32 they are ImageNet's, not the set's own; a set's own mean
+and deviation stand in its manifest.
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workflow.errors import UserError
-
-FLEXCONV = "FlexConv's published commands (rjbruin/flexconv, experiments/readme.md)"
 
 
 @dataclass(frozen=True)
@@ -25,9 +24,6 @@ class DatasetInfo:
     test_images: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    constants_source: str
-    augmentation: str  # "none", or "crop4-flip": zero padding of 4 pixels, random crop, random horizontal flip
-    augmentation_source: str
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -52,9 +48,6 @@ DATASETS: dict[str, DatasetInfo] = {
         test_images=10_000,
         mean=(0.1307,),
         std=(0.3081,),
-        constants_source=f"the training set's own; {FLEXCONV}",
-        augmentation="none",
-        augmentation_source=FLEXCONV,
     ),
     "cifar10": DatasetInfo(
         name="cifar10",
@@ -66,9 +59,6 @@ DATASETS: dict[str, DatasetInfo] = {
         test_images=10_000,
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
-        constants_source=f"ImageNet's; {FLEXCONV}",
-        augmentation="crop4-flip",
-        augmentation_source=f"He et al. 2016, section 4.2; {FLEXCONV}",
     ),
     "stl10": DatasetInfo(
         name="stl10",
@@ -80,9 +70,6 @@ DATASETS: dict[str, DatasetInfo] = {
         test_images=8_000,
         mean=(0.4467, 0.4398, 0.4066),
         std=(0.2603, 0.2566, 0.2713),
-        constants_source=f"the training set's own; {FLEXCONV}",
-        augmentation="none",
-        augmentation_source=FLEXCONV,
     ),
     "imagenet32": DatasetInfo(
         name="imagenet32",
@@ -94,9 +81,6 @@ DATASETS: dict[str, DatasetInfo] = {
         test_images=50_000,
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
-        constants_source=f"ImageNet's; {FLEXCONV}",
-        augmentation="crop4-flip",
-        augmentation_source=f"Chrabaszcz et al. 2017; {FLEXCONV}",
     ),
 }
 

@@ -204,7 +204,7 @@ def test_heavy_systems_get_few_made_up_images_and_the_faster_convolution(smoke):
     runs = {run["id"]: run for run in smoke["runs"]}
     flexnet, resnet = runs["mnist/flexnet-16/seed0"], runs["mnist/cifar-resnet-20/seed0"]
     assert flexnet["arguments"] == {"backend": "auto"} and flexnet["data"].endswith("synthetic-mnist-8-8")
-    assert resnet["arguments"] == {} and resnet["data"].endswith("synthetic-mnist-128-100")
+    assert resnet["arguments"] == {} and resnet["data"].endswith("synthetic-mnist-64-50")
     assert smoke["prepare"][flexnet["data"]] == {"dataset": "mnist", "synthetic": {"train": 8, "test": 8}}
     paper = plan.make_plan(config.load({"preset": "paper", "device": "cpu"}))
     same = next(run for run in paper["runs"] if run["id"] == "cifar10/flexnet-16/seed0")

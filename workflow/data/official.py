@@ -106,17 +106,6 @@ def read_stl10(files: Files, split: str, info: DatasetInfo) -> Chunks:
             raise ValueError(f"its number of images is not the {len(labels)} of {split}_y.bin")
 
 
-def read_stl10_folds(files: Files) -> list[np.ndarray]:
-    """The ten predefined training folds, as indices from 0; the suite's tables do not use them."""
-    with files.open("fold_indices.txt") as stream:
-        folds = [
-            np.array(line.split(), np.int64) for line in stream.read().decode("ascii").splitlines() if line.strip()
-        ]
-        if len(folds) != 10:
-            raise ValueError(f"it has {len(folds)} folds, not 10")
-        return folds
-
-
 def read_imagenet(files: Files, split: str, info: DatasetInfo) -> Chunks:
     """The pickled batches of downsampled ImageNet, one in memory at a time."""
     for name in IMAGENET_FILES[split]:

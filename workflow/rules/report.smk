@@ -39,39 +39,17 @@ rule table:
         "python -m workflow report {wildcards.product} --plan {params.plan} --out reports > {log} 2>&1"
 
 
-rule figure:
-    input:
-        lambda wildcards: stamps(planning.entry_rows(PLAN, wildcards.product)),
+use rule table as figure with:
     output:
         multiext("reports/figures/{product}", ".svg", ".png", ".csv"),
-    log:
-        f"{LOGS}/report/{{product}}.log",
-    conda:
-        ENVIRONMENT
-    params:
-        plan=PLAN_FILE,
-        plan_digest=PLAN_DIGEST,
-        code=REPORT_DIGEST,
-    shell:
-        "python -m workflow report {wildcards.product} --plan {params.plan} --out reports > {log} 2>&1"
 
 
-rule chapter:
+use rule table as chapter with:
     input:
         lambda wildcards: stamps(planning.entry_rows(PLAN, wildcards.product)),
         lambda wildcards: BESIDE_RUNS.get(wildcards.product, []),
     output:
         "reports/chapters/{product}.csv",
-    log:
-        f"{LOGS}/report/{{product}}.log",
-    conda:
-        ENVIRONMENT
-    params:
-        plan=PLAN_FILE,
-        plan_digest=PLAN_DIGEST,
-        code=REPORT_DIGEST,
-    shell:
-        "python -m workflow report {wildcards.product} --plan {params.plan} --out reports > {log} 2>&1"
 
 
 rule judge:

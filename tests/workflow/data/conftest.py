@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from workflow import datasets
+from workflow.data import prepare
+from workflow.errors import UserError
 
 COUNTS = {"mnist": (20, 10), "cifar10": (50, 20), "stl10": (12, 8), "imagenet32": (200, 30)}
 
@@ -27,3 +29,18 @@ def no_network(monkeypatch):
     """Downloads fail at once."""
     monkeypatch.setattr("workflow.data.download._addresses", lambda _: {"cifar-10-python.tar.gz": ["http://nowhere"]})
     monkeypatch.setattr("workflow.data.download._fetch", lambda addresses, *_: f"{addresses[0]}: no network")
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """Prepare, expect a refusal, check that nothing was written; the sentence."""
+
+    def check(name: str) -> str:
+        with pytest.raises(UserError) as caught:
+            prepare(name, source="disk", folder=tmp_path / "data", out=tmp_path / "made" / "prepared" / name)
+        assert not (tmp_path / "made").exists()
+        sentence = str(caught.value)
+        assert sentence.endswith(".") and "\n" not in sentence and len(sentence) < 700
+        return sentence
+
+    return check

@@ -2,12 +2,15 @@
 
 import hashlib
 import io
+import os
 import pickle
 import tarfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
+
+from workflow.data import prepare
 
 
 def made_up(count: int, size: int, channels: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -118,3 +121,29 @@ def same(data: object, train: tuple, test: tuple) -> None:
     for split, (images, labels) in (("train", train), ("test", test)):
         np.testing.assert_array_equal(getattr(data, split).images, images)
         np.testing.assert_array_equal(getattr(data, split).labels, labels)
+
+
+def cifar10(count: tuple[int, int] = (50, 20)) -> dict[str, bytes]:
+    """The members of a small CIFAR-10."""
+    return cifar10_batches(made_up(count[0], 32, 3, 10, 0), made_up(count[1], 32, 3, 10, 1))
+
+
+def imagenet() -> dict[str, bytes]:
+    """The members of a small ImageNet-32."""
+    return imagenet_members(made_up(200, 32, 3, 1000, 0), made_up(30, 32, 3, 1000, 1))
+
+
+class RunsACommand:
+    """Unpickled, it would create a file."""
+
+    def __init__(self, path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+def synthetic(out: Path, dataset: str = "cifar10", **counts: int) -> dict:
+    """The manifest of a small made-up data set, prepared in `out`."""
+    counts = {"train": 60, "test": 30, **counts}
+    return prepare(dataset, source="synthetic", folder=out.parent / "none", out=out, synthetic=counts)

@@ -21,8 +21,6 @@ from PIL import Image
 
 from workflow import datasets
 from workflow.data import load, prepare
-from workflow.data.files import Files
-from workflow.data.official import read_stl10_folds
 from workflow.data.pickles import read_batch
 
 ORDER = np.concatenate([np.arange(50)[k::5] for k in range(5)])  # CIFAR-10's builder deals images to batches in turn
@@ -80,9 +78,7 @@ def test_stl10_turns_columns_into_rows(small, tmp_path, form):
     train, test = made_up(12, 96, 3, 10, 0), made_up(8, 96, 3, 10, 1)
     members = stl10_members(train, test)
     if form == "archive":
-        path = vouch(tar(tmp_path / "data" / "stl10_binary.tar.gz", members))
-        folds = read_stl10_folds(Files("stl10", archives=[path]))
-        assert len(folds) == 10 and folds[3].tolist() == [3, 4, 5, 6]
+        vouch(tar(tmp_path / "data" / "stl10_binary.tar.gz", members))
     else:
         folder = written(tmp_path / "data" / "stl10" / "stl10_binary", members)
         (folder / "unlabeled_X.bin").unlink()

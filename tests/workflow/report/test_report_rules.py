@@ -1,0 +1,257 @@
+"""Every verdict that each rule can give, on made-up results."""
+
+import pytest
+import report_factory as factory
+
+from workflow.errors import UserError
+from workflow.report.gather import gather
+from workflow.report.rules import Setting, judge
+from workflow.report.verdicts import FAILS, HOLDS, NOT_COMPARABLE, NOT_RUN, TOLERANCE, UNDECIDED
+
+
+def finding(
+    tmp_path,
+    part,
+    *,
+    accuracies=None,
+    seconds=None,
+    sizes=None,
+    parameters=None,
+    top5=None,
+    preset="paper",
+    seeds=(0, 1, 2),
+    **options,
+):
+    """What a rule finds on rows a, b, ... of CIFAR-10 with the given accuracies by seed, (train seconds, spread) and sizes by seed."""
+    names = list({**(accuracies or {}), **(seconds or {}), **(sizes or {}), **(parameters or {})})
+    learn = options.get("learn")
+    rows = [factory.entry(name, learn=learn or (660000 if sizes else None), paper={"acc": 90.0}) for name in names]
+    rows.append(factory.entry("absent", system=None, paper={"acc": 90.0}))
+    plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": rows}}, preset=preset, seeds=seeds)
+    results = tmp_path / "results"
+    for run in plan["runs"]:
+        name, seed = run["row"], run["seed"]
+        if sizes and name in sizes and seed < len(sizes[name]):
+            factory.write_search(results, run, sizes[name][seed], parameters=options.get("count"))
+        if accuracies and name in accuracies and seed < len(accuracies[name]):
+            factory.write_result(results, run, accuracies[name][seed], **({"top5": top5[name][seed]} if top5 else {}))
+        elif parameters and name in parameters:
+            factory.write_result(results, run, 90.0, parameters=parameters[name])
+        if seconds and name in seconds:
+            factory.write_timing(
+                results,
+                run,
+                seconds[name][0],
+                search=seconds[name][0] if run["search"] else None,
+                spread=seconds[name][1],
+            )
+    return judge(Setting(gather(plan, results), "cifar10"), part).verdict
+
+
+NARROW = [92.3, 92.35, 92.4]
+
+
+BEATS = {"rule": "beats", "better": "a", "worse": "b"}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "preset", "verdict"),
+    [
+        (NARROW, [91.0, 91.1, 91.05], "paper", HOLDS),
+        ([91.0, 91.1, 91.05], NARROW, "paper", FAILS),
+        ([92.3, 91.9, 92.6], [92.1, 92.5, 91.8], "paper", UNDECIDED),
+        ([93.0], [91.0], "paper", UNDECIDED),
+        (NARROW, [91.0, 91.1, 91.05], "quick", NOT_COMPARABLE),
+        (NARROW, [], "paper", NOT_RUN),
+        (NARROW, [], "smoke", NOT_RUN),
+    ],
+)
+def test_beats(tmp_path, a, b, preset, verdict):
+    assert finding(tmp_path, BEATS, accuracies={"a": a, "b": b}, preset=preset) == verdict
+
+
+def test_beats_by_a_margin_in_top5(tmp_path):
+    accuracies, top5 = {"a": NARROW, "b": NARROW}, {"a": [60.9, 61.0, 61.1], "b": [49.9, 50.0, 50.1]}
+    part = {**BEATS, "metric": "top5", "margin": 11.59, "tolerance": 1.0}
+    assert finding(tmp_path, part, accuracies=accuracies, top5=top5) == TOLERANCE
+
+
+def test_a_row_without_a_system_was_not_run(tmp_path):
+    assert finding(tmp_path, {**BEATS, "worse": "absent"}, accuracies={"a": NARROW}) == NOT_RUN
+
+
+@pytest.mark.parametrize(
+    ("b", "verdict"),
+    [
+        ([92.0, 92.01, 92.02], HOLDS),
+        ([92.38, 92.4, 92.42], TOLERANCE),
+        ([92.9, 92.95, 93.0], FAILS),
+        ([91.0, 92.5, 93.6], UNDECIDED),
+    ],
+)
+def test_on_par(tmp_path, b, verdict):
+    assert (
+        finding(
+            tmp_path, {"rule": "on_par", "row": "a", "other": "b", "tolerance": 0.3}, accuracies={"a": NARROW, "b": b}
+        )
+        == verdict
+    )
+
+
+@pytest.mark.parametrize(
+    ("b", "verdict"), [([92.3, 92.34, 92.38], HOLDS), ([90.0, 90.1, 90.2], FAILS), ([91.0, 92.5, 93.6], UNDECIDED)]
+)
+def test_same(tmp_path, b, verdict):
+    assert (
+        finding(
+            tmp_path, {"rule": "same", "row": "a", "other": "b", "tolerance": 0.3}, accuracies={"a": NARROW, "b": b}
+        )
+        == verdict
+    )
+
+
+@pytest.mark.parametrize(("b", "verdict"), [([91.0, 91.1, 91.2], NOT_RUN), ([93.0, 93.1, 93.2], FAILS)])
+def test_best_needs_every_rival_but_falls_with_one(tmp_path, b, verdict):
+    assert (
+        finding(tmp_path, {"rule": "best", "row": "a", "table": "table2"}, accuracies={"a": NARROW, "b": b}) == verdict
+    )
+
+
+@pytest.mark.parametrize(
+    ("b", "c", "verdict"),
+    [
+        ([92.7, 92.75, 92.8], [93.0, 93.05, 93.1], HOLDS),
+        ([92.2, 92.3, 92.25], [93.0, 93.05, 93.1], TOLERANCE),
+        ([91.0, 91.1, 91.05], [93.0, 93.05, 93.1], FAILS),
+        ([92.3, 92.35, 92.4], [91.0, 91.1, 91.05], FAILS),
+        ([92.3, 92.35, 92.4], [92.0, 92.4, 92.8], UNDECIDED),
+    ],
+)
+def test_rises(tmp_path, b, c, verdict):
+    part = {"rule": "rises", "rows": ["a", "b", "c"], "tolerance": 0.2}
+    assert finding(tmp_path, part, accuracies={"a": NARROW, "b": b, "c": c}) == verdict
+
+
+@pytest.mark.parametrize(
+    ("slow", "preset", "verdict"),
+    [
+        ((80, 0.01), "paper", HOLDS), ((60, 0.01), "quick", TOLERANCE), ((55, 0.05), "paper", UNDECIDED), ((20, 0.01), "paper", FAILS),
+        ((80, 0.01), "smoke", NOT_COMPARABLE),
+    ],
+)  # fmt: skip
+def test_faster(tmp_path, slow, preset, verdict):
+    part = {"rule": "faster", "slow": "a", "fast": "b", "ratio": 7.0, "tolerance": 0.2}
+    assert finding(tmp_path, part, seconds={"a": slow, "b": (10, 0.01)}, preset=preset) == verdict
+
+
+def test_faster_without_a_timing_was_not_run(tmp_path):
+    assert (
+        finding(
+            tmp_path, {"rule": "faster", "slow": "a", "fast": "b"}, seconds={"a": (1, 0.1)}, accuracies={"b": NARROW}
+        )
+        == NOT_RUN
+    )
+
+
+@pytest.mark.parametrize(
+    ("other", "verdict"), [((10, 0.02), HOLDS), ((11, 0.01), TOLERANCE), ((12.7, 0.02), UNDECIDED), ((30, 0.02), FAILS)]
+)
+def test_time_about(tmp_path, other, verdict):
+    part = {"rule": "time_about", "row": "a", "other": "b", "ratio": 1.0, "tolerance": 0.2}
+    assert finding(tmp_path, part, seconds={"a": (10, 0.02), "b": other}) == verdict
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict"),
+    [
+        ((18, 23, 28), HOLDS),
+        ((10, 24, 25), UNDECIDED),
+        ((18, 12, 18.2), TOLERANCE),
+        ((10, 20, 40), FAILS),
+        ((30, 20, 10), FAILS),
+    ],
+)
+def test_time_linear(tmp_path, seconds, verdict):
+    part = {"rule": "time_linear", "rows": ["a", "b", "c"], "depths": [20, 32, 44], "correlation": 0.97}
+    assert (
+        finding(tmp_path, part, seconds={name: (value, 0.01) for name, value in zip("abc", seconds, strict=True)})
+        == verdict
+    )
+
+
+@pytest.mark.parametrize(("count", "verdict"), [(2_580_000, HOLDS), (2_750_000, TOLERANCE), (1_300_000, FAILS)])
+def test_parameter_ratio_is_the_same_in_every_preset(tmp_path, count, verdict):
+    part = {"rule": "parameter_ratio", "large": "a", "small": "b", "ratio": 3.9, "tolerance": 0.1}
+    assert finding(tmp_path, part, parameters={"a": count, "b": 660_000}, preset="smoke") == verdict
+
+
+def peaked(layer, size=7, count=18):
+    return [size if index == layer else 3 for index in range(1, count + 1)]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "verdict"),
+    [
+        ([peaked(5)] * 3, HOLDS),
+        ([peaked(5), peaked(4), peaked(5)], TOLERANCE),
+        ([peaked(17)] * 3, FAILS),
+        ([peaked(9)] * 3, FAILS),
+        ([peaked(5), peaked(17), peaked(9)], UNDECIDED),
+        ([peaked(5)], UNDECIDED),
+        ([], NOT_RUN),
+    ],
+)
+def test_largest_layer(tmp_path, seeds, verdict):
+    part = {"rule": "largest_layer", "row": "a", "layer": 5, "tolerance": 1, "deepest": 6}
+    assert finding(tmp_path, part, sizes={"a": seeds}) == verdict
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "verdict"),
+    [
+        ([[5, 5, 2, 2]] * 3, [[5, 5, 4, 4]] * 3, HOLDS),
+        ([[5, 5, 2, 2]] * 3, [[5, 4, 4, 4]] * 3, TOLERANCE),
+        ([[5, 5, 2, 2]] * 3, [[2, 2, 2, 2]] * 3, FAILS),
+        ([[5, 5, 2, 2]], [[5, 5, 4, 4]], UNDECIDED),
+        ([[5, 5, 2, 2]], [], NOT_RUN),
+    ],
+)
+def test_first_layers_agree(tmp_path, a, b, verdict):
+    part = {"rule": "first_layers_agree", "row": "a", "other": "b", "layers": 2, "tolerance": 0.5}
+    assert finding(tmp_path, part, sizes={"a": a, "b": b}) == verdict
+
+
+@pytest.mark.parametrize(("theirs", "verdict"), [([33, 33], HOLDS), ([9, 15], FAILS)])
+def test_kernel_steps(tmp_path, theirs, verdict):
+    part = {"rule": "kernel_steps", "row": "a", "other": "b", "side_of_input": 33}
+    assert finding(tmp_path, part, sizes={"a": [[3, 5]] * 3, "b": [theirs] * 3}) == verdict
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count", "verdict"),
+    [
+        ([3, 3, 3], 660_000, HOLDS),
+        ([7, 7, 7], 660_000, TOLERANCE),
+        ([3, 3, 3], 680_000, TOLERANCE),
+        ([3, 3, 3], 900_000, FAILS),
+    ],
+)
+def test_searches_settle(tmp_path, sizes, count, verdict):
+    part = {"rule": "searches_settle", "budget": 0.02, "drift": 0.1}
+    assert finding(tmp_path, part, sizes={"a": [sizes] * 3}, count=count) == verdict
+
+
+def test_searches_settle_without_a_search(tmp_path):
+    assert (
+        finding(tmp_path, {"rule": "searches_settle", "budget": 0.02, "drift": 0.1}, accuracies={"a": NARROW})
+        == NOT_RUN
+    )
+
+
+def test_mistakes_in_the_file_are_named(tmp_path):
+    with pytest.raises(UserError, match="unknown rule 'beat'"):
+        finding(tmp_path, {"rule": "beat"}, accuracies={"a": NARROW})
+    with pytest.raises(UserError, match="rule 'beats'"):
+        finding(tmp_path, {"rule": "beats", "better": "a"}, accuracies={"a": NARROW})
+    with pytest.raises(UserError, match="names row 'zz'"):
+        finding(tmp_path, {"rule": "beats", "better": "a", "worse": "zz"}, accuracies={"a": NARROW})
