@@ -9,9 +9,13 @@ from torch import Tensor, nn
 Made = TypeVar("Made", bound=nn.Module)
 
 
-def without_init(kind: Callable[..., Made], *arguments: object, **options: object) -> Made:
-    """A module whose parameters are allocated but not filled: the caller fills every one of them."""
-    return kind(*arguments, device="meta", **options).to_empty(device="cpu")
+def built_aside(kind: Callable[..., Made], *arguments: object, **options: object) -> Made:
+    """A module on the CPU whose values the caller fills anew: what its constructor draws leaves torch's random state alone.
+
+    Allocating it without values, through the meta device, would import sympy, which takes longer than a short search.
+    """
+    with torch.random.fork_rng(devices=[]):
+        return kind(*arguments, device="cpu", **options)
 
 
 @torch.no_grad()
