@@ -17,7 +17,7 @@ from workflow.report.stats import Difference
 from workflow.report.verdicts import FAILS, HOLDS, NOT_COMPARABLE, NOT_RUN, TOLERANCE, UNDECIDED, Finding, together
 
 
-def finding(
+def found(
     tmp_path,
     part,
     *,
@@ -53,7 +53,12 @@ def finding(
                 search=seconds[name][0] if run["search"] else None,
                 spread=seconds[name][1],
             )
-    return judge(Setting(gather(plan, results), "cifar10"), part).verdict
+    return judge(Setting(gather(plan, results), "cifar10"), part)
+
+
+def finding(*arguments, **options) -> str:
+    """The verdict alone."""
+    return found(*arguments, **options).verdict
 
 
 NARROW = [92.3, 92.35, 92.4]
@@ -339,6 +344,65 @@ def test_searches_settle_without_a_search(tmp_path):
         finding(tmp_path, {"rule": "searches_settle", "budget": 0.02, "drift": 0.1}, accuracies={"a": NARROW})
         == NOT_RUN
     )
+
+
+def test_the_figures_behind_a_verdict(tmp_path):
+    """What each rule says it has measured, worked out by hand."""
+    said = lambda name, part, **measured: found(tmp_path / name, part, **measured).measured
+    words = said("beats", BEATS, accuracies={"a": [92.2, 92.4, 92.6], "b": [91.0]})
+    assert words == "a 92.40 ± 0.20 (n = 3) against b 91.00 (n = 1): +1.40 points"
+    # 80 s give or take 1% against 10 s give or take 5%: 79.2 / 10.5 to 80.8 / 9.5
+    part = {"rule": "faster", "slow": "a", "fast": "b"}
+    words = said("faster", part, seconds={"a": (80, 0.01), "b": (10, 0.05)})
+    assert words == "a 80.0 s against b 10.0 s an epoch: ×8.00 [7.54, 8.51]"
+    words = said("rises", {"rule": "rises", "rows": ["a", "b"]}, accuracies={"a": [92.2, 92.4, 92.6], "b": [93.0]})
+    assert words == "92.40 ± 0.20, 93.00; last against first +0.60 points"
+    # 12, 24, 48 s at depths 10, 20, 40: 1.2 s a layer, straight, to the power 1
+    part = {"rule": "time_linear", "rows": ["a", "b", "c"], "depths": [10, 20, 40], "correlation": 0.97}
+    words = said("linear", part, seconds={"a": (12, 0.01), "b": (24, 0.01), "c": (48, 0.01)})
+    assert words.startswith(
+        "1.20 s an epoch for each layer, correlation 1.000; seconds grow with depth to the power 1.00"
+    )
+    part = {"rule": "parameter_ratio", "large": "a", "small": "b", "ratio": 4, "tolerance": 0.1}
+    words = said("ratio", part, parameters={"a": 2_640_000, "b": 660_000})
+    assert words == "2.640M against 0.660M parameters: ×4.00"
+    part = {"rule": "largest_layer", "row": "a", "layer": 2, "tolerance": 1, "deepest": 1}
+    words = said("layer", part, sizes={"a": [[3, 7, 5], [5, 6, 6]]})
+    assert words == "largest mean size 6.5 in layer 2; by seed: layers 2; 2, 3"
+    part = {"rule": "first_layers_agree", "row": "a", "other": "b", "layers": 2, "tolerance": 0.5}
+    words = said("agree", part, sizes={"a": [[5, 5, 2, 2, 2]], "b": [[5, 4, 4, 4, 4]]})
+    assert words == "mean difference in size 0.50 over the first 2 layers, 2.00 over the other 3"
+    part = {"rule": "kernel_steps", "row": "a", "other": "b", "side_of_input": 33}
+    words = said("steps", part, sizes={"a": [[3, 5]], "b": [[9, 15]]})  # (9 + 25) / 2 and (81 + 225) / 2, of 33 * 33
+    assert (
+        words
+        == "17.0 steps a kernel for a; 153 positions a kernel for b, which crops before it evaluates, where the whole input has 1089"
+    )
+    part = {"rule": "searches_settle", "budget": 0.02, "drift": 0.1}
+    # 3 + 4 k / 4 at the steps k = 1 to 4: the last but one is the nine tenths' record, and a whole size away from the last
+    words = said("settle", part, sizes={"a": [[7, 3]]}, count=673_200)
+    assert words == (
+        "1 searches with the same options: at most 2.0 % off their budgets, soft sizes still moving by at most 0.50 at the end"
+    )
+
+
+def test_rules_at_their_very_limits(tmp_path):
+    """A tolerance that is just reached holds; binary fractions, so that nothing is rounded."""
+    ratio = {"rule": "parameter_ratio", "large": "a", "small": "b", "ratio": 4, "tolerance": 0.25}
+    for count, verdict in ((450, HOLDS), (350, HOLDS), (500, TOLERANCE), (300, TOLERANCE), (501, FAILS), (299, FAILS)):
+        assert finding(tmp_path / f"r{count}", ratio, parameters={"a": count, "b": 100}) == verdict
+    settle = {"rule": "searches_settle", "budget": 0.25, "drift": 1.0}
+    for count, verdict in ((825_000, HOLDS), (990_000, TOLERANCE), (990_001, FAILS)):
+        assert (
+            finding(tmp_path / f"s{count}", settle, sizes={"a": [[7]]}, count=count) == verdict
+        )  # a drift of exactly 1
+    steps = {"rule": "kernel_steps", "row": "a", "other": "b", "side_of_input": 10}
+    for theirs, mine, verdict in ((10, 3, HOLDS), (10, 10, FAILS), (9, 3, FAILS)):
+        assert finding(tmp_path / f"k{theirs}{mine}", steps, sizes={"a": [[mine]], "b": [[theirs]]}) == verdict
+    agree = {"rule": "first_layers_agree", "row": "a", "other": "b", "layers": 2, "tolerance": 0.5}
+    for b, verdict in (([5, 5, 2], FAILS), ([5, 4, 2], FAILS), ([5, 4, 3], TOLERANCE), ([4, 4, 5], FAILS)):
+        name = "a" + "".join(map(str, b))
+        assert finding(tmp_path / name, agree, sizes={"a": [[5, 5, 2]] * 2, "b": [b] * 2}) == verdict
 
 
 def test_mistakes_in_the_file_are_named(tmp_path):
