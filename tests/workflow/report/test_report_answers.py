@@ -94,6 +94,13 @@ def test_what_is_said_of_the_numbers():
     assert "the images are made up" in said(asked("pairs", ["a"], ["b"]), [a, b], made_up=True)
 
 
+@pytest.mark.parametrize("rows", [[], [("a", [92.0])], [("b", [90.0]), ("c", [90.0])], [("a", []), ("b", [90.0])]])
+@pytest.mark.parametrize("question", [asked("pairs", ["a", "a"], ["b", "c"]), asked("cloud", ["a"], ["b", "c"])])
+def test_what_is_not_measured_counts_nothing(question, rows):
+    found = answer(question, [row(*each) for each in rows])
+    assert (found.verdict, found.difference, found.compared, found.asked, found.runs) == ("not measured", None, 0, 2, 0)
+
+
 def test_ties_count_half():
     own = sample([92.0, 92.0])
     # One below and one tied of four: 1.5, between the exact bounds of 1 and of 2 of 4 (Clopper and Pearson's tables).

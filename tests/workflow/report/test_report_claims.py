@@ -160,6 +160,8 @@ BEATS = {"rule": "beats", "better": "a", "worse": "b"}
         ([92.3, 91.9, 92.6], [92.1, 92.5, 91.8], "paper", UNDECIDED),
         ([93.0], [91.0], "paper", UNDECIDED),
         (NARROW, [91.0, 91.1, 91.05], "quick", NOT_COMPARABLE),
+        (NARROW, [92.1, 92.5, 91.8], "quick", NOT_COMPARABLE),
+        ([91.0, 91.1, 91.05], NARROW, "quick", NOT_COMPARABLE),
         (NARROW, [], "paper", NOT_RUN),
         (NARROW, [], "smoke", NOT_RUN),
     ],
@@ -213,6 +215,13 @@ def test_best_needs_every_rival_but_falls_with_one(tmp_path, b, verdict):
     assert (
         finding(tmp_path, {"rule": "best", "row": "a", "table": "table2"}, accuracies={"a": NARROW, "b": b}) == verdict
     )
+
+
+@pytest.mark.parametrize("better", ["a", "c"])
+def test_best_looks_at_every_rival(tmp_path, better):
+    accuracies = {name: [91.0, 91.1, 91.2] for name in "ac"} | {"b": NARROW, better: [93.0, 93.1, 93.2]}
+    part = {"rule": "best", "row": "b", "table": "table2"}
+    assert finding(tmp_path, part, accuracies=accuracies) == FAILS
 
 
 @pytest.mark.parametrize(
@@ -351,6 +360,9 @@ def test_the_figures_behind_a_verdict(tmp_path):
     said = lambda name, part, **measured: found(tmp_path / name, part, **measured).measured
     words = said("beats", BEATS, accuracies={"a": [92.2, 92.4, 92.6], "b": [91.0]})
     assert words == "a 92.40 ± 0.20 (n = 3) against b 91.00 (n = 1): +1.40 points"
+    top5 = {"a": [60.0, 60.0, 60.0], "b": [50.0]}
+    words = said("top5", {**BEATS, "metric": "top5"}, accuracies={"a": NARROW, "b": [91.0]}, top5=top5)
+    assert words == "a 60.00 ± 0.00 (n = 3) against b 50.00 (n = 1): +10.00 top-5 points"
     # 80 s give or take 1% against 10 s give or take 5%: 79.2 / 10.5 to 80.8 / 9.5
     part = {"rule": "faster", "slow": "a", "fast": "b"}
     words = said("faster", part, seconds={"a": (80, 0.01), "b": (10, 0.05)})
@@ -391,6 +403,8 @@ def test_rules_at_their_very_limits(tmp_path):
     ratio = {"rule": "parameter_ratio", "large": "a", "small": "b", "ratio": 4, "tolerance": 0.25}
     for count, verdict in ((450, HOLDS), (350, HOLDS), (500, TOLERANCE), (300, TOLERANCE), (501, FAILS), (299, FAILS)):
         assert finding(tmp_path / f"r{count}", ratio, parameters={"a": count, "b": 100}) == verdict
+    faster = {"rule": "faster", "slow": "a", "fast": "b", "ratio": 7.4, "tolerance": 0.01}
+    assert finding(tmp_path / "f", faster, seconds={"a": (76, 0.01), "b": (10, 0.01)}) == HOLDS  # 75.24 / 10.1 = 7.45
     settle = {"rule": "searches_settle", "budget": 0.25, "drift": 1.0}
     for count, verdict in ((825_000, HOLDS), (990_000, TOLERANCE), (990_001, FAILS)):
         assert (
