@@ -30,10 +30,13 @@ def found(
     seeds=(0, 1, 2),
     **options,
 ):
-    """What a rule finds on rows a, b, ... of CIFAR-10 with the given accuracies by seed, (train seconds, spread) and sizes by seed."""
+    """What a rule finds on rows a, b, ... ("ours" is not in the paper) of CIFAR-10 with the given accuracies by seed, (train seconds, spread) and sizes by seed."""
     names = list({**(accuracies or {}), **(seconds or {}), **(sizes or {}), **(parameters or {})})
     learn = options.get("learn")
-    rows = [factory.entry(name, learn=learn or (660000 if sizes else None), paper={"acc": 90.0}) for name in names]
+    rows = [
+        factory.entry(name, learn=learn or (660000 if sizes else None), paper=None if name == "ours" else {"acc": 90.0})
+        for name in names
+    ]
     rows.append(factory.entry("absent", system=None, paper={"acc": 90.0}))
     plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": rows}}, preset=preset, seeds=seeds)
     results = tmp_path / "results"
@@ -232,6 +235,7 @@ def test_best_looks_at_every_rival(tmp_path, better):
         ([91.0, 91.1, 91.05], [93.0, 93.05, 93.1], FAILS),
         ([92.3, 92.35, 92.4], [91.0, 91.1, 91.05], FAILS),
         ([92.3, 92.35, 92.4], [92.0, 92.4, 92.8], UNDECIDED),
+        ([91.0, 91.8, 92.6], [93.0, 93.05, 93.1], UNDECIDED),
     ],
 )
 def test_rises(tmp_path, b, c, verdict):
@@ -353,6 +357,45 @@ def test_searches_settle_without_a_search(tmp_path):
         finding(tmp_path, {"rule": "searches_settle", "budget": 0.02, "drift": 0.1}, accuracies={"a": NARROW})
         == NOT_RUN
     )
+
+
+def test_best_of_those_in_the_paper(tmp_path):
+    accuracies = {"a": NARROW, "ours": [95.0, 95.1, 95.2]}
+    part = {"rule": "best", "row": "a", "table": "table2"}
+    assert finding(tmp_path, part, accuracies=accuracies) == NOT_RUN  # the paper's absent row alone is asked for
+
+
+def test_what_a_rule_takes_where_nothing_is_said(tmp_path):
+    """No margin, no tolerance, a ratio of one: more is enough, and as much or less is not."""
+    seconds = lambda value: {"a": (value, 0.001), "b": (10, 0.001)}
+    faster = {"rule": "faster", "slow": "a", "fast": "b"}
+    for value, verdict in ((10.5, HOLDS), (9.5, FAILS), (5.0, FAILS)):
+        assert finding(tmp_path / f"f{value}", faster, seconds=seconds(value)) == verdict
+    for shift, verdict in ((0.2, HOLDS), (-0.2, FAILS)):
+        accuracies = {"a": [value + shift for value in NARROW], "b": NARROW}
+        assert finding(tmp_path / f"b{shift}", BEATS, accuracies=accuracies) == verdict
+    rises, steps = {"rule": "rises", "rows": ["a", "b", "c"]}, {"a": NARROW, "c": [93.0, 93.05, 93.1]}
+    for name, b, verdict in (("less", 92.25, UNDECIDED), ("much", 91.85, FAILS), ("more", 92.45, HOLDS)):
+        accuracies = {**steps, "b": [b - 0.05, b, b + 0.05]}
+        assert finding(tmp_path / name, rises, accuracies=accuracies) == verdict
+
+
+# At depths 10, 20, 40 the exponent is half the log2 of last over first, and its error |log2 of middle over the ends' mean| / sqrt(3).
+@pytest.mark.parametrize(
+    ("middle", "error", "verdict"), [(1.2 + 0.08 * 3**0.5, 0.08, FAILS), (1.2 + 0.15 * 3**0.5, 0.15, UNDECIDED)]
+)
+def test_an_exponent_above_one_by_two_errors(tmp_path, middle, error, verdict):
+    part = {"rule": "time_linear", "rows": ["a", "b", "c"], "depths": [10, 20, 40], "correlation": 0.9}
+    seconds = {"a": (10, 0.01), "b": (10 * 2**middle, 0.01), "c": (10 * 2**2.4, 0.01)}
+    said = found(tmp_path, part, seconds=seconds)
+    assert said.verdict == verdict and f"to the power 1.20 ± {error:.2f}" in said.measured
+
+
+def test_a_row_that_was_not_timed_says_so(tmp_path):
+    said = found(
+        tmp_path, {"rule": "faster", "slow": "b", "fast": "a"}, seconds={"a": (1, 0.1)}, accuracies={"b": NARROW}
+    )
+    assert said.verdict == NOT_RUN and said.measured.startswith("b: ") and "time" in said.measured
 
 
 def test_the_figures_behind_a_verdict(tmp_path):
