@@ -30,7 +30,10 @@ def found(
     seeds=(0, 1, 2),
     **options,
 ):
-    """What a rule finds on rows a, b, ... ("ours" is not in the paper) of CIFAR-10 with the given accuracies by seed, (train seconds, spread) and sizes by seed."""
+    """What a rule finds on rows a, b, ... of CIFAR-10 ("ours" is not in the paper) with accuracies, (train seconds, spread) and sizes.
+
+    Accuracies and sizes are by seed.
+    """
     names = list({**(accuracies or {}), **(seconds or {}), **(sizes or {}), **(parameters or {})})
     learn = options.get("learn")
     rows = [
