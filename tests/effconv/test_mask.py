@@ -91,3 +91,15 @@ def test_fractional_masks_by_hand():
     assert fractional_mask(3, 2, f).tolist() == [[0.25, 0.25, 0.25], [0.25, 1.0, 1.0], [0.25, 1.0, 1.0]]
     assert fractional_mask(2, 1, f, "start").tolist() == [[0.25, 0.25], [0.25, 1.0]]
     assert fractional_mask(3, 1, f).tolist() == [[0.25, 0.25, 0.25], [0.25, 1.0, 0.25], [0.25, 0.25, 0.25]]
+    # 3 in 5 and 2 in 4 leave one place on every side; 2 in 5 has its centre, the first or the second of its two, on the third
+    for size, inner, padding, first in (
+        (5, 3, "end", 1),
+        (4, 2, "end", 1),
+        (4, 2, "start", 1),
+        (5, 2, "end", 2),
+        (5, 2, "start", 1),
+    ):
+        expected = [
+            [1.0 if all(first <= i < first + inner for i in (a, b)) else 0.25 for b in range(size)] for a in range(size)
+        ]
+        assert fractional_mask(size, inner, f, padding).tolist() == expected

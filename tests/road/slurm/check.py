@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROWS = ["mnist/cifar-resnet-20", "cifar10/impossible"]
 IMPOSSIBLE = "      - {row: impossible, label: Impossible, system: cifar_resnet20, learn: {parameters: 1000}}\n"
-SETTINGS = f"only: {json.dumps(ROWS)}\nseeds: [0]\nepochs: {{search: 2, train: 20}}\ntime_limit: 0.2\n"
+SETTINGS = f"only: {json.dumps(ROWS)}\nseeds: [0]\nepochs: {{search: 2, train: 16}}\ntime_limit: 0.2\n"
 FAULTS = []
 
 

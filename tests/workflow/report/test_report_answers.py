@@ -11,7 +11,7 @@ from workflow.report import answers
 from workflow.report.figures.clouds import front
 from workflow.report.gather import gather
 from workflow.report.rows import Row, rows_of
-from workflow.report.stats import contrast, sample
+from workflow.report.stats import Difference, contrast, sample
 
 
 def row(name, accuracies, *, macs=60_000_000):
@@ -67,6 +67,45 @@ def test_a_row_in_two_pairs_enters_once():
 def test_the_verdict_is_cautious(own, other, made_up, verdict):
     found = answer(asked("pairs", ["a"], ["b"]), [row("a", own), row("b", other)], made_up)
     assert found.verdict == verdict
+
+
+def test_an_interval_that_touches_zero_is_undecided():
+    assert (
+        answers.verdict_of(Difference(1.0, 0.0, 2.0)) == answers.verdict_of(Difference(-1.0, -2.0, 0.0)) == "undecided"
+    )
+    assert (
+        answers.verdict_of(Difference(1.0, 0.5, 1.5)) == "yes"
+        and answers.verdict_of(Difference(-1.0, -1.5, -0.5)) == "no"
+    )
+
+
+def test_what_is_said_of_the_numbers():
+    """The counts behind an answer, in the singular and the plural."""
+    a, b, c = row("a", [92.0, 92.2]), row("b", [90.0, 90.2]), row("c", [93.0])
+    said = lambda *arguments, **options: answer(*arguments, **options).because
+    assert said(asked("pairs", ["a"], ["b"]), [a, b]).endswith(" points, one pair of networks, 4 runs.")
+    assert ", 2 pairs of networks, 5 runs; without a second run" in said(
+        asked("pairs", ["a", "a"], ["b", "c"]), [a, b, c]
+    )
+    assert ", 1 draw, 3 runs, 0% of the draws below; without" in said(asked("cloud", ["a"], ["c"]), [a, c])
+    assert said(asked("cloud", ["a"], ["b", "c"]), [a, b, c]).endswith(
+        " points, 2 draws, 5 runs, 50% of the draws below."
+    )
+    assert "the images are made up" in said(asked("pairs", ["a"], ["b"]), [a, b], made_up=True)
+
+
+@pytest.mark.parametrize("rows", [[], [("a", [92.0])], [("b", [90.0]), ("c", [90.0])], [("a", []), ("b", [90.0])]])
+@pytest.mark.parametrize("question", [asked("pairs", ["a", "a"], ["b", "c"]), asked("cloud", ["a"], ["b", "c"])])
+def test_what_is_not_measured_counts_nothing(question, rows):
+    found = answer(question, [row(*each) for each in rows])
+    assert (found.verdict, found.difference, found.compared, found.asked, found.runs) == ("not measured", None, 0, 2, 0)
+
+
+def test_ties_count_half():
+    own = sample([92.0, 92.0])
+    # One below and one tied of four: 1.5, between the exact bounds of 1 and of 2 of 4 (Clopper and Pearson's tables).
+    share, low, high = answers.share_below(own, [91.0, 92.0, 93.0, 94.0])
+    assert share == 37.5 and (low, high) == pytest.approx((0.63, 93.24), abs=0.01)
 
 
 def test_pairs_that_are_not_measured_are_left_out_and_counted():

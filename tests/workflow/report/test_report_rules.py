@@ -1,52 +1,10 @@
 """Every verdict that each rule can give, on made-up results."""
 
 import pytest
-import report_factory as factory
+from rule_factory import finding, found
 
 from workflow.errors import UserError
-from workflow.report.gather import gather
-from workflow.report.rules import Setting, judge
 from workflow.report.verdicts import FAILS, HOLDS, NOT_COMPARABLE, NOT_RUN, TOLERANCE, UNDECIDED
-
-
-def finding(
-    tmp_path,
-    part,
-    *,
-    accuracies=None,
-    seconds=None,
-    sizes=None,
-    parameters=None,
-    top5=None,
-    preset="paper",
-    seeds=(0, 1, 2),
-    **options,
-):
-    """What a rule finds on rows a, b, ... of CIFAR-10 with the given accuracies by seed, (train seconds, spread) and sizes by seed."""
-    names = list({**(accuracies or {}), **(seconds or {}), **(sizes or {}), **(parameters or {})})
-    learn = options.get("learn")
-    rows = [factory.entry(name, learn=learn or (660000 if sizes else None), paper={"acc": 90.0}) for name in names]
-    rows.append(factory.entry("absent", system=None, paper={"acc": 90.0}))
-    plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": rows}}, preset=preset, seeds=seeds)
-    results = tmp_path / "results"
-    for run in plan["runs"]:
-        name, seed = run["row"], run["seed"]
-        if sizes and name in sizes and seed < len(sizes[name]):
-            factory.write_search(results, run, sizes[name][seed], parameters=options.get("count"))
-        if accuracies and name in accuracies and seed < len(accuracies[name]):
-            factory.write_result(results, run, accuracies[name][seed], **({"top5": top5[name][seed]} if top5 else {}))
-        elif parameters and name in parameters:
-            factory.write_result(results, run, 90.0, parameters=parameters[name])
-        if seconds and name in seconds:
-            factory.write_timing(
-                results,
-                run,
-                seconds[name][0],
-                search=seconds[name][0] if run["search"] else None,
-                spread=seconds[name][1],
-            )
-    return judge(Setting(gather(plan, results), "cifar10"), part).verdict
-
 
 NARROW = [92.3, 92.35, 92.4]
 
@@ -62,6 +20,8 @@ BEATS = {"rule": "beats", "better": "a", "worse": "b"}
         ([92.3, 91.9, 92.6], [92.1, 92.5, 91.8], "paper", UNDECIDED),
         ([93.0], [91.0], "paper", UNDECIDED),
         (NARROW, [91.0, 91.1, 91.05], "quick", NOT_COMPARABLE),
+        (NARROW, [92.1, 92.5, 91.8], "quick", NOT_COMPARABLE),
+        ([91.0, 91.1, 91.05], NARROW, "quick", NOT_COMPARABLE),
         (NARROW, [], "paper", NOT_RUN),
         (NARROW, [], "smoke", NOT_RUN),
     ],
@@ -117,6 +77,13 @@ def test_best_needs_every_rival_but_falls_with_one(tmp_path, b, verdict):
     )
 
 
+@pytest.mark.parametrize("better", ["a", "c"])
+def test_best_looks_at_every_rival(tmp_path, better):
+    accuracies = {name: [91.0, 91.1, 91.2] for name in "ac"} | {"b": NARROW, better: [93.0, 93.1, 93.2]}
+    part = {"rule": "best", "row": "b", "table": "table2"}
+    assert finding(tmp_path, part, accuracies=accuracies) == FAILS
+
+
 @pytest.mark.parametrize(
     ("b", "c", "verdict"),
     [
@@ -125,6 +92,7 @@ def test_best_needs_every_rival_but_falls_with_one(tmp_path, b, verdict):
         ([91.0, 91.1, 91.05], [93.0, 93.05, 93.1], FAILS),
         ([92.3, 92.35, 92.4], [91.0, 91.1, 91.05], FAILS),
         ([92.3, 92.35, 92.4], [92.0, 92.4, 92.8], UNDECIDED),
+        ([91.0, 91.8, 92.6], [93.0, 93.05, 93.1], UNDECIDED),
     ],
 )
 def test_rises(tmp_path, b, c, verdict):
@@ -185,67 +153,107 @@ def test_parameter_ratio_is_the_same_in_every_preset(tmp_path, count, verdict):
     assert finding(tmp_path, part, parameters={"a": count, "b": 660_000}, preset="smoke") == verdict
 
 
-def peaked(layer, size=7, count=18):
-    return [size if index == layer else 3 for index in range(1, count + 1)]
+def test_best_of_those_in_the_paper(tmp_path):
+    accuracies = {"a": NARROW, "ours": [95.0, 95.1, 95.2]}
+    part = {"rule": "best", "row": "a", "table": "table2"}
+    assert finding(tmp_path, part, accuracies=accuracies) == NOT_RUN  # the paper's absent row alone is asked for
 
 
+def test_what_a_rule_takes_where_nothing_is_said(tmp_path):
+    """No margin, no tolerance, a ratio of one: more is enough, and as much or less is not."""
+    seconds = lambda value: {"a": (value, 0.001), "b": (10, 0.001)}
+    faster = {"rule": "faster", "slow": "a", "fast": "b"}
+    for value, verdict in ((10.5, HOLDS), (9.5, FAILS), (5.0, FAILS)):
+        assert finding(tmp_path / f"f{value}", faster, seconds=seconds(value)) == verdict
+    for shift, verdict in ((0.2, HOLDS), (-0.2, FAILS)):
+        accuracies = {"a": [value + shift for value in NARROW], "b": NARROW}
+        assert finding(tmp_path / f"b{shift}", BEATS, accuracies=accuracies) == verdict
+    rises, steps = {"rule": "rises", "rows": ["a", "b", "c"]}, {"a": NARROW, "c": [93.0, 93.05, 93.1]}
+    for name, b, verdict in (("less", 92.25, UNDECIDED), ("much", 91.85, FAILS), ("more", 92.45, HOLDS)):
+        accuracies = {**steps, "b": [b - 0.05, b, b + 0.05]}
+        assert finding(tmp_path / name, rises, accuracies=accuracies) == verdict
+
+
+# At depths 10, 20, 40 the exponent is half the log2 of last over first, and its error |log2 of middle over the ends' mean| / sqrt(3).
 @pytest.mark.parametrize(
-    ("seeds", "verdict"),
-    [
-        ([peaked(5)] * 3, HOLDS),
-        ([peaked(5), peaked(4), peaked(5)], TOLERANCE),
-        ([peaked(17)] * 3, FAILS),
-        ([peaked(9)] * 3, FAILS),
-        ([peaked(5), peaked(17), peaked(9)], UNDECIDED),
-        ([peaked(5)], UNDECIDED),
-        ([], NOT_RUN),
-    ],
+    ("middle", "error", "verdict"), [(1.2 + 0.08 * 3**0.5, 0.08, FAILS), (1.2 + 0.15 * 3**0.5, 0.15, UNDECIDED)]
 )
-def test_largest_layer(tmp_path, seeds, verdict):
-    part = {"rule": "largest_layer", "row": "a", "layer": 5, "tolerance": 1, "deepest": 6}
-    assert finding(tmp_path, part, sizes={"a": seeds}) == verdict
+def test_an_exponent_above_one_by_two_errors(tmp_path, middle, error, verdict):
+    part = {"rule": "time_linear", "rows": ["a", "b", "c"], "depths": [10, 20, 40], "correlation": 0.9}
+    seconds = {"a": (10, 0.01), "b": (10 * 2**middle, 0.01), "c": (10 * 2**2.4, 0.01)}
+    said = found(tmp_path, part, seconds=seconds)
+    assert said.verdict == verdict and f"to the power 1.20 ± {error:.2f}" in said.measured
 
 
-@pytest.mark.parametrize(
-    ("a", "b", "verdict"),
-    [
-        ([[5, 5, 2, 2]] * 3, [[5, 5, 4, 4]] * 3, HOLDS),
-        ([[5, 5, 2, 2]] * 3, [[5, 4, 4, 4]] * 3, TOLERANCE),
-        ([[5, 5, 2, 2]] * 3, [[2, 2, 2, 2]] * 3, FAILS),
-        ([[5, 5, 2, 2]], [[5, 5, 4, 4]], UNDECIDED),
-        ([[5, 5, 2, 2]], [], NOT_RUN),
-    ],
-)
-def test_first_layers_agree(tmp_path, a, b, verdict):
-    part = {"rule": "first_layers_agree", "row": "a", "other": "b", "layers": 2, "tolerance": 0.5}
-    assert finding(tmp_path, part, sizes={"a": a, "b": b}) == verdict
-
-
-@pytest.mark.parametrize(("theirs", "verdict"), [([33, 33], HOLDS), ([9, 15], FAILS)])
-def test_kernel_steps(tmp_path, theirs, verdict):
-    part = {"rule": "kernel_steps", "row": "a", "other": "b", "side_of_input": 33}
-    assert finding(tmp_path, part, sizes={"a": [[3, 5]] * 3, "b": [theirs] * 3}) == verdict
-
-
-@pytest.mark.parametrize(
-    ("sizes", "count", "verdict"),
-    [
-        ([3, 3, 3], 660_000, HOLDS),
-        ([7, 7, 7], 660_000, TOLERANCE),
-        ([3, 3, 3], 680_000, TOLERANCE),
-        ([3, 3, 3], 900_000, FAILS),
-    ],
-)
-def test_searches_settle(tmp_path, sizes, count, verdict):
-    part = {"rule": "searches_settle", "budget": 0.02, "drift": 0.1}
-    assert finding(tmp_path, part, sizes={"a": [sizes] * 3}, count=count) == verdict
-
-
-def test_searches_settle_without_a_search(tmp_path):
-    assert (
-        finding(tmp_path, {"rule": "searches_settle", "budget": 0.02, "drift": 0.1}, accuracies={"a": NARROW})
-        == NOT_RUN
+def test_a_row_that_was_not_timed_says_so(tmp_path):
+    said = found(
+        tmp_path, {"rule": "faster", "slow": "b", "fast": "a"}, seconds={"a": (1, 0.1)}, accuracies={"b": NARROW}
     )
+    assert said.verdict == NOT_RUN and said.measured.startswith("b: ") and "time" in said.measured
+
+
+def test_the_figures_behind_a_verdict(tmp_path):
+    """What each rule says it has measured, worked out by hand."""
+    said = lambda name, part, **measured: found(tmp_path / name, part, **measured).measured
+    words = said("beats", BEATS, accuracies={"a": [92.2, 92.4, 92.6], "b": [91.0]})
+    assert words == "a 92.40 ± 0.20 (n = 3) against b 91.00 (n = 1): +1.40 points"
+    top5 = {"a": [60.0, 60.0, 60.0], "b": [50.0]}
+    words = said("top5", {**BEATS, "metric": "top5"}, accuracies={"a": NARROW, "b": [91.0]}, top5=top5)
+    assert words == "a 60.00 ± 0.00 (n = 3) against b 50.00 (n = 1): +10.00 top-5 points"
+    # 80 s give or take 1% against 10 s give or take 5%: 79.2 / 10.5 to 80.8 / 9.5
+    part = {"rule": "faster", "slow": "a", "fast": "b"}
+    words = said("faster", part, seconds={"a": (80, 0.01), "b": (10, 0.05)})
+    assert words == "a 80.0 s against b 10.0 s an epoch: ×8.00 [7.54, 8.51]"
+    words = said("rises", {"rule": "rises", "rows": ["a", "b"]}, accuracies={"a": [92.2, 92.4, 92.6], "b": [93.0]})
+    assert words == "92.40 ± 0.20, 93.00; last against first +0.60 points"
+    # 12, 24, 48 s at depths 10, 20, 40: 1.2 s a layer, straight, to the power 1
+    part = {"rule": "time_linear", "rows": ["a", "b", "c"], "depths": [10, 20, 40], "correlation": 0.97}
+    words = said("linear", part, seconds={"a": (12, 0.01), "b": (24, 0.01), "c": (48, 0.01)})
+    assert words.startswith(
+        "1.20 s an epoch for each layer, correlation 1.000; seconds grow with depth to the power 1.00"
+    )
+    part = {"rule": "parameter_ratio", "large": "a", "small": "b", "ratio": 4, "tolerance": 0.1}
+    words = said("ratio", part, parameters={"a": 2_640_000, "b": 660_000})
+    assert words == "2.640M against 0.660M parameters: ×4.00"
+    part = {"rule": "largest_layer", "row": "a", "layer": 2, "tolerance": 1, "deepest": 1}
+    words = said("layer", part, sizes={"a": [[3, 7, 5], [5, 6, 6]]})
+    assert words == "largest mean size 6.5 in layer 2; by seed: layers 2; 2, 3"
+    part = {"rule": "first_layers_agree", "row": "a", "other": "b", "layers": 2, "tolerance": 0.5}
+    words = said("agree", part, sizes={"a": [[5, 5, 7, 2, 2]], "b": [[5, 4, 3, 4, 5]]})
+    assert words == "mean difference in size 0.50 over the first 2 layers, 3.00 over the other 3"
+    part = {"rule": "kernel_steps", "row": "a", "other": "b", "side_of_input": 33}
+    words = said("steps", part, sizes={"a": [[3, 5]], "b": [[9, 15]]})  # (9 + 25) / 2 and (81 + 225) / 2, of 33 * 33
+    assert (
+        words
+        == "17.0 steps a kernel for a; 153 positions a kernel for b, which crops before it evaluates, where the whole input has 1089"
+    )
+    part = {"rule": "searches_settle", "budget": 0.02, "drift": 0.1}
+    # 3 + 4 k / 4 at the steps k = 1 to 4: the last but one is the nine tenths' record, and a whole size away from the last
+    words = said("settle", part, sizes={"a": [[7, 3]]}, count=673_200)
+    assert words == (
+        "1 searches with the same options: at most 2.0 % off their budgets, soft sizes still moving by at most 0.50 at the end"
+    )
+
+
+def test_rules_at_their_very_limits(tmp_path):
+    """A tolerance that is just reached holds; binary fractions, so that nothing is rounded."""
+    ratio = {"rule": "parameter_ratio", "large": "a", "small": "b", "ratio": 4, "tolerance": 0.25}
+    for count, verdict in ((450, HOLDS), (350, HOLDS), (500, TOLERANCE), (300, TOLERANCE), (501, FAILS), (299, FAILS)):
+        assert finding(tmp_path / f"r{count}", ratio, parameters={"a": count, "b": 100}) == verdict
+    faster = {"rule": "faster", "slow": "a", "fast": "b", "ratio": 7.4, "tolerance": 0.01}
+    assert finding(tmp_path / "f", faster, seconds={"a": (76, 0.01), "b": (10, 0.01)}) == HOLDS  # 75.24 / 10.1 = 7.45
+    settle = {"rule": "searches_settle", "budget": 0.25, "drift": 1.0}
+    for count, verdict in ((825_000, HOLDS), (990_000, TOLERANCE), (990_001, FAILS)):
+        assert (
+            finding(tmp_path / f"s{count}", settle, sizes={"a": [[7]]}, count=count) == verdict
+        )  # a drift of exactly 1
+    steps = {"rule": "kernel_steps", "row": "a", "other": "b", "side_of_input": 10}
+    for theirs, mine, verdict in ((10, 3, HOLDS), (10, 10, FAILS), (9, 3, FAILS)):
+        assert finding(tmp_path / f"k{theirs}{mine}", steps, sizes={"a": [[mine]], "b": [[theirs]]}) == verdict
+    agree = {"rule": "first_layers_agree", "row": "a", "other": "b", "layers": 2, "tolerance": 0.5}
+    for b, verdict in (([5, 5, 2], FAILS), ([5, 4, 2], FAILS), ([5, 4, 3], TOLERANCE), ([4, 4, 5], FAILS)):
+        name = "a" + "".join(map(str, b))
+        assert finding(tmp_path / name, agree, sizes={"a": [[5, 5, 2]] * 2, "b": [b] * 2}) == verdict
 
 
 def test_mistakes_in_the_file_are_named(tmp_path):

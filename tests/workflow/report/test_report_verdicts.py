@@ -56,6 +56,31 @@ def test_about(value, low, high, verdict):
     assert verdicts.about(value, low, high, claimed=1.26, tolerance=0.25) == verdict
 
 
+def test_verdicts_at_the_very_limits():
+    """By the definitions at the top of verdicts.py: "above" and "below" are strict, "reaches" and "no more than" are not."""
+    larger = lambda value, low, high, margin=0.0: verdicts.larger(
+        Difference(value, low, high), margin=margin, tolerance=0.5 if margin else 0.0
+    )
+    assert larger(1.0, 0.0, 2.0) == UNDECIDED and larger(-1.0, -2.0, 0.0) == UNDECIDED
+    assert larger(2.0, 1.0, 3.0, margin=2.0) == HOLDS and larger(1.5, 1.0, 2.0, margin=2.0) == TOLERANCE
+    assert larger(1.25, 1.0, 1.5, margin=2.0) == UNDECIDED  # the interval ends where the tolerance does
+    assert larger(1.5, 0.0, 3.0, margin=2.0) == UNDECIDED and larger(3.0, 0.0, 6.0, margin=2.0) == UNDECIDED
+    assert larger(-0.1, -0.3, -0.2, margin=0.25) == FAILS  # below zero, although the tolerance reaches lower
+    par = lambda low, high: verdicts.not_smaller(Difference(0.0, low, high), tolerance=0.5)
+    assert par(0.0, 1.0) == TOLERANCE and par(-0.5, 0.0) == TOLERANCE and par(-1.0, -0.5) == UNDECIDED
+    same = lambda low, high: verdicts.equal(Difference(0.0, low, high), tolerance=0.5)
+    assert same(-0.5, 0.5) == HOLDS and same(0.5, 1.0) == UNDECIDED and same(-1.0, -0.5) == UNDECIDED
+    reaches = lambda value, low, high: verdicts.at_least(value, low, high, claimed=8.0, tolerance=0.25)
+    assert (
+        reaches(9.0, 8.0, 10.0) == HOLDS and reaches(6.0, 5.0, 7.0) == TOLERANCE and reaches(5.0, 4.0, 6.0) == UNDECIDED
+    )
+    near = lambda value, low, high: verdicts.about(value, low, high, claimed=8.0, tolerance=0.25)
+    assert near(9.0, 8.0, 11.0) == HOLDS and near(7.0, 5.0, 8.0) == HOLDS
+    assert near(10.0, 9.0, 11.0) == TOLERANCE and near(6.0, 5.0, 7.0) == TOLERANCE
+    assert near(5.0, 4.0, 6.0) == UNDECIDED and near(11.0, 10.0, 12.0) == UNDECIDED
+    assert near(5.0, 4.0, 5.5) == FAILS and near(11.0, 10.5, 12.0) == FAILS
+
+
 def test_a_claim_of_parts_is_as_good_as_its_worst():
     def verdict(*names):
         return together([Finding(name, name) for name in names]).verdict
