@@ -22,7 +22,13 @@ TIMES = ("seal", "seconds_per_epoch", "peak_memory_mb", "pieces", "provenance")
 def plan(tmp_path_factory):
     """One row, one seed, three epochs a stage, on made-up images."""
     folder = tmp_path_factory.mktemp("kill")
-    given = {"only": [ROW], "seeds": [0], "epochs": {"search": 3, "train": 3}, "data": str(folder / "data")}
+    given = {
+        "only": [ROW],
+        "seeds": [0],
+        "epochs": {"search": 3, "train": 3},
+        "jobs": {"rows": "one"},
+        "data": str(folder / "data"),
+    }
     plan = make_plan(load({"preset": "smoke", "device": "cpu", **given}))
     write_json(folder / "plan.json", plan)
     return folder / "plan.json"
