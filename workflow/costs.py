@@ -87,6 +87,8 @@ def print_plan(plan: dict, results: Path, *, hours: float | None = None, device:
     print(estimates.basis())
     for name in plan["tables"]:
         wanted = {run for run, row in rows.items() if row in entry_rows(plan, name)}
+        if not wanted:  # left out by the configuration's `only`
+            continue
         asked = wanted & set(cost)
         total = sum(cost[run][0] for run in asked)
         own = (
@@ -95,8 +97,9 @@ def print_plan(plan: dict, results: Path, *, hours: float | None = None, device:
             else ""
         )
         print(f"{rounded(total):>9}  snakemake {name}: {len(asked)} of {len(wanted)} runs to do{own}")
+        waits = plan["tables"][name]["dataset"] in plan["unavailable"]
         for seconds, asks in sorted(questions(plan, plan["tables"][name], {run: cost[run][0] for run in asked})):
-            print(f"{rounded(seconds) if seconds else 'done':>13}  {asks}")
+            print(f"{'waits' if waits else rounded(seconds) if seconds else 'done':>13}  {asks}")
     sizes = {name: f"{size / 1e9:.2f} GB" for name, size in disk(plan).items()}
     print(
         f"On disk: {sizes['data']} of prepared data and {sizes['kept']} of results; while they run, checkpoints of up to "
@@ -122,10 +125,17 @@ def _print_best(plan: dict, results: Path, estimates: Estimates, hours: float) -
 
 
 def questions(plan: dict, entry: dict, missing: dict[str, float]) -> list[tuple[float, str]]:
-    """(seconds, question) of a chapter: those of the missing runs of every row that it compares, shared ones counted for each."""
-    found = []
+    """(seconds, question) of a chapter: those of the missing runs of every row that it compares, shared ones counted for each.
+
+    A question of which one side is not in the plan is left out.
+    """
+    found, planned = [], {}
+    for run in plan["runs"]:
+        if run["dataset"] == entry["dataset"]:
+            planned.setdefault(run["row"], []).append(run["id"])
     for question in entry.get("questions", ()):
-        rows = {*question["row"], *question["others"]}
-        runs = [run["id"] for run in plan["runs"] if run["dataset"] == entry["dataset"] and run["row"] in rows]
-        found.append((sum(missing.get(run, 0.0) for run in runs), question["asks"]))
+        sides = [[row for row in question[side] if row in planned] for side in ("row", "others")]
+        if all(sides):
+            runs = [run for row in {*sides[0], *sides[1]} for run in planned[row]]
+            found.append((sum(missing.get(run, 0.0) for run in runs), question["asks"]))
     return found

@@ -1,32 +1,55 @@
 """Files that appear whole or not at all."""
 
+import fcntl
 import json
 import os
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from workflow.errors import UserError
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file by way of a temporary one beside it; a kill at any moment leaves the old file or the new one."""
+    """Write a file by way of a temporary one beside it; a kill at any moment leaves the old file or the new one.
+
+    The temporary file has one name, so that the next to write takes over what a killed process left, and there is never more than one.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle = _alone(temporary)
     except OSError as error:
         raise UserError(
             f"{path.parent} cannot be written ({error.strerror}): free the folder, or choose another."
         ) from None
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide results from colleagues
-        os.replace(temporary, path)
+        with os.fdopen(handle, "wb") as file:  # to the end, for its lock
+            try:
+                file.truncate()
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                os.chmod(temporary, 0o644)  # whatever the umask: colleagues may read results
+                os.replace(temporary, path)
+            except OSError:
+                temporary.unlink(missing_ok=True)
+                raise
     except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
         raise UserError(f"{path} cannot be written ({error.strerror}): make room or choose another folder.") from None
+
+
+def _alone(path: Path) -> int:
+    """A descriptor of the file that no other process writes: its lock is waited for. What a killed process left is taken over.
+
+    A file that was moved into place while it was waited for is no longer this one: then try again.
+    """
+    while True:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.fstat(handle).st_ino == os.stat(path).st_ino:
+                return handle
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

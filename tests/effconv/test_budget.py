@@ -59,15 +59,50 @@ def test_gradcheck_of_sizes():
 
 def test_deviation():
     assert Budget(parameters=2480).deviation(COSTS, [3, 2]) == pytest.approx(100 / 2480)
+    assert Budget(parameters=2680).deviation(COSTS, [3, 2]) == pytest.approx(100 / 2680)  # 2,580 there
+    # MACs at these sizes: 48 * 9 * 64 + 512 * 4 * 16 + 1000 = 61,416; the greater deviation counts
+    assert Budget(parameters=2680, macs=61_416 * 2).deviation(COSTS, [3, 2]) == pytest.approx(0.5)
+    assert Budget(parameters=2480, scope="kernels").deviation(COSTS, [3, 2]) == 0
     assert Budget().deviation(COSTS, [3, 2]) == 0
+
+
+def test_signed_by_hand():
+    sizes = tensor(3.0, 2.0)
+    macs = 48 * 9 * 64 + 512 * 4 * 16
+    assert Budget(parameters=5000).signed(COSTS, sizes).item() == pytest.approx(log(2480 / 4900))
+    both = Budget(parameters=1340, macs=2 * macs + 1000)  # twice what is left for the kernels, and half
+    assert both.signed(COSTS, sizes).item() == pytest.approx(log(2) - log(2))
+    assert both.loss(COSTS, sizes).item() == pytest.approx(2 * log(2))
+    assert Budget(parameters=2480, macs=macs, scope="kernels").signed(COSTS, sizes).item() == pytest.approx(0)
+    assert Budget().signed(COSTS, sizes).item() == 0
+
+
+def test_nothing_left_for_the_kernels_counts_as_one_weight():
+    sizes = tensor(1.0, 1.0)  # 560 learned weights
+    assert Budget(parameters=100).loss(COSTS, sizes).item() == pytest.approx(log(560))
+    assert Budget(parameters=100).signed(COSTS, sizes).item() == pytest.approx(log(560))
 
 
 @pytest.mark.parametrize("wanted", [659, 27_541])
 def test_out_of_reach(wanted):
     # least 48 + 512 + 100, greatest (48 + 512) * 49 + 100
-    with pytest.raises(ValueError, match="from 660 .* to 27,540"):
+    with pytest.raises(ValueError, match="give the whole network .* from 660 .* to 27,540"):
         Budget(parameters=wanted).check(COSTS, [7, 7])
-    Budget(parameters=660).check(COSTS, [7, 7])
+    with pytest.raises(ValueError, match="give the learned kernels .* from 560 .* to 27,440"):
+        Budget(parameters=30_000, scope="kernels").check(COSTS, [7, 7])
+
+
+@pytest.mark.parametrize("wanted", [660, 10_000, 27_540])
+def test_within_reach(wanted):
+    Budget(parameters=wanted).check(COSTS, [7, 7])
+
+
+@pytest.mark.parametrize(
+    "scope", ["all", "layers", "whole"]
+)  # by the alphabet, before, between and after those there are
+def test_an_unknown_scope_is_named(scope):
+    with pytest.raises(ValueError, match=f"budget_scope is '{scope}': choose one of total, kernels"):
+        Budget(scope=scope)
 
 
 def test_no_budget_is_no_loss():
@@ -75,13 +110,14 @@ def test_no_budget_is_no_loss():
 
 
 @pytest.mark.parametrize(
-    ("text", "count"), [("0.66M", 660_000), ("80m", 80_000_000), ("12k", 12_000), ("1.2G", 1_200_000_000), ("77", 77)]
+    ("text", "count"),
+    [("0.66M", 660_000), ("80m", 80_000_000), ("12k", 12_000), ("1.2G", 1_200_000_000), ("77", 77), ("1", 1)],
 )
 def test_parse_count(text, count):
     assert parse_count(text) == count
 
 
-@pytest.mark.parametrize("text", ["", "M", "much", "-3", "nan", "inf"])
+@pytest.mark.parametrize("text", ["", "M", "much", "-3", "0", "0.4", "nan", "inf"])
 def test_parse_count_refuses(text):
     with pytest.raises(ValueError, match="write it like"):
         parse_count(text)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from effconv import modulation_mask
+from effconv.mask import fractional_mask, mask_profiles
 
 
 def v(value):
@@ -66,6 +67,27 @@ def test_takes_plain_numbers():
     assert modulation_mask(3, 3).shape == (3, 3)
 
 
-def test_unknown_centre():
+@pytest.mark.parametrize(
+    "name", ["before", "middle", "zero"]
+)  # by the alphabet, before, between and after those there are
+def test_unknown_centre(name):
     with pytest.raises(ValueError, match="choose one of printed, centred, soft-centred"):
-        modulation_mask(3, 3.0, "middle")
+        modulation_mask(3, 3.0, name)
+
+
+def test_profiles_of_two_layers_by_hand():
+    soft, sizes = v([2.0, 3.0]), v([2.0, 3.0])
+    # printed: c = 1 and 1.5; the first layer's third place lies beyond its kernel, and follows the same formula
+    expected = [[1.0, exp(-1 / 4), exp(-4 / 4)], [exp(-0.25 / 9), exp(-0.25 / 9), exp(-2.25 / 9)]]
+    torch.testing.assert_close(mask_profiles(soft, sizes, 3), v(expected))
+    # centred: c = 1.5 and 2
+    expected = [[exp(-0.25 / 4), exp(-0.25 / 4), exp(-2.25 / 4)], [exp(-1 / 9), 1.0, exp(-1 / 9)]]
+    torch.testing.assert_close(mask_profiles(soft, sizes, 3, "centred"), v(expected))
+
+
+def test_fractional_masks_by_hand():
+    f = torch.tensor(0.25)
+    assert fractional_mask(2, 1, f).tolist() == [[1.0, 0.25], [0.25, 0.25]]
+    assert fractional_mask(3, 2, f).tolist() == [[0.25, 0.25, 0.25], [0.25, 1.0, 1.0], [0.25, 1.0, 1.0]]
+    assert fractional_mask(2, 1, f, "start").tolist() == [[0.25, 0.25], [0.25, 1.0]]
+    assert fractional_mask(3, 1, f).tolist() == [[0.25, 0.25, 0.25], [0.25, 1.0, 0.25], [0.25, 0.25, 0.25]]

@@ -6,7 +6,6 @@ import torch.nn.functional as F
 
 from effconv import KernelPredictor, KernelSizeSearch, SearchOptions, cifar_resnet
 from effconv.kernel_predictor import nested_order
-from effconv.mask import fractional_mask
 
 SHAPE = (3, 16, 16)
 
@@ -56,14 +55,6 @@ def test_an_unknown_order_is_named():
     with pytest.raises(ValueError, match="kernel_order is 'spiral'"):
         SearchOptions(kernel_order="spiral")
     assert KernelPredictor(2, 2, "projected")(3).shape == (2, 2, 3, 3)
-
-
-def test_fractional_masks_by_hand():
-    f = torch.tensor(0.25)
-    assert fractional_mask(2, 1, f).tolist() == [[1.0, 0.25], [0.25, 0.25]]
-    assert fractional_mask(3, 2, f).tolist() == [[0.25, 0.25, 0.25], [0.25, 1.0, 1.0], [0.25, 1.0, 1.0]]
-    assert fractional_mask(2, 1, f, "start").tolist() == [[0.25, 0.25], [0.25, 1.0]]
-    assert fractional_mask(3, 1, f).tolist() == [[0.25, 0.25, 0.25], [0.25, 1.0, 0.25], [0.25, 0.25, 0.25]]
 
 
 def jump(**options):

@@ -1,6 +1,7 @@
 """A record enters a table only if it is whole, finite and of the planned length."""
 
 import json
+import threading
 
 import pytest
 
@@ -91,6 +92,24 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["file.json"]
     write_text(path, "b")
     assert path.read_text() == "b" and path.stat().st_mode & 0o777 == 0o644
+
+
+def test_what_a_killed_process_left_is_taken_over(tmp_path):
+    (tmp_path / ".text.csv.partial").write_text("a longer text, cut sho")
+    write_text(tmp_path / "text.csv", "whole")
+    assert (tmp_path / "text.csv").read_text() == "whole" and [path.name for path in tmp_path.iterdir()] == ["text.csv"]
+
+
+def test_two_that_write_one_file_take_turns(tmp_path):
+    texts = [letter * 100_000 for letter in "abcd"]
+    writers = [
+        threading.Thread(target=lambda t=text: [write_text(tmp_path / "f", t) for _ in range(20)]) for text in texts
+    ]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        assert not (tmp_path / "f").exists() or (tmp_path / "f").read_text() in texts
+    assert (tmp_path / "f").read_text() in texts and [path.name for path in tmp_path.iterdir()] == ["f"]
 
 
 def test_a_seal_tells_of_any_change(tmp_path):

@@ -114,7 +114,22 @@ def test_questions_are_listed_with_their_costs_cheapest_first(tmp_path, capsys):
     )
     places = [next(place for place, line in enumerate(costly) if line.endswith(end)) for end in asked]
     assert places == sorted(places) and costly[places[0]].startswith("45 s") and costly[places[1]].startswith("17 min")
-    assert any(line.startswith("done") for line in chapter[1:])  # questions of which nothing is left to do here
+    assert not any("7x7 kernels" in line for line in chapter)  # a question whose other side is not planned
+    for run in plan["runs"]:
+        write_json(tmp_path / "runs" / run["id"] / "result.json", record(run))
+    costs.print_plan(plan, tmp_path)
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if line.startswith("done") and line.endswith("wider network?")]
+
+
+def test_questions_about_data_that_cannot_be_had_wait(tmp_path, capsys):
+    plan = make_plan(
+        load({"preset": "quick", "device": "cpu", "only": ["stl10/effconv-20-0.66m", "stl10/wide-3x3-20-0.66m"]})
+    )
+    plan["unavailable"] = {"stl10": "its archive is not there"}
+    costs.print_plan(plan, tmp_path)
+    said = [line.split() for line in capsys.readouterr().out.splitlines() if line.endswith("wider network?")]
+    assert [words[0] for words in said] == ["waits"]
 
 
 def test_shortened_training_and_searches_without_images_cost_less(tmp_path):

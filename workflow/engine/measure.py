@@ -109,7 +109,7 @@ def measure(
 ) -> dict:
     """Seconds per epoch of a run's stages: the measured fields of a timing record. `kernel_sizes`: the learned ones, if any."""
     load = ForeignLoad()
-    with session(run, "train", exclusive=True) as device:
+    with session(run, "train", say=say, exclusive=True) as device:
         options = {"slices": slices, "seconds": slice_seconds, "load": load}
         segments = _search_segments(run, data, device, kernel_sizes, options) if run["search"] else []
         published, faster = _train_segments(run, data, device, kernel_sizes, options)

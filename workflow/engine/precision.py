@@ -15,6 +15,19 @@ def check(precision: str) -> None:
         raise ValueError(f"key 'precision' is '{precision}', but must be one of {', '.join(PRECISIONS)}: correct it.")
 
 
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the device has arithmetic for bfloat16. oneDNN needs AVX-512 for it and emulates it elsewhere."""
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return device.type != "cpu" or supported is None or bool(supported())
+
+
+def advice(precision: str, device: torch.device) -> str | None:
+    """A sentence where the precision is a bad choice on the device: slow, not wrong."""
+    if precision != "bf16" or computes_bf16(device):
+        return None
+    return "bfloat16 is emulated by this processor, more than ten times slower than fp32: take precision fp32 here."
+
+
 def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
     """What forward passes run under. The weight cache is off: it would tie a captured graph to tensors outside it."""
     if precision != "bf16":

@@ -106,7 +106,7 @@ def search(
 ) -> dict:
     """The best of the random candidates: the measured fields of search.json. Raises OutOfTime, NonFinite, UserError."""
     plan = run["search"]
-    with session(run, "search") as device:
+    with session(run, "search", say=say) as device:
         checkpoints = Checkpoints(directory, "search", digest, say)
         state = checkpoints.load(device) or {
             "round": 0,

@@ -74,7 +74,7 @@ def search(
     if method_of(run) == "random-search":
         whole = importlib.import_module(METHODS["random-search"][0]).search
         return whole(run, data, directory, digest=digest, say=say, deadline=deadline)
-    with session(run, "search") as device:
+    with session(run, "search", say=say) as device:
         checkpoints = Checkpoints(directory, "search", digest, say)
         state = checkpoints.load(device)
         if state and "outcome" in state:

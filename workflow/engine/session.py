@@ -1,7 +1,7 @@
-"""What every stage starts with: the device and its lease, threads, precision, the network, the images."""
+"""What every stage starts with: the device and its lease, precision, the network, the images."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from workflow.datasets import DATASETS
 from workflow.engine.errors import memory_errors
 from workflow.engine.normalisation import normalisation
 from workflow.engine.pixels import TestImages, TrainingImages
-from workflow.engine.precision import backend, check
+from workflow.engine.precision import advice, backend, check
 from workflow.engine.randomness import global_seed, seed_global
 from workflow.engine.startup import keep_freed_memory, leave_the_compiler_out
 from workflow.engine.validation import split
@@ -25,23 +25,24 @@ TEST_PIXELS = 1000 * 32 * 32  # pixels of an evaluation batch, unless the traini
 
 
 @contextlib.contextmanager
-def session(run: dict, stage: str, *, exclusive: bool = False) -> Iterator[torch.device]:
-    """The device of a run, leased, with the run's threads and precision; random state is put back at the end.
+def session(run: dict, stage: str, *, say: Callable[[str], None], exclusive: bool = False) -> Iterator[torch.device]:
+    """The device of a run, leased, with the run's precision; random state is put back at the end.
 
-    `exclusive`: no other job of the suite uses the GPU meanwhile. Running out of memory becomes one sentence.
+    `exclusive`: no other job of the suite uses the GPU meanwhile. `say` is told of a precision that the device computes slowly.
+    Running out of memory becomes one sentence.
     """
     check(run["precision"])
     if not run["compile"]:
         leave_the_compiler_out()
     keep_freed_memory()
-    if run.get("threads"):
-        torch.set_num_threads(run["threads"])
     batch_size = run["search" if stage == "search" else "train"]["batch_size"]
     with devices.lease(run["device"], exclusive=exclusive) as name, contextlib.ExitStack() as stack:
         device = torch.device(name)
         if device.type == "cuda":
             torch.cuda.set_device(device)
             torch.cuda.reset_peak_memory_stats(device)
+        if warning := advice(run["precision"], device):
+            say(warning)
         stack.enter_context(memory_errors(device, batch_size, f"{run['id']}, stage {stage},"))
         stack.enter_context(backend(run["precision"], device, deterministic=run["deterministic"]))
         stack.enter_context(torch.random.fork_rng(devices=[device.index] if device.type == "cuda" else []))

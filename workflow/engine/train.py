@@ -37,7 +37,7 @@ def train(
     Returns the measured fields of result.json. Raises OutOfTime (a checkpoint is written), NonFinite, UserError.
     """
     plan = run["train"]
-    with session(run, "train") as device:
+    with session(run, "train", say=say) as device:
         checkpoints = Checkpoints(directory, "train", digest, say)
         state = checkpoints.load(device)
         if state and "outcome" in state:

@@ -51,6 +51,11 @@ class Row:
         return self.over_seeds("accuracy")
 
     @cached_property
+    def by_seed(self) -> dict[int, float]:
+        """The accuracy of each finished seed."""
+        return {state.run["seed"]: state.result["accuracy"] for state in self.done}
+
+    @cached_property
     def top5(self) -> Sample | None:
         return self.over_seeds("top5")
 

@@ -1,7 +1,5 @@
 """runs.csv and summary.csv: one line a seed, one line a (data set, row)."""
 
-import csv
-import io
 from pathlib import Path
 
 from workflow.files import write_text
@@ -67,11 +65,11 @@ def summary_line(row: Row) -> dict:
 
 def to_csv(lines: list[dict], header: tuple[str, ...] = ()) -> str:
     """A CSV text; None is empty. `header`: the columns where there may be no lines."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(lines[0]) if lines else list(header), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return out.getvalue()
+    from pandas import DataFrame
+
+    # Whole numbers stay whole beside missing ones: a column of objects is written as it is.
+    frame = DataFrame(lines, columns=list(lines[0]) if lines else list(header), dtype=object)
+    return str(frame.to_csv(index=False, lineterminator="\n"))
 
 
 def write_csv(plan: dict, results: Path) -> None:

@@ -98,6 +98,23 @@ def contrast(parts: Iterable[tuple[float, Sample]], confidence: float = CONFIDEN
     return Difference(value, value - half, value + half, float(2 * stdtr(freedom, -abs(value) / error)))
 
 
+def mean_difference(differences: Iterable[float], confidence: float = CONFIDENCE) -> Difference | None:
+    """The mean of paired differences with Student's interval and p value; None where there are none."""
+    found = sample(differences)
+    if found is None:
+        return None
+    bounds = found.interval(confidence)
+    if bounds is None:
+        return Difference(found.mean)
+    if found.std == 0:
+        return Difference(found.mean, *bounds, 1.0 if found.mean == 0 else 0.0)
+    from scipy.special import stdtr
+
+    return Difference(
+        found.mean, *bounds, float(2 * stdtr(found.n - 1, -abs(found.mean) * math.sqrt(found.n) / found.std))
+    )
+
+
 def exact_interval(correct: int, images: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Clopper and Pearson's interval (percent) for an accuracy of `correct` out of `images`."""
     from scipy.special import betaincinv

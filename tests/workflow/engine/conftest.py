@@ -35,7 +35,7 @@ def a_run(**changes) -> dict:
     """A run of both stages: 2 epochs each of 56 images in batches of 16, the last one of 8."""
     run = {
         "id": "cifar10/tiny/seed0", "dataset": "cifar10", "row": "tiny", "label": "Tiny", "seed": 0, "system": "tiny",
-        "arguments": {}, "data": "unused", "precision": "fp32", "device": "cpu", "threads": 1,
+        "arguments": {}, "data": "unused", "precision": "fp32", "device": "cpu",
         "deterministic": False, "compile": False,
         "search": {
             "epochs": 2, "parameters": 12_000, "macs": None, "recipe": "resnet_sgd", "batch_size": 16,

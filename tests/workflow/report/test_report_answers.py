@@ -78,11 +78,37 @@ def test_pairs_that_are_not_measured_are_left_out_and_counted():
 def test_a_cloud_counts_each_draw_once():
     draws = [row(f"d{n}", [accuracy]) for n, accuracy in enumerate([90.0, 91.0, 92.0, 93.0])]
     found = answer(asked("cloud", ["a"], [f"d{n}" for n in range(5)]), [row("a", [92.4, 92.6]), *draws])
-    assert found.difference.value == pytest.approx(1.0) and found.verdict == "undecided"
+    assert found.difference.value == pytest.approx(0.9)  # each draw has seed 0 alone: 92.4 - (90 + 91 + 92 + 93) / 4
+    assert found.verdict == "undecided"
     share, low, high = found.below
     # Three of four below; Clopper and Pearson's 95% interval for 3 of 4 is 19.4% to 99.4%.
     assert share == 75 and (low, high) == pytest.approx((19.41, 99.37), abs=0.01)
     assert (found.compared, found.asked, found.runs) == (4, 5, 6)
+
+
+def test_a_draw_with_fewer_seeds_is_held_against_the_same_seeds():
+    # Seed 0 is a bad one: 80 for the row, 81 for the draw, which is thus better, though the row's mean is above it.
+    own, draws = row("a", [80.0, 90.0]), [row("d0", [81.0]), row("d1", [79.0, 89.0])]
+    found = answer(asked("cloud", ["a"], ["d0", "d1"]), [own, *draws])
+    assert found.below[0] == 50 and found.difference.value == pytest.approx(0.0)  # one point better, one worse
+
+
+def test_pairs_stand_seed_by_seed_too():
+    from scipy.stats import ttest_rel
+
+    own, other = [80.0, 90.0, 85.5], [79.0, 88.8, 84.6]
+    found = answer(asked("pairs", ["a"], ["b"]), [row("a", own), row("b", other)])
+    exact = ttest_rel(own, other)
+    bounds = exact.confidence_interval(0.95)
+    paired = found.by_seed
+    assert found.verdict == "undecided"  # as independent runs; seed by seed the difference is clear
+    assert (paired.low, paired.high, paired.p) == pytest.approx((bounds.low, bounds.high, exact.pvalue), rel=1e-9)
+    assert "seed by seed +1.03 [" in found.because and found.difference.value == pytest.approx(paired.value)
+
+
+def test_seeds_that_one_row_lacks_are_left_out_of_the_pairs():
+    found = answer(asked("pairs", ["a"], ["b"]), [row("a", [80.0, 90.0]), row("b", [79.0])])
+    assert found.by_seed.value == 1.0 and not found.by_seed.decided and "seed by seed" not in found.because
 
 
 def test_the_front_by_hand():

@@ -41,18 +41,22 @@ def spent(row: Row) -> dict[str, float | None]:
 def lines(name: str, evidence: Evidence) -> list[dict]:
     """The chapter's CSV: its rows as in summary.csv with the seconds spent, then its answers."""
     blank = dict.fromkeys(
-        ("question", "verdict", "difference", "low", "high", "p", "compared", "asked", "runs", "share_below")
-    )
+        (
+            "question", "verdict", "difference", "low", "high", "p", "by_seed", "by_seed_low", "by_seed_high",
+            "compared", "asked", "runs", "share_below",
+        )
+    )  # fmt: skip
     found = []
     for row in rows_in(evidence, name):
         cost = spent(row)
         found.append({**summary_line(row), "spent_search": cost["search"], "spent_total": cost["total"], **blank})
     keys = list(found[0]) if found else []
     for answer in _answers(name, evidence):
-        gap = answer.difference
+        gap, paired = answer.difference, answer.by_seed
         found.append({
             **dict.fromkeys(keys), "row": f"answer: {answer.id}", "question": answer.asks, "verdict": answer.verdict,
             "difference": gap and gap.value, "low": gap and gap.low, "high": gap and gap.high, "p": gap and gap.p,
+            "by_seed": paired and paired.value, "by_seed_low": paired and paired.low, "by_seed_high": paired and paired.high,
             "compared": answer.compared, "asked": answer.asked, "runs": answer.runs,
             "share_below": answer.below and answer.below[0],
         })  # fmt: skip

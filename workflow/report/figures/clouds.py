@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from workflow.report import text
-from workflow.report.answers import NO, UNDECIDED, UNKNOWN, YES, Answer
+from workflow.report.answers import NO, UNDECIDED, UNKNOWN, YES, Answer, level
 from workflow.report.figures.canvas import BLUE, GREEN, MUTED, SURFACE, VERMILION, panels
 from workflow.report.rows import Row
 
@@ -60,7 +60,8 @@ def _cloud(question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Drawn:
     own = rows[question["row"][0]]
     others = [rows[name] for name in question["others"] if name in rows and rows[name].accuracy]
     figure, [[axes]] = panels(1, 1, height=2.9)
-    axes.plot([r.macs.mean / 1e6 for r in others], [r.accuracy.mean for r in others], "s", color=MUTED, markersize=4.5,
+    levels = [level(other, own) for other in others]
+    axes.plot([r.macs.mean / 1e6 for r in others], levels, "s", color=MUTED, markersize=4.5,
               markerfacecolor=SURFACE, label="random draws")  # fmt: skip
     axes.errorbar([own.macs.mean / 1e6], [own.accuracy.mean], yerr=[own.accuracy.std or 0], fmt="o", color=BLUE, markersize=6,
                   label=own.name)  # fmt: skip
@@ -73,13 +74,11 @@ def _cloud(question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Drawn:
         f"{own.name} (mean ± standard deviation of {own.accuracy.n} seeds) among {len(others)} draws of its parameters: "
         f"{share:.0f}% lie below it (95% interval {low:.0f} to {high:.0f}%)."
     )
-    words = f"{caption} Draws lie between {text.number(min(r.accuracy.mean for r in others))} and "
-    words += f"{text.number(max(r.accuracy.mean for r in others))} percent."
+    if any(other.accuracy.n < own.accuracy.n for other in others):
+        caption += " Draws of fewer seeds are held against the same seeds."
+    words = f"{caption} Draws lie between {text.number(min(levels))} and "
+    words += f"{text.number(max(levels))} percent."
     return f"cloud-{question['id']}", f"Where {own.name} lies among random sizes", caption, figure, words
-
-
-def _by_seed(row: Row) -> dict[int, float]:
-    return {state.run["seed"]: state.result["accuracy"] for state in row.done}
 
 
 def _pairs(question: Mapping, rows: Mapping[str, Row]) -> Drawn | None:
@@ -87,7 +86,7 @@ def _pairs(question: Mapping, rows: Mapping[str, Row]) -> Drawn | None:
     found = []
     for name, other in zip(question["row"], question["others"], strict=True):
         if name in rows and other in rows:
-            first, second = _by_seed(rows[name]), _by_seed(rows[other])
+            first, second = rows[name].by_seed, rows[other].by_seed
             found += [(seed, first[seed], second[seed]) for seed in sorted(first.keys() & second.keys())]
     if not found:
         return None
