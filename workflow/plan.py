@@ -103,7 +103,8 @@ def _jobs(
         row = row_of(run)
         if {run["dataset"], run.get("sizes", {}).get("dataset")} & absent.keys():
             continue
-        job = run["id"] if config["jobs"]["seeds"] == "one" else f"{row}/all"
+        group = f"{homes[row]}/{run['system']}" if config["jobs"].get("rows") == "system" else row
+        job = f"{group}/seed{run['seed']}" if config["jobs"]["seeds"] == "one" else f"{group}/all"
         jobs["train"].setdefault(job, []).append(run["id"])
         if run["search"]:
             jobs["search"].setdefault(job, []).append(run["id"])

@@ -38,7 +38,13 @@ runpy.run_module("workflow", run_name="__main__", alter_sys=True)
 
 def planned(folder: Path) -> Path:
     """One row, one seed, three epochs a stage, on made-up images."""
-    given = {"only": [ROW], "seeds": [0], "epochs": {"search": 3, "train": 3}, "data": str(folder / "data")}
+    given = {
+        "only": [ROW],
+        "seeds": [0],
+        "epochs": {"search": 3, "train": 3},
+        "data": str(folder / "data"),
+        "jobs": {"rows": "one"},
+    }
     write_json(folder / "plan.json", make_plan(load({"preset": "smoke", "device": "cpu", **given})))
     return folder / "plan.json"
 

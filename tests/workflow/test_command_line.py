@@ -34,7 +34,7 @@ def sentence(capsys) -> str:
             "no data set 'cifar': choose one of mnist.*put your own images into data/cifar/train",
         ),
         (["prepare", "imagenet32", "--preset", "quick"], r"ImageNet-32 not found.*image-net\.org"),
-        (["train", "cifar10/nothing/all", "--preset", "smoke"], "no train job 'cifar10/nothing/all'"),
+        (["train", "table2/nothing/all", "--preset", "smoke"], "no train job 'table2/nothing/all'"),
         (["report", "table9", "--preset", "smoke"], "no product 'table9': choose one of page"),
     ],
 )
@@ -45,8 +45,8 @@ def test_one_sentence_for_each_mistake(capsys, words, expected, monkeypatch):
 
 
 def test_a_run_without_its_data_fails_with_the_next_step(tmp_path, capsys):
-    assert main(["train", "mnist/cifar-resnet-20/all", "--preset", "smoke", "--threads", "1"]) == 1
-    failure = json.loads((tmp_path / "results/smoke/runs/mnist/cifar-resnet-20/seed0/failure.json").read_text())
+    assert main(["train", "table1/vgg5/all", "--preset", "smoke", "--threads", "1"]) == 1
+    failure = json.loads((tmp_path / "results/smoke/runs/mnist/vgg-5/seed0/failure.json").read_text())
     assert "prepare" in failure["reason"] and "\n" not in failure["reason"]
     assert not list(tmp_path.rglob("result.json"))
 

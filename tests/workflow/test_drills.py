@@ -29,7 +29,12 @@ from workflow.worth import Chooser, steps
 @pytest.fixture
 def plan(tmp_path):
     """One row with two seeds."""
-    given = {"only": ["mnist/cifar-resnet-20"], "seeds": [0, 1], "data": str(tmp_path / "data")}
+    given = {
+        "only": ["mnist/cifar-resnet-20"],
+        "seeds": [0, 1],
+        "jobs": {"rows": "one"},
+        "data": str(tmp_path / "data"),
+    }
     return make_plan(load({"preset": "smoke", "device": "cpu", **given}))
 
 

@@ -47,6 +47,20 @@ def test_every_run_is_in_one_train_job_and_every_row_is_timed_once(smoke):
     assert searched == {run["id"] for run in smoke["runs"] if run["search"]}
 
 
+def test_one_process_does_the_seeds_and_rows_of_a_system_in_a_table(smoke):
+    assert smoke["jobs"]["train"]["table1/vgg5/all"] == [
+        f"mnist/{row}/seed{seed}" for row in ("vgg-5", "vgg-5-common") for seed in (0, 1, 2)
+    ]
+    assert smoke["jobs"]["search"]["table4/cifar_resnet20/all"] == [
+        f"imagenet32/effconv-20-0.50m/seed{seed}" for seed in (0, 1, 2)
+    ]
+    given = {"preset": "smoke", "device": "cpu", "only": ["mnist/vgg-5*"], "seeds": [0, 1]}
+    by_row = plan.make_plan(config.load({**given, "jobs": {"rows": "one"}}))
+    assert by_row["jobs"]["train"].keys() == {"mnist/vgg-5/all", "mnist/vgg-5-common/all"}
+    by_seed = plan.make_plan(config.load({**given, "jobs": {"seeds": "one"}}))
+    assert by_seed["jobs"]["train"]["table1/vgg5/seed1"] == ["mnist/vgg-5/seed1", "mnist/vgg-5-common/seed1"]
+
+
 def test_the_papers_protocol_in_the_paper_preset():
     paper = plan.make_plan(config.load({"preset": "paper", "device": "cpu"}))
     runs = {run["id"]: run for run in paper["runs"]}
