@@ -137,6 +137,7 @@ def test_verdicts_at_the_very_limits():
     assert (
         reaches(9.0, 8.0, 10.0) == HOLDS and reaches(6.0, 5.0, 7.0) == TOLERANCE and reaches(5.0, 4.0, 6.0) == UNDECIDED
     )
+    assert reaches(5.0, 4.0, 5.5) == FAILS
     near = lambda value, low, high: verdicts.about(value, low, high, claimed=8.0, tolerance=0.25)
     assert near(9.0, 8.0, 11.0) == HOLDS and near(7.0, 5.0, 8.0) == HOLDS
     assert near(10.0, 9.0, 11.0) == TOLERANCE and near(6.0, 5.0, 7.0) == TOLERANCE
@@ -315,6 +316,8 @@ def peaked(layer, size=7, count=18):
         ([peaked(10), peaked(10), peaked(5)], UNDECIDED),
         ([peaked(9), peaked(9), peaked(4)], UNDECIDED),  # far off, but within the tolerance in one seed
         ([peaked(9), peaked(9), peaked(6)], UNDECIDED),
+        ([peaked(4), peaked(4), peaked(5)], TOLERANCE),
+        ([peaked(5)] * 2, HOLDS),
         ([peaked(12)] * 3, FAILS),
         ([peaked(13)] * 3, FAILS),
         ([peaked(5)], UNDECIDED),
@@ -331,6 +334,8 @@ def test_largest_layer(tmp_path, seeds, verdict):
     [
         ([[5, 5, 2, 2]] * 3, [[5, 5, 4, 4]] * 3, HOLDS),
         ([[5, 5, 2, 2]] * 3, [[5, 4, 4, 4]] * 3, TOLERANCE),
+        ([[5, 5, 2, 2]] * 3, [[5, 5, 4, 4], [5, 5, 4, 4], [5, 4, 4, 4]], TOLERANCE),
+        ([[5, 5, 2, 2]] * 2, [[5, 5, 4, 4]] * 2, HOLDS),
         ([[5, 5, 2, 2]] * 3, [[2, 2, 2, 2]] * 3, FAILS),
         ([[5, 5, 2, 2]], [[5, 5, 4, 4]], UNDECIDED),
         ([[5, 5, 2, 2]], [], NOT_RUN),
@@ -464,7 +469,7 @@ def test_rules_at_their_very_limits(tmp_path):
             finding(tmp_path / f"s{count}", settle, sizes={"a": [[7]]}, count=count) == verdict
         )  # a drift of exactly 1
     steps = {"rule": "kernel_steps", "row": "a", "other": "b", "side_of_input": 10}
-    for theirs, mine, verdict in ((10, 3, HOLDS), (10, 10, FAILS), (9, 3, FAILS)):
+    for theirs, mine, verdict in ((10, 3, HOLDS), (10, 10, FAILS), (10, 11, FAILS), (9, 3, FAILS)):
         assert finding(tmp_path / f"k{theirs}{mine}", steps, sizes={"a": [[mine]], "b": [[theirs]]}) == verdict
     agree = {"rule": "first_layers_agree", "row": "a", "other": "b", "layers": 2, "tolerance": 0.5}
     for b, verdict in (([5, 5, 2], FAILS), ([5, 4, 2], FAILS), ([5, 4, 3], TOLERANCE), ([4, 4, 5], FAILS)):
