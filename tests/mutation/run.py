@@ -27,7 +27,6 @@ MODULES = {
     "effconv.mask": ["tests/effconv/test_mask.py"],
     "effconv.budget": ["tests/effconv/test_budget.py"],
     "workflow.report.verdicts": [f"{REPORT}verdicts.py", f"{REPORT}rules.py"],
-    "workflow.report.stats": [f"{REPORT}stats.py", f"{REPORT}answers.py"],
     "workflow.report.answers": [f"{REPORT}answers.py"],
     "workflow.report.claims": [f"{REPORT}claims.py", f"{REPORT}rules.py"],
     "workflow.report.rules": [f"{REPORT}rules.py"],

@@ -70,13 +70,9 @@ def test_the_verdict_is_cautious(own, other, made_up, verdict):
 
 
 def test_an_interval_that_touches_zero_is_undecided():
-    assert (
-        answers.verdict_of(Difference(1.0, 0.0, 2.0)) == answers.verdict_of(Difference(-1.0, -2.0, 0.0)) == "undecided"
-    )
-    assert (
-        answers.verdict_of(Difference(1.0, 0.5, 1.5)) == "yes"
-        and answers.verdict_of(Difference(-1.0, -1.5, -0.5)) == "no"
-    )
+    verdict = lambda low, high: answers.verdict_of(Difference((low + high) / 2, low, high))
+    assert verdict(0.0, 2.0) == verdict(-2.0, 0.0) == "undecided"
+    assert verdict(0.1, 0.9) == "yes" and verdict(-0.9, -0.1) == "no"
 
 
 def test_what_is_said_of_the_numbers():

@@ -248,7 +248,7 @@ def test_rules_at_their_very_limits(tmp_path):
             finding(tmp_path / f"s{count}", settle, sizes={"a": [[7]]}, count=count) == verdict
         )  # a drift of exactly 1
     steps = {"rule": "kernel_steps", "row": "a", "other": "b", "side_of_input": 10}
-    for theirs, mine, verdict in ((10, 3, HOLDS), (10, 10, FAILS), (9, 3, FAILS)):
+    for theirs, mine, verdict in ((10, 3, HOLDS), (10, 10, FAILS), (10, 11, FAILS), (9, 3, FAILS)):
         assert finding(tmp_path / f"k{theirs}{mine}", steps, sizes={"a": [[mine]], "b": [[theirs]]}) == verdict
     agree = {"rule": "first_layers_agree", "row": "a", "other": "b", "layers": 2, "tolerance": 0.5}
     for b, verdict in (([5, 5, 2], FAILS), ([5, 4, 2], FAILS), ([5, 4, 3], TOLERANCE), ([4, 4, 5], FAILS)):

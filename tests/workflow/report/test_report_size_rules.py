@@ -22,6 +22,8 @@ def peaked(layer, size=7, count=18):
         ([peaked(10), peaked(10), peaked(5)], UNDECIDED),
         ([peaked(9), peaked(9), peaked(4)], UNDECIDED),  # far off, but within the tolerance in one seed
         ([peaked(9), peaked(9), peaked(6)], UNDECIDED),
+        ([peaked(4), peaked(4), peaked(5)], TOLERANCE),
+        ([peaked(5)] * 2, HOLDS),
         ([peaked(12)] * 3, FAILS),
         ([peaked(13)] * 3, FAILS),
         ([peaked(5)], UNDECIDED),
@@ -38,6 +40,8 @@ def test_largest_layer(tmp_path, seeds, verdict):
     [
         ([[5, 5, 2, 2]] * 3, [[5, 5, 4, 4]] * 3, HOLDS),
         ([[5, 5, 2, 2]] * 3, [[5, 4, 4, 4]] * 3, TOLERANCE),
+        ([[5, 5, 2, 2]] * 3, [[5, 5, 4, 4], [5, 5, 4, 4], [5, 4, 4, 4]], TOLERANCE),
+        ([[5, 5, 2, 2]] * 2, [[5, 5, 4, 4]] * 2, HOLDS),
         ([[5, 5, 2, 2]] * 3, [[2, 2, 2, 2]] * 3, FAILS),
         ([[5, 5, 2, 2]], [[5, 5, 4, 4]], UNDECIDED),
         ([[5, 5, 2, 2]], [], NOT_RUN),

@@ -74,6 +74,7 @@ def test_verdicts_at_the_very_limits():
     assert (
         reaches(9.0, 8.0, 10.0) == HOLDS and reaches(6.0, 5.0, 7.0) == TOLERANCE and reaches(5.0, 4.0, 6.0) == UNDECIDED
     )
+    assert reaches(5.0, 4.0, 5.5) == FAILS
     near = lambda value, low, high: verdicts.about(value, low, high, claimed=8.0, tolerance=0.25)
     assert near(9.0, 8.0, 11.0) == HOLDS and near(7.0, 5.0, 8.0) == HOLDS
     assert near(10.0, 9.0, 11.0) == TOLERANCE and near(6.0, 5.0, 7.0) == TOLERANCE
