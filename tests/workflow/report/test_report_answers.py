@@ -79,7 +79,9 @@ def test_what_is_said_of_the_numbers():
     """The counts behind an answer, in the singular and the plural."""
     a, b, c = row("a", [92.0, 92.2]), row("b", [90.0, 90.2]), row("c", [93.0])
     said = lambda *arguments, **options: answer(*arguments, **options).because
-    assert said(asked("pairs", ["a"], ["b"]), [a, b]).endswith(" points, one pair of networks, 4 runs.")
+    assert said(asked("pairs", ["a"], ["b"]), [a, b]).endswith(
+        " points, one pair of networks, 4 runs, seed by seed +2.00 [2.00, 2.00]."
+    )
     assert ", 2 pairs of networks, 5 runs; without a second run" in said(
         asked("pairs", ["a", "a"], ["b", "c"]), [a, b, c]
     )
