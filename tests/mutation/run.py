@@ -27,11 +27,11 @@ CLAIMS, ANSWERS = f"{REPORT}claims.py", f"{REPORT}answers.py"
 MODULES = {
     "effconv.mask": ["tests/effconv/test_mask.py"],
     "effconv.budget": ["tests/effconv/test_budget.py"],
-    "workflow.report.verdicts": [CLAIMS],
+    "workflow.report.verdicts": [CLAIMS, "-k", "larger or smaller or equal or at_least or about or limits or parts"],
     "workflow.report.answers": [ANSWERS],
     "workflow.report.claims": [CLAIMS],
     "workflow.report.rules": [CLAIMS],
-    "workflow.report.size_rules": [CLAIMS],
+    "workflow.report.size_rules": [CLAIMS, "-k", "layer or steps or settle or limits or figures"],
 }
 # Whole pages, made of verdicts that other tests have judged: half a minute a fault.
 LEFT_OUT = "not chapter_shows and not made_up_images and not recorded_runs"
