@@ -93,6 +93,8 @@ def test_best_looks_at_every_rival(tmp_path, better):
         ([92.3, 92.35, 92.4], [91.0, 91.1, 91.05], FAILS),
         ([92.3, 92.35, 92.4], [92.0, 92.4, 92.8], UNDECIDED),
         ([91.0, 91.8, 92.6], [93.0, 93.05, 93.1], UNDECIDED),
+        ([92.2, 92.25, 92.3], [91.9, 92.4, 92.9], UNDECIDED),  # a small step down proves nothing where the ends do not
+        (NARROW, [93.0, 93.05, 93.1], HOLDS),  # no step is none down
     ],
 )
 def test_rises(tmp_path, b, c, verdict):
@@ -137,6 +139,7 @@ def test_time_about(tmp_path, other, verdict):
         ((18, 12, 18.2), TOLERANCE),
         ((10, 20, 40), FAILS),
         ((30, 20, 10), FAILS),
+        ((10, 20, 10), FAILS),  # a slope of nothing
     ],
 )
 def test_time_linear(tmp_path, seconds, verdict):
