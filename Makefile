@@ -13,7 +13,7 @@ report: .venv/ready
 test: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
-# CPU only, some five minutes: the suite's training step against the usual loop, and EffConv's own layers and search.
+# CPU only, some three minutes (five with bfloat16): the suite's training step against the usual loop, and EffConv's own layers and search.
 bench: .venv/ready
 	for name in engine_cpu effconv_same_conv effconv_search_step; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
