@@ -13,18 +13,8 @@ from torch import Tensor, nn
 from effconv.same_conv import SameConv2d
 
 
-def padded_shortcut(x: Tensor, stride: int, missing: int) -> Tensor:
-    """He et al.'s parameter-free shortcut (option A): every stride-th pixel, `missing` channels of zeros around the given ones."""
-    if stride > 1:
-        x = x[:, :, ::stride, ::stride]
-    if missing:
-        before = missing // 2
-        x = F.pad(x, (0, 0, 0, 0, before, missing - before))
-    return x
-
-
 class ResidualBlock(nn.Module):
-    """He et al.'s block: two convolutions, the first of stride `stride`, each with batch norm, and the parameter-free shortcut."""
+    """He et al.'s block: two convolutions, the first of stride `stride`, each with batch norm; parameter-free shortcut (option A)."""
 
     def __init__(self, conv1: nn.Module, conv2: nn.Module, inner: int, outer: int, stride: int) -> None:
         super().__init__()
@@ -35,7 +25,12 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out = F.relu(self.bn1(self.conv1(x)), inplace=True)
         out = self.bn2(self.conv2(out))
-        return F.relu(out + padded_shortcut(x, self.stride, self.missing), inplace=True)
+        if self.stride > 1:
+            x = x[:, :, :: self.stride, :: self.stride]
+        if self.missing:
+            before = self.missing // 2
+            x = F.pad(x, (0, 0, 0, 0, before, self.missing - before))
+        return F.relu(out + x, inplace=True)
 
 
 def _cifar_block(inner: int, outer: int, stride: int, sizes: Iterator[int]) -> ResidualBlock:

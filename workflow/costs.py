@@ -86,16 +86,13 @@ def print_plan(plan: dict, results: Path, *, hours: float | None = None, device:
     )
     print(estimates.basis())
     for name in plan["tables"]:
-        wanted = {run for run, row in rows.items() if row in entry_rows(plan, name)}
+        members = entry_rows(plan, name)
+        wanted = {run for run, row in rows.items() if row in members}
         if not wanted:  # left out by the configuration's `only`
             continue
         asked = wanted & set(cost)
         total = sum(cost[run][0] for run in asked)
-        own = (
-            f", {sum(rows[run] in later for run in asked)} of them run for it alone"
-            if later & entry_rows(plan, name)
-            else ""
-        )
+        own = f", {sum(rows[run] in later for run in asked)} of them run for it alone" if later & members else ""
         print(f"{rounded(total):>9}  snakemake {name}: {len(asked)} of {len(wanted)} runs to do{own}")
         waits = plan["tables"][name]["dataset"] in plan["unavailable"]
         for seconds, asks in sorted(questions(plan, plan["tables"][name], {run: cost[run][0] for run in asked})):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from workflow.report import text
 from workflow.report.rows import Row
-from workflow.report.stats import Difference, Sample, contrast, exact_interval, mean_difference, sample
+from workflow.report.stats import Difference, Sample, contrast, exact_interval, sample
 
 YES, NO, UNDECIDED, UNKNOWN = "yes", "no", "undecided", "not measured"
 
@@ -66,10 +66,9 @@ def pairs(question: Mapping, rows: Mapping[str, Row], *, made_up: bool) -> Answe
         coefficients[other] = coefficients.get(other, 0) - 1 / len(there)
     found = contrast((value, rows[name].accuracy) for name, value in coefficients.items())
     runs = sum(rows[name].accuracy.n for name in coefficients)
-    count = (
-        f"{len(there)} pair{'s' if len(there) > 1 else ''} of networks" if len(there) > 1 else "one pair of networks"
-    )
-    paired = mean_difference(_seed_by_seed(coefficients, rows))
+    count = f"{len(there)} pairs of networks" if len(there) > 1 else "one pair of networks"
+    by_seed = sample(_seed_by_seed(coefficients, rows))
+    paired = contrast([(1, by_seed)]) if by_seed else None
     alike = f", seed by seed {text.difference(paired)}" if paired and paired.decided else ""
     because = _because(found, made_up, f"{count}, {runs} runs{alike}")
     verdict = verdict_of(found, made_up=made_up)

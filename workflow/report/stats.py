@@ -63,18 +63,7 @@ def _t(freedom: float, confidence: float) -> float:
 
 def welch(a: Sample, b: Sample, confidence: float = CONFIDENCE) -> Difference:
     """The difference of two means with Welch's interval from summary statistics (Welch 1947; Satterthwaite's degrees of freedom)."""
-    value = a.mean - b.mean
-    if a.std is None or b.std is None or a.n < 2 or b.n < 2:
-        return Difference(value)
-    first, second = a.std**2 / a.n, b.std**2 / b.n
-    if first + second == 0:
-        return Difference(value, value, value, 1.0 if value == 0 else 0.0)
-    from scipy.special import stdtr
-
-    freedom = (first + second) ** 2 / (first**2 / (a.n - 1) + second**2 / (b.n - 1))
-    error = math.sqrt(first + second)
-    half = _t(freedom, confidence) * error
-    return Difference(value, value - half, value + half, float(2 * stdtr(freedom, -abs(value) / error)))
+    return contrast([(1, a), (-1, b)], confidence)
 
 
 def contrast(parts: Iterable[tuple[float, Sample]], confidence: float = CONFIDENCE) -> Difference:
@@ -96,23 +85,6 @@ def contrast(parts: Iterable[tuple[float, Sample]], confidence: float = CONFIDEN
     error = math.sqrt(variance)
     half = _t(freedom, confidence) * error
     return Difference(value, value - half, value + half, float(2 * stdtr(freedom, -abs(value) / error)))
-
-
-def mean_difference(differences: Iterable[float], confidence: float = CONFIDENCE) -> Difference | None:
-    """The mean of paired differences with Student's interval and p value; None where there are none."""
-    found = sample(differences)
-    if found is None:
-        return None
-    bounds = found.interval(confidence)
-    if bounds is None:
-        return Difference(found.mean)
-    if found.std == 0:
-        return Difference(found.mean, *bounds, 1.0 if found.mean == 0 else 0.0)
-    from scipy.special import stdtr
-
-    return Difference(
-        found.mean, *bounds, float(2 * stdtr(found.n - 1, -abs(found.mean) * math.sqrt(found.n) / found.std))
-    )
 
 
 def exact_interval(correct: int, images: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
