@@ -47,7 +47,7 @@ def load_tables(path: Path = TABLES, chapters: Path = CHAPTERS) -> dict:
 def _check_row(row: dict, where: str) -> None:
     if "system" in row:
         known("system", row["system"], baselines.names(), where)
-    elif lone := {"learn", "recipe", "arguments", "presets", "sizes", "seeds"} & set(row):
+    elif lone := {"learn", "recipe", "arguments", "presets", "sizes", "seeds", "precision", "compile"} & set(row):
         raise UserError(f"{where}: '{min(lone)}' needs a 'system': add it, or take it out.")
     if "recipe" in row:
         known("recipe", row["recipe"], recipes.names(), where)

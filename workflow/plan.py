@@ -85,8 +85,8 @@ def _run(config: dict, protocol: dict, dataset: str, row: dict, seed: int) -> di
         "system": row["system"], "arguments": arguments, "data": data_folder(config, dataset, counts), "search": search,
         "train": {"recipe": name, "epochs": epochs.get("train") or max(1, round(recipe.epochs * factor)), "batch_size": batch_size,
                   **shortened.get("train", {})},
-        "precision": config["precision"], "device": config["device"], "deterministic": config.get("deterministic", False),
-        "compile": config.get("compile", False),
+        "precision": row.get("precision", config["precision"]), "device": config["device"],
+        "deterministic": config.get("deterministic", False), "compile": row.get("compile", config.get("compile", False)),
         **sized_rows.resolved({**row, "arguments": arguments}, dataset, seed, config["seeds"]),
     }  # fmt: skip
 
@@ -193,6 +193,8 @@ BANNERS = {
 
 def _wanted(config: dict, dataset: str, name: str, row: dict) -> bool:
     if "system" not in row or config["preset"] not in row.get("presets", PRESETS):
+        return False
+    if row.get("precision") == "tf32" and config["device"] == "cpu":  # which has none: it would be an fp32 row by another name
         return False
     return any(fnmatch.fnmatchcase(f"{dataset}/{name}", pattern) for pattern in config.get("only", ["*"]))
 
