@@ -16,7 +16,7 @@ sys.path.insert(0, str(HERE))
 
 from workflow import devices
 from workflow import plan as planning
-from workflow.config import cuda_devices, load
+from workflow.config import cuda_names, load
 from workflow.digests import text_digest
 from workflow.errors import UserError
 from workflow.files import write_json
@@ -47,7 +47,7 @@ CLUSTER = CONFIG.get(
 
 # A rule's `gpu: 1` limits nothing without a pool, and the user's command does not set one. --resources gpu=N wins.
 if (
-    pool := devices.pool(CONFIG, cuda_devices())
+    pool := devices.pool(CONFIG, cuda_names())
 ) and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", pool)
 POOL = (

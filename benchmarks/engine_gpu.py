@@ -8,7 +8,6 @@ and CIFAR-10 rows (one seed of 164 epochs, training only) per hour of the card.
 """
 
 import argparse
-import multiprocessing
 import statistics
 import time
 from collections import defaultdict
@@ -17,9 +16,10 @@ import torch
 
 from benchmarks.engine_usual import BATCH, Ours, Usual, cifar10
 from workflow.engine import graphs
+from workflow.engine.packing import ROW_IMAGES
+from workflow.engine.packing import total as processes
 from workflow.engine.precision import backend
 
-ROW_IMAGES = 164 * 50_000
 WARM = 30  # steps before the clock
 
 
@@ -72,37 +72,13 @@ def compare(depth: int, *, rounds: int, seconds: float, workers: int) -> None:
         print(f"  {name:18}{speed:12,.0f} images/s ({spread}){50_000 / speed:9.3f} s/epoch{speed / base:8.1f}x")
 
 
-def _process(precision: str, seconds: float, start, results) -> None:
-    """One of K processes: build, warm up, wait for the others, train."""
-    images, labels, _ = cifar10()
-    with backend(precision, torch.device("cuda:0")):
-        variant = Ours(images, labels, depth=20, device="cuda:0", precision=precision)
-        variant.steps(WARM)
-        torch.cuda.synchronize()
-        start.wait()
-        results.put(timed(variant, seconds))
-
-
-def processes(count: int, precision: str, seconds: float) -> float:
-    """Total images per second of `count` processes."""
-    context = multiprocessing.get_context("spawn")
-    start, results = context.Barrier(count), context.Queue()
-    children = [context.Process(target=_process, args=(precision, seconds, start, results)) for _ in range(count)]
-    for child in children:
-        child.start()
-    total = sum(results.get(timeout=300) for _ in children)
-    for child in children:
-        child.join()
-    return total
-
-
-def streams(count: int, precision: str, seconds: float) -> float:
+def streams(count: int, *, device: str, precision: str, seconds: float) -> float:
     """Total images per second of `count` captured steps replayed in turn, each on a stream of its own."""
     images, labels, _ = cifar10()
-    with backend(precision, torch.device("cuda:0")):
+    with backend(precision, torch.device(device)):
         lanes = []
         for _ in range(count):
-            variant = Ours(images, labels, depth=20, device="cuda:0", precision=precision)
+            variant = Ours(images, labels, depth=20, device=device, precision=precision)
             variant.steps(WARM)
             torch.cuda.synchronize()
             lanes.append((torch.cuda.Stream(), variant))
@@ -134,7 +110,7 @@ def main() -> None:
     print(f"\nResNet-20 side by side, {options.precision}")
     for name, run in (("processes", processes), ("streams of one process", streams)):
         for count in options.side:
-            speed = run(count, options.precision, options.seconds)
+            speed = run(count, device="cuda:0", precision=options.precision, seconds=options.seconds)
             print(
                 f"  {count} {name:24}{speed:12,.0f} images/s in total{3600 * speed / ROW_IMAGES:10.0f} rows per GPU-hour"
             )

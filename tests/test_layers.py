@@ -13,6 +13,7 @@ TORCH_FREE = (
     "workflow/__init__.py", "workflow/config.py", "workflow/plan.py", "workflow/records.py", "workflow/digests.py",
     "workflow/recipes.py", "workflow/datasets.py", "workflow/files.py", "workflow/errors.py", "baselines/__init__.py",
     "baselines/registry.py", "workflow/authors_recipes.py", "workflow/catalogue.py",
+    "workflow/packing.py", "workflow/devices.py",
     "workflow/primer/record.py", "workflow/primer/statement.py", "workflow/primer/effort.py",
 )  # fmt: skip
 

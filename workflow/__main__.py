@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from workflow.config import cuda_devices, load, read_yaml
-from workflow.devices import pool
+from workflow import packing
+from workflow.config import load, read_yaml
 from workflow.errors import UserError
 from workflow.files import write_json
 from workflow.records import row_of
@@ -114,9 +114,17 @@ def job_command(options: argparse.Namespace) -> int:
     return job.execute()
 
 
+def packing_command(options: argparse.Namespace) -> int:
+    """Measure how many jobs side by side make the most of this GPU, and make that the default for cards of its name."""
+    from workflow.engine.packing import measure
+
+    measure(_configuration(options), options.side_by_side, options.seconds)
+    return 0
+
+
 def campaign_command(options: argparse.Namespace) -> int:
     """Do the most valuable unfinished runs that fit into --minutes, in the folder --out; or file such a folder with --collect."""
-    from workflow.campaign import Campaign, only_here, prepared
+    from workflow.campaign import Campaign, only_here, prepared, slots
     from workflow.collection import collect
     from workflow.plan import make_plan
 
@@ -127,11 +135,10 @@ def campaign_command(options: argparse.Namespace) -> int:
     end = time.monotonic() + 60 * options.minutes
     config = _configuration(options)
     plan = make_plan({**config, "jobs": {"seeds": "one", "timing": "row"}})
-    cores, on_gpu = os.cpu_count() or 1, config["device"] == "cuda"
-    threads = config.get("threads", 2 if on_gpu else 1)
-    side_by_side = options.side_by_side or (pool(config, cuda_devices()) if on_gpu else max(1, cores // threads))
+    threads = config.get("threads", 2 if config["device"] == "cuda" else 1)
     with only_here(options.out) as lock:
         prepared(plan, options.out)
+        side_by_side = options.side_by_side or slots(config, options.out, threads=threads, minutes=options.minutes)
         Campaign(plan, options.out, end=end, side_by_side=side_by_side, threads=threads, lock=lock).run()
     return 0
 
@@ -252,6 +259,11 @@ def parser() -> argparse.ArgumentParser:
     campaign.add_argument("--collect", type=Path, metavar="DIR", help="check DIR and file it under results/recorded")
     campaign.add_argument("--name", default="campaign", help="name of that folder")
     campaign.add_argument("--other-code", action="store_true", help="file records that other code has made, too")
+    packed = add("packing", packing_command)
+    packed.add_argument(
+        "--side-by-side", type=int, nargs="+", default=packing.COUNTS, metavar="N", help="numbers to try"
+    )
+    packed.add_argument("--seconds", type=float, default=5.0, help="time for each, start-up aside (default: 5)")
     add("primer", primer_command)
     report = add("report", report_command)
     report.add_argument("product", nargs="?", default="page")

@@ -19,8 +19,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from workflow.config import ROOT
+from workflow import packing
+from workflow.config import ROOT, cuda_names
 from workflow.costs import done_steps
+from workflow.devices import pool
 from workflow.errors import UserError
 from workflow.estimates import Estimates
 from workflow.files import write_json
@@ -31,6 +33,7 @@ from workflow.worth import Chooser, Step
 
 ENDING = 20.0  # seconds before the end at which processes are told to stop: a checkpoint, and imports under way
 POLL_SECONDS = 0.1
+WORTH_MEASURING = 20  # minutes of a campaign from which it pays to measure how many jobs to put on a GPU
 
 
 @contextlib.contextmanager
@@ -43,6 +46,25 @@ def only_here(folder: Path) -> Iterator[int]:
         except BlockingIOError:
             raise UserError(f"another campaign works in {folder}: wait for its end, or choose another --out.") from None
         yield file.fileno()
+
+
+def slots(config: dict, folder: Path, *, threads: int, minutes: float) -> int:
+    """Jobs side by side where the user gives no number: as many as the cores allow, or on GPUs as many as were found best there.
+
+    Where that is not known and the campaign is long enough, two minutes of it are spent on measuring it. What is known of the cards
+    is laid into the campaign's folder, to be filed with the results.
+    """
+    if config["device"] != "cuda":
+        return max(1, (os.cpu_count() or 1) // threads)
+    cards = cuda_names()
+    if minutes >= WORTH_MEASURING and "per_gpu" not in config and not set(cards) <= packing.known().keys():
+        from workflow.engine.packing import measure
+
+        measure(config, packing.COUNTS, seconds=5.0)
+    for card, found in packing.known().items():
+        if card in cards:
+            packing.keep(card, found, folder / packing.HERE.name)
+    return pool(config, cards)
 
 
 def _die_with_parent() -> None:

@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 
+from workflow import packing
 from workflow.errors import UserError
 from workflow.files import write_bytes, write_json
 from workflow.plan import expected_digests
@@ -179,5 +180,9 @@ def collect(folder: Path, recorded: Path, name: str, *, other_code: bool = False
                 print(f"filed    {run['id'] if what == 'run' else row}: {found}")
     if filed:
         _file_plan(collection.plan, target, filed)
+    for card, best in packing.read(folder / packing.HERE.name).items():
+        if card not in packing.read(path := recorded / packing.HERE.name):
+            packing.keep(card, best, path)
+            print(f"filed    {card}: {best['side_by_side']} jobs side by side")
     print(f"{len(filed)} runs filed under {target}, {refused} refused.")
     return int(refused > 0)

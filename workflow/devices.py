@@ -10,9 +10,10 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from workflow import packing
 from workflow.errors import UserError
 
 POLL_SECONDS = 0.2
@@ -147,14 +148,15 @@ def lease(
             os.close(descriptor)
 
 
-def pool(config: dict, found: int) -> int | None:
-    """The scheduler's pool of `gpu`, for jobs that each ask for one: `found` devices, each for `per_gpu` jobs side by side.
+def pool(config: dict, cards: Sequence[str]) -> int | None:
+    """The scheduler's pool of `gpu`, for jobs that each ask for one: the visible `cards`, each for `per_gpu` jobs side by side, by
+    default for as many as were found best on a card of that name (workflow.packing).
 
     None where nothing is to be limited here: on a CPU, and on a cluster, whose own scheduler knows its devices.
     """
     if config["device"] != "cuda" or config.get("cluster"):
         return None
-    return found * config.get("per_gpu", 1)
+    return len(cards) * (config.get("per_gpu") or packing.per_gpu(cards))
 
 
 def thread_environment(threads: int, cores: int | None = None) -> dict[str, str]:

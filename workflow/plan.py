@@ -194,7 +194,9 @@ BANNERS = {
 def _wanted(config: dict, dataset: str, name: str, row: dict) -> bool:
     if "system" not in row or config["preset"] not in row.get("presets", PRESETS):
         return False
-    if row.get("precision") == "tf32" and config["device"] == "cpu":  # which has none: it would be an fp32 row by another name
+    if (
+        row.get("precision") == "tf32" and config["device"] == "cpu"
+    ):  # which has none: it would be an fp32 row by another name
         return False
     return any(fnmatch.fnmatchcase(f"{dataset}/{name}", pattern) for pattern in config.get("only", ["*"]))
 

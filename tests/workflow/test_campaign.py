@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from workflow import campaign
+from workflow import campaign, packing
 from workflow.collection import collect
 from workflow.config import load
 from workflow.errors import UserError
@@ -150,6 +150,16 @@ def test_what_is_filed_is_never_replaced(real, tmp_path, capsys):
     edit(copied / "runs" / RUN / "result.json", lambda r: r.update(peak_memory_mb=1.0))
     assert collect(copied, tmp_path / "recorded", "h200") == 1
     assert "holds another one already" in capsys.readouterr().out
+
+
+def test_what_was_found_of_the_card_is_filed_once(real, tmp_path, capsys):
+    copied = shutil.copytree(real.out, tmp_path / "home")
+    packing.keep("NVIDIA H200", {"side_by_side": 3}, copied / "packing.json")
+    assert collect(copied, tmp_path / "recorded", "h200") == 0
+    packing.keep("NVIDIA H200", {"side_by_side": 8}, copied / "packing.json")
+    assert collect(copied, tmp_path / "recorded", "h200") == 0
+    assert packing.read(tmp_path / "recorded" / "packing.json") == {"NVIDIA H200": {"side_by_side": 3}}
+    assert capsys.readouterr().out.count("NVIDIA H200: 3 jobs side by side") == 1
 
 
 @pytest.mark.parametrize("name", ["../outside", "/absolute", "", "a/b", "A b"])

@@ -66,8 +66,10 @@ def test_cuda_devices_heeds_the_visible_list(monkeypatch, tmp_path):
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert config.cuda_devices() == 2
+    assert config.cuda_devices() == 2 and config.cuda_names() == ["one", "two"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert config.cuda_devices() == 1 and config.cuda_names() == ["two"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-b")
     assert config.cuda_devices() == 1
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert config.cuda_devices() == 0

@@ -166,11 +166,11 @@ def test_who_waits_for_a_gpu_of_its_own_is_not_passed_by_sharers(tmp_path, holde
 
 
 def test_the_pool_of_gpus():
-    config = {"device": "cuda"}
-    assert devices.pool(config, 4) == 4
-    assert devices.pool({**config, "per_gpu": 3}, 4) == 12
-    assert devices.pool({**config, "cluster": True}, 4) is None
-    assert devices.pool({**config, "device": "cpu"}, 0) is None
+    config, four = {"device": "cuda"}, ["pretended"] * 4
+    assert devices.pool(config, four) == 4
+    assert devices.pool({**config, "per_gpu": 3}, four) == 12
+    assert devices.pool({**config, "cluster": True}, four) is None
+    assert devices.pool({**config, "device": "cpu"}, []) is None
 
 
 WORK = """

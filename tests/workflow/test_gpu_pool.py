@@ -47,3 +47,9 @@ def test_the_users_number_of_gpus_wins(gpus_of):
 def test_devices_that_are_hidden_are_not_in_the_pool_and_each_may_be_shared(gpus_of):
     found = gpus_of(config=("per_gpu=3",), CUDA_VISIBLE_DEVICES="1,3")
     assert found == {"train": {"1"}, "time": {"6"}}
+
+
+def test_as_many_jobs_share_a_gpu_as_were_found_best_on_its_kind(gpus_of, tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "packing.json").write_text('{"Pretended": {"side_by_side": 3}}')
+    assert gpus_of() == {"train": {"1"}, "time": {"12"}}

@@ -81,6 +81,21 @@ def test_quick_is_a_tenth(monkeypatch):
         assert run["train"]["epochs"] == max(1, round(made["paper"][name]["train"]["epochs"] / 10))
 
 
+def test_a_row_may_have_an_arithmetic_of_its_own(monkeypatch):
+    monkeypatch.setattr(config, "cuda_devices", lambda: 1)
+    given = {"preset": "quick", "source": "synthetic", "synthetic": {"cifar10": {"train": 64, "test": 50}}, "precision": "bf16",
+             "seeds": [0], "only": ["cifar10/*-resnet-20"]}  # fmt: skip
+    found = {}
+    for device in ("cpu", "cuda"):
+        runs = plan.make_plan(config.load({**given, "device": device}))["runs"]
+        found[device] = {run["row"]: (run["precision"], run["compile"]) for run in runs}
+    on_a_cpu = {
+        "cifar-resnet-20": ("bf16", False), "fp32-resnet-20": ("fp32", False), "bf16-resnet-20": ("bf16", False),
+        "compiled-resnet-20": ("fp32", True),
+    }  # fmt: skip
+    assert found == {"cpu": on_a_cpu, "cuda": {**on_a_cpu, "tf32-resnet-20": ("tf32", False)}}
+
+
 def test_only_restricts_the_runs_and_keeps_the_rows():
     made = plan.make_plan(
         config.load({"preset": "smoke", "device": "cpu", "only": ["cifar10/effconv-20-*"], "seeds": [4]})
