@@ -1,0 +1,111 @@
+"""CUDA tensors without a GPU: shapes, types and devices are real, there are no values (torch's FakeTensorMode).
+
+What a captured graph forbids raises here: an operation on tensors of two devices, a value that the host reads, a tensor that is moved
+between host and device. Not here: kernels, their results, the backward pass, whose place is taken by gradients of the right shape.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from workflow.engine import optimisation
+
+CUDA = torch.device("cuda:0")
+
+
+class _OnOneDevice(TorchDispatchMode):
+    """Raises where an operation's tensors, numbers aside, are not all on the GPU."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        return self.checked(func, args, kwargs or {}, {"cuda"})
+
+    def checked(self, func, args, kwargs, allowed):
+        found = func(*args, **kwargs)
+        devices = {t.device.type for t in tree_leaves((args, kwargs, found)) if isinstance(t, Tensor) and t.dim()}
+        assert devices <= allowed, f"{func} has tensors on {devices}"
+        return found
+
+
+class _Uncaptured(_OnOneDevice):
+    """The same, but tensors may be moved, and the host may read: it is given a number that could be."""
+
+    MOVES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten._local_scalar_dense.default:
+            return 0.3 if args[0].is_floating_point() else args[0].dtype == torch.bool or 5
+        made_there = not any(isinstance(leaf, Tensor) for leaf in tree_leaves((args, kwargs)))
+        both = {"cuda", "cpu"} if func in self.MOVES or made_there else {"cuda"}
+        return self.checked(func, args, kwargs or {}, both)
+
+
+def _moved(tensor: Tensor) -> Tensor:
+    return torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device=CUDA)
+
+
+def pretend(model: nn.Module) -> nn.Module:
+    """The model with its parameters and buffers on the pretended GPU, as `Module.to` would leave them."""
+    for module in model.modules():
+        for name, value in module._buffers.items():
+            module._buffers[name] = value if value is None else _moved(value)
+        for name, value in module._parameters.items():
+            if value is not None:
+                module._parameters[name] = nn.Parameter(_moved(value), requires_grad=value.requires_grad)
+        if isinstance(module, nn.RNNBase):
+            module._flat_weights = [getattr(module, name) for name in module._flat_weights_names]
+    return model
+
+
+@contextlib.contextmanager
+def no_gpu_but_its_rules(monkeypatch, model: nn.Module) -> Iterator[list[str]]:
+    """Inside, tensors are pretended ones. Yields the names of fused updates that were asked for, with everything on the GPU."""
+    updates = []
+
+    def update(name):
+        def fused(*tensors, lr, **numbers):
+            leaves = [t for t in tree_leaves((tensors, lr)) if isinstance(t, Tensor)]
+            assert {t.device for t in leaves} == {CUDA}, f"{name} has tensors elsewhere"
+            updates.append(name)
+
+        return fused
+
+    def backward(loss: Tensor) -> None:
+        assert loss.requires_grad and loss.device == CUDA
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.grad = torch.empty_like(parameter)
+
+    for name in ("_fused_sgd_", "_fused_adam_", "_fused_adamw_"):
+        monkeypatch.setattr(torch, name, update(name))
+    monkeypatch.setattr(torch.Tensor, "backward", backward)
+    monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.backends.cudnn, "enabled", False)  # its recurrent layers ask the driver
+    # torch's optimisers look at a rate's value once, when they are made: the tensor takes the number's place afterwards.
+    monkeypatch.setattr(optimisation, "_rate", lambda value, device, captured: value)
+    with FakeTensorMode():
+        pretend(model)
+        yield updates
+
+
+def one_step(step) -> None:
+    """A whole captured step and a partial one, under the rules of a capture."""
+    for group in step.optimizer.param_groups:
+        group["lr"] = torch.zeros((), device=CUDA)
+    with _OnOneDevice():
+        step._body()
+        step._partial(step.images.steps - 1)
+
+
+def one_uncaptured_step(step) -> None:
+    """A step that is not captured: its operations are on the GPU."""
+    step.begin(1)
+    for group in step.optimizer.param_groups:
+        group["lr"] = torch.zeros((), device=CUDA)
+    with _Uncaptured():
+        step.arithmetic(step.images.step(step._plan, 0))

@@ -1,0 +1,125 @@
+"""Training and search steps on a pretended GPU: whatever is captured obeys the rules of a capture."""
+
+import numpy as np
+import pytest
+import torch
+from pretended_cuda import CUDA, no_gpu_but_its_rules, one_step, one_uncaptured_step
+
+import baselines
+from effconv import FramedSearch, SearchOptions
+from workflow.engine.graphs import CapturedStep, capturable
+from workflow.engine.normalisation import normalisation
+from workflow.engine.optimisation import for_recipe, for_search
+from workflow.engine.pixels import TrainingImages
+from workflow.engine.session import place
+from workflow.engine.step import Step
+from workflow.recipes import recipe
+
+# Kernels that grow by what the host reads of them, and a solver that decides how many steps it takes.
+NOT_CAPTURED = {"dcn_sigma_ji", "resnet44_flexconv"} | {
+    n for n in baselines.names() if n.startswith(("flexnet", "njet"))
+}
+
+
+def training_images(rule, dataset="cifar10"):
+    side, channels = {"cifar10": (32, 3), "mnist": (28, 1)}[dataset]
+    images, labels = np.zeros((40, side, side, channels), np.uint8), np.zeros(40, np.int64)
+    norm = normalisation(rule.normalisation, dataset, channels, np.zeros((side, side, channels)))
+    return TrainingImages(
+        images, labels, normalisation=norm, device=CUDA, batch_size=16, seed=0, stage="train", pad=rule.pad,
+        pad_mode=rule.pad_mode, flip=rule.flip, augment=rule.augmentation,
+    )  # fmt: skip
+
+
+def trained(monkeypatch, model, rule, dataset="cifar10", precision="bf16"):
+    """Two steps of a model by a recipe. Returns the updates that were made."""
+    model = place(model, torch.device("cpu")).train()
+    with no_gpu_but_its_rules(monkeypatch, model) as updates:
+        train = training_images(rule, dataset)
+        plan = for_recipe(model, rule, steps_per_epoch=train.steps, device=CUDA, captured=True)
+        one_step(CapturedStep(model, plan, train, precision=precision))
+    return set(updates)
+
+
+@pytest.mark.parametrize("name", sorted(set(baselines.names()) - NOT_CAPTURED))
+def test_every_captured_system_stays_on_the_device(name, monkeypatch):
+    model = baselines.build(name, in_channels=3, num_classes=10, image_size=32)
+    assert capturable(model, CUDA)
+    assert trained(monkeypatch, model, recipe("resnet_sgd", "cifar10")) == {"_fused_sgd_"}
+
+
+@pytest.mark.parametrize("name", sorted(NOT_CAPTURED))
+def test_what_reads_its_shapes_is_not_captured(name):
+    assert not capturable(baselines.build(name, in_channels=3, num_classes=10, image_size=32), CUDA)
+
+
+@pytest.mark.parametrize("name", sorted(NOT_CAPTURED - {"dcn_sigma_ji"}))  # whose solver's shapes hang on values
+def test_what_is_not_captured_stays_on_the_device_too(name, monkeypatch):
+    model = baselines.build(name, in_channels=3, num_classes=10, image_size=32)
+    model, rule = place(model, torch.device("cpu")).train(), recipe("flexconv_adam", "cifar10")
+    with no_gpu_but_its_rules(monkeypatch, model) as updates:
+        train = training_images(rule)
+        plan = for_recipe(model, rule, steps_per_epoch=train.steps, device=CUDA)
+        one_uncaptured_step(Step(model, plan, train, precision="fp32"))
+    assert set(updates) == {"_fused_adam_"}
+
+
+@pytest.mark.parametrize(
+    ("system", "name", "dataset", "update"),
+    [
+        ("resnet44_ckconv", "flexconv_adam", "cifar10", "_fused_adam_"),
+        ("smpconv490k", "smpconv_adam", "cifar10", "_fused_adam_"),
+        ("wrn28_1", "wrn_sgd", "cifar10", "_fused_sgd_"),
+        ("efficient_capsnet", "capsnet_adam", "mnist", "_fused_adam_"),
+        ("network_in_network", "nin_sgd", "mnist", "_fused_sgd_"),
+        ("vgg5", "vgg5_adam", "mnist", "_fused_adam_"),
+    ],
+)
+def test_every_kind_of_recipe_stays_on_the_device(monkeypatch, system, name, dataset, update):
+    """Rates by group, both optimisers, both further augmentations, images that are shown mirrored."""
+    channels, side = {"cifar10": (3, 32), "mnist": (1, 28)}[dataset]
+    model = baselines.build(system, in_channels=channels, num_classes=10, image_size=side)
+    assert trained(monkeypatch, model, recipe(name, dataset), dataset, "fp32") == {update}
+
+
+@pytest.mark.parametrize("predictor", ["literal", "projected"])
+def test_the_search_stays_on_the_device(monkeypatch, predictor):
+    network = baselines.build("cifar_resnet20", in_channels=3, num_classes=10, image_size=32, widths=(4, 8, 16))
+    options = SearchOptions(kernel_predictor=predictor)
+    model = FramedSearch(network, input_shape=(3, 32, 32), parameters=50_000, options=options, seed=0).train()
+    assert capturable(model, CUDA)
+    with no_gpu_but_its_rules(monkeypatch, model) as updates:
+        plan = for_search(model.parameter_groups(), CUDA, captured=True)
+        one_step(CapturedStep(model, plan, training_images(recipe("resnet_sgd", "cifar10")), precision="bf16"))
+    assert set(updates) == {"_fused_adamw_"} or set(updates) == {"_fused_adam_"}
+
+
+class Reads(torch.nn.Linear):
+    """The host looks at a value."""
+
+    def forward(self, images):
+        pictures = images.flatten(1)
+        return super().forward(pictures) * float(pictures.sum())
+
+
+class Brings(torch.nn.Linear):
+    """A tensor comes from the host in every step."""
+
+    def forward(self, images):
+        return super().forward(images.flatten(1)) + torch.ones(10).to(images.device)
+
+
+class Forgets(torch.nn.Linear):
+    """A tensor stayed on the host."""
+
+    def forward(self, images):
+        return super().forward(images.flatten(1)) + torch.ones(10)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [(Reads, "_local_scalar_dense"), (Brings, "has tensors on"), (Forgets, "two different devices|has tensors on")],
+)
+def test_what_breaks_the_rules_is_noticed(monkeypatch, kind, reason):
+    with pytest.raises(Exception, match=reason):
+        trained(monkeypatch, kind(3 * 32 * 32, 10), recipe("resnet_sgd", "cifar10"))
