@@ -3,8 +3,8 @@
     python -m benchmarks.engine_gpu [--seconds 3] [--rounds 5] [--side 1 3 6]
 
 The first table: images per second of the usual loop, of the suite's step uncaptured and captured, in each precision, taking turns.
-The second: K processes, each training its own ResNet-20, and K captured graphs on streams of one process; total images per second,
-and CIFAR-10 rows (one seed of 164 epochs, training only) per hour of the card.
+The second: K processes, each training its own ResNet-20; K captured graphs on streams of one process; K networks stacked in one
+program. Total images per second, and CIFAR-10 rows (one seed of 164 epochs, training only) per hour of the card.
 """
 
 import argparse
@@ -13,12 +13,14 @@ import time
 from collections import defaultdict
 
 import torch
+from torch import func, nn
+from torch.nn import functional as F
 
-from benchmarks.engine_usual import BATCH, Ours, Usual, cifar10
+from benchmarks.engine_usual import BATCH, Ours, Usual, cifar10, network
 from workflow.engine import graphs
 from workflow.engine.packing import ROW_IMAGES
 from workflow.engine.packing import total as processes
-from workflow.engine.precision import backend
+from workflow.engine.precision import autocast, backend
 
 WARM = 30  # steps before the clock
 
@@ -93,6 +95,64 @@ def streams(count: int, *, device: str, precision: str, seconds: float) -> float
         return steps * BATCH / (time.perf_counter() - began)
 
 
+def stacked(count: int, *, device: str, precision: str, seconds: float) -> float:
+    """Total images per second of `count` networks as one program: parameters stacked, each convolution one of `count` groups.
+
+    Only the arithmetic of a step, without running statistics of batch norm, which torch.func cannot vectorise: what it could give
+    at best.
+    """
+    with backend(precision, torch.device(device)):
+        step = Stacked(count, torch.device(device), precision)
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(3):
+                step.take()
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            step.take()
+        torch.cuda.synchronize()
+        began, steps = time.perf_counter(), 0
+        while time.perf_counter() - began < seconds:
+            for _ in range(20):
+                graph.replay()
+            torch.cuda.synchronize()
+            steps += 20 * count
+        return steps * BATCH / (time.perf_counter() - began)
+
+
+class Stacked:
+    """`take`: a step of several ResNet-20 at once, each with a batch of its own."""
+
+    def __init__(self, count: int, device: torch.device, precision: str):
+        models = [network(20).to(device).train() for _ in range(count)]
+        for module in (module for model in models for module in model.modules()):
+            if isinstance(module, nn.BatchNorm2d):
+                module.track_running_stats, module.running_mean, module.running_var = False, None, None
+                module.num_batches_tracked = None
+        self.parameters, self.buffers = func.stack_module_state(models)
+        self.model, self.precision, self.device = models[0], precision, device
+        self.images = torch.randn(count, BATCH, 3, 32, 32, device=device)
+        self.labels = torch.randint(0, 10, (count, BATCH), device=device)
+        self.momentum = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
+
+    def loss(self, parameters: dict, buffers: dict, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        with autocast(self.precision, self.device):
+            logits = func.functional_call(self.model, (parameters, buffers), (images,))
+        return F.cross_entropy(logits.float(), labels)
+
+    def take(self) -> None:
+        """Gradients of all, and SGD with momentum and weight decay as the recipe has it."""
+        gradients = func.vmap(func.grad(self.loss))(self.parameters, self.buffers, self.images, self.labels)
+        with torch.no_grad():
+            values, moments = list(self.parameters.values()), list(self.momentum.values())
+            torch._foreach_mul_(moments, 0.9)
+            torch._foreach_add_(moments, [gradients[name] for name in self.parameters])
+            torch._foreach_add_(moments, values, alpha=1e-4)
+            torch._foreach_add_(values, moments, alpha=-0.1)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -108,7 +168,11 @@ def main() -> None:
     for depth in options.depths:
         compare(depth, rounds=options.rounds, seconds=options.seconds, workers=options.workers)
     print(f"\nResNet-20 side by side, {options.precision}")
-    for name, run in (("processes", processes), ("streams of one process", streams)):
+    for name, run in (
+        ("processes", processes),
+        ("streams of one process", streams),
+        ("stacked in one program", stacked),
+    ):
         for count in options.side:
             speed = run(count, device="cuda:0", precision=options.precision, seconds=options.seconds)
             print(
