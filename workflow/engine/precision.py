@@ -46,7 +46,7 @@ def backend(precision: str, device: torch.device, *, deterministic: bool = False
     # torch 2.9 replaced the two booleans by names and refuses a mixture of both ways.
     new = hasattr(matmul, "fp32_precision")
     places = (
-        ((cudnn.conv, "fp32_precision"), (matmul, "fp32_precision"))
+        ((cudnn.conv, "fp32_precision"), (cudnn.rnn, "fp32_precision"), (matmul, "fp32_precision"))
         if new
         else ((cudnn, "allow_tf32"), (matmul, "allow_tf32"))
     )

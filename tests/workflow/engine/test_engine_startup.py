@@ -56,13 +56,14 @@ def test_the_bare_update_is_the_optimisers_step(kind):
 def test_the_switches_of_a_precision_are_put_back(precision, tf32):
     from workflow.engine.precision import backend
 
+    cudnn = torch.backends.cudnn
     settings = lambda: (
-        torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision,
-        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic, torch.are_deterministic_algorithms_enabled(),
+        torch.backends.cuda.matmul.fp32_precision, cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision,
+        cudnn.benchmark, cudnn.deterministic, torch.are_deterministic_algorithms_enabled(),
     )  # fmt: skip
     before, wanted = settings(), "tf32" if tf32 else "ieee"
     with backend(precision, torch.device("cuda")):
-        assert settings() == (wanted, wanted, True, False, False)
+        assert settings() == (wanted, wanted, wanted, True, False, False)
     with backend(precision, torch.device("cuda"), deterministic=True):
-        assert settings() == (wanted, wanted, False, True, True)
+        assert settings() == (wanted, wanted, wanted, False, True, True)
     assert settings() == before
