@@ -6,11 +6,12 @@ from functools import cache
 from pathlib import Path
 
 from workflow.config import ROOT, read_yaml
+from workflow.errors import UserError
 from workflow.files import write_json, write_text
 from workflow.report import size_rules as _size_rules  # noqa: F401, imported for the rules that it registers
 from workflow.report import text, verdicts
 from workflow.report.gather import Evidence, gather
-from workflow.report.rules import Setting, judge
+from workflow.report.rules import RULES, Missing, Setting
 from workflow.report.sheets import to_csv
 from workflow.report.verdicts import Finding, together
 
@@ -33,6 +34,29 @@ class Claim:
 def definitions(path: Path = CLAIMS) -> tuple[dict, ...]:
     """The claims as written in claims.yaml."""
     return tuple(read_yaml(path)["claims"])
+
+
+def judge(setting: Setting, part: dict) -> Finding:
+    """The finding of one part of a claim: {"rule": name, ...arguments}."""
+    arguments = {key: value for key, value in part.items() if key != "rule"}
+    if part["rule"] not in RULES:
+        raise UserError(f"claims.yaml: unknown rule '{part['rule']}'; the rules are {', '.join(RULES)}.")
+    basis, function = RULES[part["rule"]]
+    try:
+        finding = function(setting, **arguments)
+    except Missing as missing:
+        return Finding(verdicts.NOT_RUN, str(missing))
+    except TypeError as error:
+        raise UserError(
+            f"claims.yaml: rule '{part['rule']}' and its arguments do not fit ({error}): correct them."
+        ) from error
+    plan = setting.evidence.plan
+    comparable = {"counts": True, "seconds": setting.evidence.real_data}.get(basis, plan["comparable"])
+    return (
+        finding
+        if comparable or finding.verdict == verdicts.NOT_RUN
+        else Finding(verdicts.NOT_COMPARABLE, finding.measured)
+    )
 
 
 def judged(evidence: Evidence) -> list[Claim]:

@@ -65,29 +65,6 @@ def rule(basis: str) -> Callable[[Rule], Rule]:
     return register
 
 
-def judge(setting: Setting, part: dict) -> Finding:
-    """The finding of one part of a claim: {"rule": name, ...arguments}."""
-    arguments = {key: value for key, value in part.items() if key != "rule"}
-    if part["rule"] not in RULES:
-        raise UserError(f"claims.yaml: unknown rule '{part['rule']}'; the rules are {', '.join(RULES)}.")
-    basis, function = RULES[part["rule"]]
-    try:
-        finding = function(setting, **arguments)
-    except Missing as missing:
-        return Finding(verdicts.NOT_RUN, str(missing))
-    except TypeError as error:
-        raise UserError(
-            f"claims.yaml: rule '{part['rule']}' and its arguments do not fit ({error}): correct them."
-        ) from error
-    plan = setting.evidence.plan
-    comparable = {"counts": True, "seconds": setting.evidence.real_data}.get(basis, plan["comparable"])
-    return (
-        finding
-        if comparable or finding.verdict == verdicts.NOT_RUN
-        else Finding(verdicts.NOT_COMPARABLE, finding.measured)
-    )
-
-
 def _compared(setting: Setting, better: str, worse: str, metric: str) -> tuple:
     a, b = setting.metric(better, metric), setting.metric(worse, metric)
     versus = welch(a, b)

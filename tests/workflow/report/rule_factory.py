@@ -2,8 +2,9 @@
 
 import report_factory as factory
 
+from workflow.report.claims import judge
 from workflow.report.gather import gather
-from workflow.report.rules import Setting, judge
+from workflow.report.rules import Setting
 
 
 def found(
