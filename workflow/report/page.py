@@ -129,7 +129,7 @@ def _run(state: RunState, out: Path, environment: str, jobs: dict[str, str], res
         "state": state, "run": state.run, "result": result, "spark": Markup(marks.spark(curve)),
         "sizes": " ".join(map(text.size, sizes)), "environment": environment,
         "history": _link(state.folder / "history.jsonl", out), "log": _link(log, out),
-        "seconds": _elapsed(history), "system": state.run["system"],
+        "seconds": _elapsed(history), "system": state.run["system"], "arithmetic": summary.arithmetic(state.run),
     }  # fmt: skip
 
 
@@ -160,6 +160,7 @@ def _recorded(folder: Path) -> list[dict]:
         environments, _ = summary.environments(evidence)
         found.append({
             "name": path.parent.name, "plan": plan, "rows": rows, "environments": environments,
+            "arithmetics": summary.arithmetics(evidence),
             "ended": summary.latest(evidence), "tally": summary.completeness(evidence), "answers": given_answers(evidence),
         })  # fmt: skip
     return found
@@ -184,7 +185,8 @@ def context(evidence: Evidence, results: Path, out: Path, recorded: Path) -> dic
     return {
         "plan": plan, "claims": claims, "tally": counts(claims), "outcome": summary.outcome(claims),
         "complete": summary.completeness(evidence), "warnings": summary.warnings(evidence), "latest": summary.latest(evidence),
-        "environments": environments, "tables": _tables(evidence), "figures": _figures(evidence, plan, results, out),
+        "environments": environments, "arithmetics": summary.arithmetics(evidence),
+        "tables": _tables(evidence), "figures": _figures(evidence, plan, results, out),
         "chapters": sections(evidence),
         "protocol": read_yaml(ROOT / "config" / "protocol.yaml")["points"],
         "findings": read_yaml(ROOT / "config" / "findings.yaml")["findings"],

@@ -26,7 +26,8 @@ def _run_line(state: RunState) -> dict:
     )
     return {
         "id": run["id"], "dataset": run["dataset"], "row": run["row"], "label": run["label"], "seed": run["seed"],
-        "system": run["system"], "status": state.status, "reason": state.reason, "stale": " ".join(state.stale),
+        "system": run["system"], "precision": run["precision"], "compile": run.get("compile", False),
+        "status": state.status, "reason": state.reason, "stale": " ".join(state.stale),
         **{field: result.get(field) for field in fields},
         "kernel_sizes": " ".join("x".join(map(str, s)) if isinstance(s, list) else str(s) for s in sizes or []),
         "search_epochs": (run["search"] or {}).get("epochs"), "train_epochs": run["train"]["epochs"],

@@ -1,7 +1,9 @@
 """The head of the page: what was run, how it came out in one sentence, how complete it is, and what a reader should beware of."""
 
+from collections import Counter
 from dataclasses import dataclass
 
+from workflow.records import row_of
 from workflow.report import text, verdicts
 from workflow.report.claims import Claim, counts
 from workflow.report.gather import Evidence
@@ -46,6 +48,18 @@ def environments(evidence: Evidence) -> tuple[list[Environment], dict[str, str]]
     ordered = sorted(groups.values(), key=lambda group: -len(group[1]))
     found = [Environment(f"E{i}", facts, len(ids)) for i, (facts, ids) in enumerate(ordered, 1)]
     return found, {run: env.name for env, (_, ids) in zip(found, ordered, strict=True) for run in ids}
+
+
+def arithmetic(run: dict) -> str:
+    """What a run computes in: its precision, and what else changes a number's last digits."""
+    further = {"compiled": run.get("compile"), "deterministic": run.get("deterministic")}
+    return ", ".join([run["precision"], *(word for word, chosen in further.items() if chosen)])
+
+
+def arithmetics(evidence: Evidence) -> list[str]:
+    """Those of the finished runs, most used first; of the planned ones while there are none."""
+    runs = [state.run for state in evidence.states if state.result] or evidence.plan["runs"]
+    return [name for name, _ in Counter(map(arithmetic, runs)).most_common()]
 
 
 def latest(evidence: Evidence) -> str | None:
@@ -99,6 +113,9 @@ def warnings(evidence: Evidence) -> list[str]:
         )
     sources = [state.result["provenance"] for state in evidence.states if state.result]
     found += _several({source.get("device") for source in sources}, "devices")
+    asked = set(plan.get("on_demand", ()))  # rows of chapters, which may differ in it on purpose
+    computed = {arithmetic(state.run) for state in evidence.states if state.result and row_of(state.run) not in asked}
+    found += _several(computed, "kinds of arithmetic")
     found += _several({source.get("torch") for source in sources}, "versions of torch")
     found += _several({(source.get("git_commit") or "")[:10] or None for source in sources}, "commits")
     if any(source.get("git_dirty") for source in sources):
