@@ -32,10 +32,10 @@ def largest_layer(setting: Setting, *, row: str, layer: int, tolerance: int, dee
     words = f"largest mean size {max(means):.1f} in layer {peak}; by seed: layers " + "; ".join(
         ", ".join(map(str, p)) for p in places
     )
-    if all(min(found) > late for found in places) and len(seeds) > 1:
-        return Finding(verdicts.FAILS, words)
     if len(seeds) < 2:
         return Finding(verdicts.UNDECIDED, words)
+    if all(min(found) > late for found in places):
+        return Finding(verdicts.FAILS, words)
     early = all(max(found) <= late for found in places)
     if early and all(layer in found for found in places):
         return Finding(verdicts.HOLDS, words)
@@ -94,7 +94,7 @@ def searches_settle(setting: Setting, *, budget: float, drift: float) -> Finding
             misses.append(abs(state.search["parameters"] / wanted - 1))
             settings.add(repr(sorted(state.run["search"]["options"].items())))
             if soft := state.search["trajectory"].get("soft_sizes"):
-                before = soft[min(len(soft) - 1, int(0.9 * len(soft)) - 1)] if len(soft) > 1 else soft[0]
+                before = soft[max(0, int(0.9 * len(soft)) - 1)]
                 drifts.append(sum(abs(x - y) for x, y in zip(before, soft[-1], strict=True)) / len(before))
     if not misses:
         raise Missing("no search has finished")

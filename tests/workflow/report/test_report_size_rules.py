@@ -1,8 +1,14 @@
 """Every verdict that each rule on sizes can give, on made-up results."""
 
-import pytest
-from rule_factory import finding
+import json
 
+import pytest
+import report_factory as factory
+from rule_factory import finding, found
+
+from workflow.report.claims import judge
+from workflow.report.gather import gather
+from workflow.report.rules import Setting
 from workflow.report.verdicts import FAILS, HOLDS, NOT_RUN, TOLERANCE, UNDECIDED
 
 
@@ -71,6 +77,63 @@ def test_kernel_steps(tmp_path, theirs, verdict):
 def test_searches_settle(tmp_path, sizes, count, verdict):
     part = {"rule": "searches_settle", "budget": 0.02, "drift": 0.1}
     assert finding(tmp_path, part, sizes={"a": [sizes] * 3}, count=count) == verdict
+
+
+def settled(tmp_path, *searches):
+    """What `searches_settle` finds on one search a row: parameters (of 660,000), soft sizes of one layer by record, options."""
+    rows = [factory.entry(f"row{number}", learn=660_000) for number, _ in enumerate(searches)]
+    plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": rows}}, seeds=(0,))
+    for run, given in zip(plan["runs"], searches, strict=True):
+        if given is None:  # still to come
+            continue
+        count, soft, options = given
+        run["search"]["options"] = options
+        factory.write_search(tmp_path, run, [3], parameters=count)
+        path = tmp_path / "runs" / run["id"] / "search.json"
+        record = json.loads(path.read_text())
+        path.write_text(
+            json.dumps({**record, "trajectory": {**record["trajectory"], "soft_sizes": [[size] for size in soft]}})
+        )
+    part = {"rule": "searches_settle", "budget": 0.02, "drift": 1.0}
+    return judge(Setting(gather(plan, tmp_path), "cifar10"), part)
+
+
+def test_how_far_a_search_moved_in_its_last_tenth(tmp_path):
+    # Of 20 records the last tenth begins after the 18th: 18 -> 20. Of 10: 9 -> 10. Of one: not at all.
+    for name, soft, moved in (
+        ("20", range(1, 21), "2.00"),
+        ("10", range(1, 11), "1.00"),
+        ("1", [4], "0.00"),
+        ("0", [], "0.00"),
+    ):
+        outcome = settled(tmp_path / name, (660_000, list(soft), {}))
+        assert f"moving by at most {moved} at the end" in outcome.measured, name
+        assert outcome.verdict == (TOLERANCE if moved == "2.00" else HOLDS), name
+
+
+def test_searches_settle_by_the_worst_of_all(tmp_path):
+    outcome = settled(tmp_path, None, (660_000, [3] * 10, {}), (679_800, [3] * 10, {}))  # 3% above
+    assert outcome.verdict == TOLERANCE
+    assert outcome.measured.startswith("2 searches with the same options: at most 3.0 % off")
+
+
+def test_searches_with_options_of_their_own_are_not_one_setting(tmp_path):
+    for name, others in (("two", [{"lam": 2}]), ("three", [{"lam": 2}, {"lam": 3}])):
+        searches = [(660_000, [3] * 10, options) for options in ({}, *others)]
+        outcome = settled(tmp_path / name, *searches)
+        assert outcome.verdict == FAILS and f"{len(searches)} searches with different options" in outcome.measured
+
+
+def test_a_single_search_late_in_the_network_decides_nothing(tmp_path):
+    part = {"rule": "largest_layer", "row": "a", "layer": 5, "tolerance": 1, "deepest": 6}
+    assert finding(tmp_path, part, sizes={"a": [peaked(17)]}) == UNDECIDED
+    assert finding(tmp_path / "two", part, sizes={"a": [peaked(17)] * 2}) == FAILS
+
+
+def test_nine_tenths_of_the_input_are_the_whole_input(tmp_path):
+    part = {"rule": "kernel_steps", "row": "a", "other": "b", "side_of_input": 20}
+    sizes = {"a": [[3, 5]] * 3, "b": [[12, 24]] * 3}  # (144 + 576) / 2 = 360 of 400
+    assert found(tmp_path, part, sizes=sizes).verdict == HOLDS
 
 
 def test_searches_settle_without_a_search(tmp_path):
