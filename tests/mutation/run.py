@@ -34,7 +34,7 @@ MODULES = {
         f"{REPORT}size_rules.py",
         f"{REPORT}rules.py",
         "-k",
-        "layer or steps or settle or limits or figures",
+        "size_rules or limits or figures",
     ],
 }
 # Whole pages, made of verdicts that other tests have judged: half a minute a fault.
