@@ -1,6 +1,6 @@
 """CIFAR ResNet-20 at batch 128 on the CPU: the suite's training step against the usual loop, side by side.
 
-    python -m benchmarks.engine_cpu [--threads 2] [--rounds 5] [--steps 24]
+    python -m benchmarks.engine_cpu [--threads 2] [--rounds 5] [--steps 24] [--compiled]
 
 Each variant has a process of its own, since the suite's sets how memory is kept; only one of them works at a time. They take turns,
 in reversed order every other round, and medians are compared: speeds drift with what else the machine does, ratios hardly. Set
@@ -12,7 +12,7 @@ import multiprocessing
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -30,7 +30,12 @@ def serve(name: str, threads: int, orders: object) -> None:
     torch.set_num_threads(threads)
     images, labels, _ = cifar10()
     usual = name == "usual"
-    variant = Usual(images, labels, depth=20) if usual else Ours(images, labels, depth=20, precision=name.split()[1])
+    if usual:
+        variant = Usual(images, labels, depth=20)
+    else:
+        variant = Ours(images, labels, depth=20, precision=name.split()[1])
+        if name.endswith("compiled"):
+            variant.step.model.compile()
     while (order := orders.recv()) is not None:
         what, count = order
         began = time.perf_counter()
@@ -41,10 +46,12 @@ def serve(name: str, threads: int, orders: object) -> None:
             orders.send(time.perf_counter() - began)
 
 
-def compared(threads: int, *, rounds: int, steps: int) -> tuple[dict[str, float], dict[str, dict]]:
+def compared(
+    variants: Sequence[str], threads: int, *, rounds: int, steps: int
+) -> tuple[dict[str, float], dict[str, dict]]:
     """Median images per second of each variant, and the parts of its step."""
     context, lines, workers = multiprocessing.get_context("spawn"), {}, []
-    for name in VARIANTS:
+    for name in variants:
         lines[name], theirs = context.Pipe()
         workers.append(context.Process(target=serve, args=(name, threads, theirs)))
         workers[-1].start()
@@ -54,13 +61,13 @@ def compared(threads: int, *, rounds: int, steps: int) -> tuple[dict[str, float]
         return lines[name].recv()
 
     speeds = defaultdict(list)
-    for name in VARIANTS:
+    for name in variants:
         ask(name, "steps", 3)
     for number in range(rounds):
-        for name in VARIANTS[:: 1 if number % 2 == 0 else -1]:
+        for name in variants[:: 1 if number % 2 == 0 else -1]:
             speeds[name].append(steps * BATCH / ask(name, "steps", steps))
-    parts = {name: ask(name, "parts", 12) for name in VARIANTS}
-    for name, worker in zip(VARIANTS, workers, strict=True):
+    parts = {name: ask(name, "parts", 12) for name in variants}
+    for name, worker in zip(variants, workers, strict=True):
         lines[name].send(None)
         worker.join(30)
         worker.kill()  # where the DataLoader's workers keep it from ending
@@ -153,11 +160,11 @@ def data_paths() -> dict[str, float]:
 def show(speeds: dict, parts: dict, paths: dict, limits: dict) -> None:
     """Print the tables: speeds with the parts of a step, the data paths alone, fractions of the machine's ceilings."""
     print(
-        f"\n{'':12}{'images/s':>10}{'ratio':>8}{'s/epoch':>9}   | ms: data{'forward':>9}{'backward':>10}{'optimiser':>11}"
+        f"\n{'':20}{'images/s':>10}{'ratio':>8}{'s/epoch':>9}   | ms: data{'forward':>9}{'backward':>10}{'optimiser':>11}"
     )
     for name, speed in speeds.items():
         p = parts[name]
-        left = f"{name:12}{speed:10.0f}{speed / speeds['usual']:8.2f}{50_000 / speed:9.1f}   |"
+        left = f"{name:20}{speed:10.0f}{speed / speeds['usual']:8.2f}{50_000 / speed:9.1f}   |"
         print(f"{left}{p['data']:9.2f}{p['forward']:9.1f}{p['backward']:10.1f}{p['optimiser']:11.2f}")
     ratio = paths["ours"] / paths["usual"]
     print(f"\ndata path alone, images/s: usual {paths['usual']:,.0f}, ours {paths['ours']:,.0f}, ratio {ratio:.1f}")
@@ -182,11 +189,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--compiled", action="store_true", help="the fp32 step through torch's compiler, too")
     options = parser.parse_args()
+    variants = (*VARIANTS, *(["ours fp32 compiled"] if options.compiled else []))
     torch.set_num_threads(options.threads)
     load = ForeignLoad()
     load.start()
-    speeds, parts = compared(options.threads, rounds=options.rounds, steps=options.steps)
+    speeds, parts = compared(variants, options.threads, rounds=options.rounds, steps=options.steps)
     load.stop()
     paths, limits, what = data_paths(), ceilings(), cifar10()[2]
     print(f"CIFAR ResNet-20, batch {BATCH}, {what}, {options.threads} threads, torch {torch.__version__}")
