@@ -15,6 +15,7 @@ from workflow.files import write_json
 HERE = Path("results/packing.json")
 RECORDED = ROOT / "results" / "recorded" / "packing.json"
 COUNTS = (1, 2, 3, 4, 6, 8)  # jobs on one GPU that are tried
+MOST = 16  # as of `per_gpu`
 ENOUGH = 0.95  # of the most images per second: with fewer jobs each ends sooner
 
 
@@ -27,9 +28,9 @@ def read(path: Path) -> dict[str, dict]:
     """Card name -> what was measured on it, with `side_by_side`; nothing where there is no file."""
     try:
         found = json.loads(path.read_text())
-        if all(isinstance(record["side_by_side"], int) and record["side_by_side"] > 0 for record in found.values()):
+        if all(record["side_by_side"] in range(1, MOST + 1) for record in found.values()):
             return found
-        reason = "side_by_side must be a number of jobs"
+        reason = f"side_by_side must be 1 to {MOST}"
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:

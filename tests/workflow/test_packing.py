@@ -30,7 +30,15 @@ def test_cards_are_kept_by_name_and_a_local_measurement_wins(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", '{"NVIDIA H200": {}}', '{"NVIDIA H200": {"side_by_side": 0}}', '{"a": 3}']
+    "content",
+    [
+        "{",
+        "[]",
+        '{"NVIDIA H200": {}}',
+        '{"NVIDIA H200": {"side_by_side": 0}}',
+        '{"a": {"side_by_side": 17}}',
+        '{"a": 3}',
+    ],
 )
 def test_a_damaged_file_is_named_with_what_to_do(tmp_path, content):
     path = tmp_path / "packing.json"

@@ -112,7 +112,7 @@ def speeds(
 ) -> dict[int, float]:
     """Jobs side by side -> images per second in all. Ends at the first number that fails, unless that is the first of all."""
     found: dict[int, float] = {}
-    for count in sorted(set(counts)):
+    for count in sorted(counts):
         try:
             found[count] = total(count, device=device, precision=precision, seconds=seconds)
         except UserError as error:
@@ -131,8 +131,8 @@ def measure(config: dict, counts: Iterable[int], seconds: float, *, say: Callabl
         raise UserError(
             "packing measures a GPU, and none is to be used here: set key 'device' to 'cuda', or check `nvidia-smi`."
         )
-    if min(counts := list(counts), default=0) < 1:
-        raise UserError("--side-by-side takes numbers of jobs from 1 on: correct it.")
+    if not (counts := set(counts)) or not counts <= set(range(1, packing.MOST + 1)):
+        raise UserError(f"--side-by-side takes numbers of jobs from 1 to {packing.MOST}: correct it.")
     started = now()
     with lease("cuda", exclusive=True) as device:
         card = torch.cuda.get_device_name(device)

@@ -63,8 +63,8 @@ def test_without_a_gpu_or_with_no_number_nothing_is_measured(monkeypatch, tmp_pa
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="packing measures a GPU"):
         packing.measure({**CONFIG, "device": "cpu"}, [1], 1.0)
-    for counts in ([], [2, 0]):
-        with pytest.raises(UserError, match="numbers of jobs from 1 on"):
+    for counts in ([], [2, 0], [17]):
+        with pytest.raises(UserError, match="numbers of jobs from 1 to 16"):
             packing.measure(CONFIG, counts, 1.0)
     assert not list(tmp_path.iterdir())
 
