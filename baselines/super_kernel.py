@@ -47,7 +47,9 @@ class SuperKernelSearch(FreeKernelSearch):
         self.register_buffer("values", sizes, persistent=False)
         allowed = [self._allowed(layer.greatest) for layer in self.layers]
         self.register_buffer("shut", torch.tensor(allowed, device=device).logical_not(), persistent=False)
-        self.nested = [nested_parts(layer.greatest, self.options.even_padding).to(device) for layer in self.layers]
+        for greatest in {layer.greatest for layer in self.layers}:
+            nested = nested_parts(greatest, self.options.even_padding).to(device)
+            self.register_buffer(f"nested{greatest}", nested, persistent=False)
 
     def spread_size(self, layer: LearnableLayer) -> int:
         return layer.size  # what the network starts with
@@ -72,7 +74,8 @@ class SuperKernelSearch(FreeKernelSearch):
         if self._noting:
             soft = torch.tensor(self.soft_sizes)  # the gradients reach logits and no sizes: none are recorded
             self.progress.note(self.sizes, soft.tolist(), soft, soft)
-        parts = zip(self.kernels, self.nested, for_loss, strict=True)
+        masks = [self.get_buffer(f"nested{layer.greatest}") for layer in self.layers]
+        parts = zip(self.kernels, masks, for_loss, strict=True)
         return [kernel * (own[: len(nested), None, None] * nested).sum(0) for kernel, nested, own in parts]
 
     def parameter_groups(self) -> list[dict]:

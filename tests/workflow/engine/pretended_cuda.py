@@ -18,30 +18,37 @@ from workflow.engine import optimisation
 CUDA = torch.device("cuda:0")
 
 
-class _OnOneDevice(TorchDispatchMode):
-    """Raises where an operation's tensors, numbers aside, are not all on the GPU."""
+def _devices(*values: object) -> set[str]:
+    """Where the tensors among the values are, numbers aside."""
+    return {leaf.device.type for leaf in tree_leaves(values) if isinstance(leaf, Tensor) and leaf.dim()}
+
+
+class _Captured(TorchDispatchMode):
+    """Raises where an operation's tensors are not all on the GPU."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        return self.checked(func, args, kwargs or {}, {"cuda"})
-
-    def checked(self, func, args, kwargs, allowed):
-        found = func(*args, **kwargs)
-        devices = {t.device.type for t in tree_leaves((args, kwargs, found)) if isinstance(t, Tensor) and t.dim()}
-        assert devices <= allowed, f"{func} has tensors on {devices}"
+        found = func(*args, **(kwargs or {}))
+        devices = _devices(args, kwargs, found)
+        assert devices <= {"cuda"}, f"{func} has tensors on {devices}"
         return found
 
 
-class _Uncaptured(_OnOneDevice):
-    """The same, but tensors may be moved, and the host may read: it is given a number that could be."""
+class _Uncaptured(TorchDispatchMode):
+    """Raises where an operation that moves nothing has tensors on two devices. The host may read: it is given `number`."""
 
     MOVES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
 
+    def __init__(self, number: float):
+        super().__init__()
+        self.number = number
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if func is torch.ops.aten._local_scalar_dense.default:
-            return 0.3 if args[0].is_floating_point() else args[0].dtype == torch.bool or 5
-        made_there = not any(isinstance(leaf, Tensor) for leaf in tree_leaves((args, kwargs)))
-        both = {"cuda", "cpu"} if func in self.MOVES or made_there else {"cuda"}
-        return self.checked(func, args, kwargs or {}, both)
+            return self.number if args[0].is_floating_point() else args[0].dtype == torch.bool or 5
+        found = func(*args, **(kwargs or {}))
+        devices = _devices(args, kwargs, found)
+        assert func in self.MOVES or len(devices) < 2, f"{func} has tensors on {devices}"
+        return found
 
 
 def _moved(tensor: Tensor) -> Tensor:
@@ -83,6 +90,7 @@ def no_gpu_but_its_rules(monkeypatch, model: nn.Module) -> Iterator[list[str]]:
     for name in ("_fused_sgd_", "_fused_adam_", "_fused_adamw_"):
         monkeypatch.setattr(torch, name, update(name))
     monkeypatch.setattr(torch.Tensor, "backward", backward)
+    monkeypatch.setattr(torch.autograd, "grad", lambda outputs, inputs: (torch.empty_like(inputs),))
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     monkeypatch.setattr(torch.backends.cudnn, "enabled", False)  # its recurrent layers ask the driver
@@ -97,15 +105,15 @@ def one_step(step) -> None:
     """A whole captured step and a partial one, under the rules of a capture."""
     for group in step.optimizer.param_groups:
         group["lr"] = torch.zeros((), device=CUDA)
-    with _OnOneDevice():
+    with _Captured():
         step._body()
         step._partial(step.images.steps - 1)
 
 
-def one_uncaptured_step(step) -> None:
-    """A step that is not captured: its operations are on the GPU."""
+def one_uncaptured_step(step, number: float = 0.3) -> None:
+    """A step that is not captured: its operations are on the GPU. `number`: what the host reads wherever it looks."""
     step.begin(1)
     for group in step.optimizer.param_groups:
         group["lr"] = torch.zeros((), device=CUDA)
-    with _Uncaptured():
+    with _Uncaptured(number):
         step.arithmetic(step.images.step(step._plan, 0))

@@ -6,7 +6,9 @@ import torch
 from pretended_cuda import CUDA, no_gpu_but_its_rules, one_step, one_uncaptured_step
 
 import baselines
-from effconv import FramedSearch, SearchOptions
+from baselines.envelope import EnvelopeOptions, EnvelopeSearch
+from baselines.super_kernel import SuperKernelOptions, SuperKernelSearch
+from effconv import FramedSearch, KernelSizeSearch, SearchOptions
 from workflow.engine.graphs import CapturedStep, capturable
 from workflow.engine.normalisation import normalisation
 from workflow.engine.optimisation import for_recipe, for_search
@@ -92,6 +94,38 @@ def test_the_search_stays_on_the_device(monkeypatch, predictor):
         plan = for_search(model.parameter_groups(), CUDA, captured=True)
         one_step(CapturedStep(model, plan, training_images(recipe("resnet_sgd", "cifar10")), precision="bf16"))
     assert set(updates) == {"_fused_adamw_"} or set(updates) == {"_fused_adam_"}
+
+
+OURS = {"budget_method": "rescale", "mask": "fractional", "kernel_order": "nested"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (KernelSizeSearch, SearchOptions()),
+        (KernelSizeSearch, SearchOptions(kernel_predictor="projected", **OURS)),
+        (
+            KernelSizeSearch,
+            SearchOptions(kernel_predictor="projected", budget_method="multiplier", size_predictor="free"),
+        ),
+        (
+            KernelSizeSearch,
+            SearchOptions(kernel_predictor="projected", size_predictor="gru-step", mask_centre="centred"),
+        ),
+        (KernelSizeSearch, SearchOptions(kernel_predictor="projected", odd_only=True, even_padding="start")),
+        (SuperKernelSearch, SuperKernelOptions()),
+        (EnvelopeSearch, EnvelopeOptions()),
+    ],
+    ids=["paper", "ours", "multiplier", "centred", "odd", "super-kernel", "envelope"],
+)
+def test_searches_that_are_not_captured_stay_on_the_device_too(monkeypatch, kind, options):
+    network = baselines.build("cifar_resnet20", in_channels=3, num_classes=10, image_size=32, widths=(4, 8, 16))
+    model = kind(network, input_shape=(3, 32, 32), parameters=50_000, options=options, seed=0).train()
+    assert not capturable(model, CUDA)
+    with no_gpu_but_its_rules(monkeypatch, model) as updates:
+        plan = for_search(model.parameter_groups(), CUDA)
+        one_uncaptured_step(Step(model, plan, training_images(recipe("resnet_sgd", "cifar10")), precision="fp32"), 3.3)
+    assert set(updates) == {"_fused_adamw_"}
 
 
 class Reads(torch.nn.Linear):
