@@ -112,7 +112,7 @@ class SuperKernelSearch(FreeKernelSearch):
     @torch.no_grad()
     def set_sizes(self, sizes: Sequence[int]) -> None:
         self.logits.zero_()
-        self.logits[torch.arange(len(sizes)), torch.tensor(sizes) - 1] = 10.0
+        self.logits.scatter_(1, torch.tensor(sizes, device=self.logits.device)[:, None] - 1, 10.0)
 
 
 def nested_parts(greatest: int, even_padding: str = "end") -> Tensor:

@@ -83,6 +83,11 @@ class KernelSizeSearch(SizeSearch):
         self._miss: Tensor | None = None  # log(count / budget) of this step, for the multiplier
         self._cached: tuple[object, list[Tensor]] | None = None
 
+    def train(self, mode: bool = True) -> "KernelSizeSearch":
+        """Between training and evaluation kernels are not kept: a replayed CUDA graph changes parameters and not their versions."""
+        self._cached = None
+        return super().train(mode)
+
     def step_kernels(self) -> list[Tensor]:
         return self._kernels(*self._predict_sizes())
 

@@ -33,7 +33,7 @@ class _Captured(TorchDispatchMode):
         return found
 
 
-class _Uncaptured(TorchDispatchMode):
+class the_host_reads(TorchDispatchMode):  # noqa: N801, used as a context
     """Raises where an operation that moves nothing has tensors on two devices. The host may read: it is given `number`."""
 
     MOVES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
@@ -90,6 +90,7 @@ def no_gpu_but_its_rules(monkeypatch, model: nn.Module) -> Iterator[list[str]]:
     for name in ("_fused_sgd_", "_fused_adam_", "_fused_adamw_"):
         monkeypatch.setattr(torch, name, update(name))
     monkeypatch.setattr(torch.Tensor, "backward", backward)
+    monkeypatch.setattr(torch.Tensor, "data_ptr", lambda tensor: id(tensor))
     monkeypatch.setattr(torch.autograd, "grad", lambda outputs, inputs: (torch.empty_like(inputs),))
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
@@ -108,6 +109,7 @@ def one_step(step) -> None:
     with _Captured():
         step._body()
         step._partial(step.images.steps - 1)
+    _evaluate(step, 3.3)
 
 
 def one_uncaptured_step(step, number: float = 0.3) -> None:
@@ -115,5 +117,14 @@ def one_uncaptured_step(step, number: float = 0.3) -> None:
     step.begin(1)
     for group in step.optimizer.param_groups:
         group["lr"] = torch.zeros((), device=CUDA)
-    with _Uncaptured(number):
+    with the_host_reads(number):
         step.arithmetic(step.images.step(step._plan, 0))
+    _evaluate(step, number)
+
+
+def _evaluate(step, number: float) -> None:
+    """The forward pass of a test."""
+    images, _ = step.images.load(step.images.step(step._plan, 0))
+    step.model.eval()
+    with the_host_reads(number), torch.no_grad():
+        assert step.model(images).shape[0] == len(images)
