@@ -1,0 +1,158 @@
+"""A step that is recorded once and replayed without its Python is the step: what CUDA graphs rest on.
+
+torch.fx stands for the graph, on the CPU: it records the operations of one whole step, with forward and backward pass, update and
+counters, and replays them on the same memory. Whatever Python decides or counts anew in each step would stay as it was when recorded.
+"""
+
+import numpy as np
+import pytest
+import torch
+from torch.fx.experimental.proxy_tensor import make_fx
+
+import baselines
+from effconv import FramedSearch, SearchOptions, cifar_resnet
+from workflow.engine.graphs import WARM_STEPS, CapturedStep
+from workflow.engine.normalisation import normalisation
+from workflow.engine.optimisation import for_recipe, for_search
+from workflow.engine.pixels import TrainingImages
+from workflow.engine.session import place
+from workflow.recipes import recipe
+
+CPU, BATCH, IMAGES = torch.device("cpu"), 4, 18  # four whole steps an epoch and a partial one
+
+
+class Uncaptured(CapturedStep):
+    """`CapturedStep`, run by Python in every step."""
+
+    replays = 0
+
+    def _aside(self):
+        self._body()
+
+
+class Recorded(CapturedStep):
+    """`CapturedStep` with torch.fx in place of a CUDA graph. `replays`: how often the recorded step was run."""
+
+    replays = 0
+
+    def _aside(self):
+        self._body()
+        self._warm += 1
+
+    def _record(self):
+        """Recording runs the step as well, which a capture does not: what it did is taken back."""
+        state = [value for entry in self.optimizer.state.values() for value in entry.values()]
+        kept = [(tensor, tensor.clone()) for tensor in (
+            *self.model.parameters(), *self.model.buffers(), *filter(torch.is_tensor, state), self.losses, self.correct, self._counter
+        )]  # fmt: skip
+        generator = torch.get_rng_state()
+        self._recorded = make_fx(lambda unused: (self._body(), unused)[1])(torch.zeros(()))
+        torch.set_rng_state(generator)
+        with torch.no_grad():
+            for tensor, value in kept:
+                tensor.copy_(value)
+        self._graph = self
+
+    @torch.no_grad()
+    def replay(self):
+        self._recorded(torch.zeros(()))
+        self.replays += 1
+
+
+def training_images(dataset="cifar10", name="resnet_sgd"):
+    rule, (side, channels) = recipe(name, dataset), {"cifar10": (32, 3), "mnist": (28, 1)}[dataset]
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (IMAGES, side, side, channels), dtype=np.uint8)
+    norm = normalisation(rule.normalisation, dataset, channels, images.mean(0) / 255)
+    return TrainingImages(
+        images, draw.integers(0, 10, IMAGES), normalisation=norm, device=CPU, batch_size=BATCH, seed=0, stage="train",
+        pad=rule.pad, pad_mode=rule.pad_mode, flip=rule.flip, augment=rule.augmentation,
+    )  # fmt: skip
+
+
+def two_epochs(step):
+    """The losses and correct answers of two epochs, and the parameters and buffers after them."""
+    torch.manual_seed(3)  # dropout
+    found = []
+    for epoch in (1, 2):
+        step.begin(epoch)
+        for number in range(step.images.steps):
+            step.take(number)
+        found.append((step.losses.clone(), step.correct.clone()))
+    return found, [tensor.detach().clone() for tensor in (*step.model.parameters(), *step.model.buffers())]
+
+
+def agree(plain, recorded):
+    """To the last bit."""
+    expected, found = two_epochs(plain), two_epochs(recorded)
+    assert recorded.replays == 2 * (IMAGES // BATCH) - WARM_STEPS
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def trained(kind, system, dataset="cifar10", name="resnet_sgd", **arguments):
+    train, rule = training_images(dataset, name), recipe(name, dataset)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = baselines.build(
+            system, in_channels=train.channels, num_classes=10, image_size=train.height, **arguments
+        )
+    model = place(model, CPU).train()
+    plan = for_recipe(model, rule, steps_per_epoch=train.steps, device=CPU, captured=True)
+    return kind(model, plan, train, precision="fp32")
+
+
+SMALL = {"widths": (4, 8, 16)}
+
+
+@pytest.mark.parametrize(
+    ("system", "dataset", "name", "arguments"),
+    [
+        ("cifar_resnet20", "cifar10", "resnet_sgd", {**SMALL, "kernel_sizes": [2, 5, 4, 3, 6, 1] * 3}),
+        ("wrn28_1", "cifar10", "wrn_sgd", {}),
+        ("dcls_resnet20", "cifar10", "resnet_sgd", {}),
+        ("article_separable3", "cifar10", "resnet_sgd", {}),
+        ("network_in_network", "mnist", "nin_sgd", {}),
+        ("vgg5", "mnist", "vgg5_adam", {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_training_replayed_is_training(system, dataset, name, arguments):
+    agree(*(trained(kind, system, dataset, name, **arguments) for kind in (Uncaptured, Recorded)))
+
+
+@pytest.mark.parametrize("predictor", ["literal", "projected"])
+def test_a_search_replayed_is_the_search(predictor):
+    def search(kind):
+        torch.manual_seed(0)
+        network = cifar_resnet(8, **SMALL)
+        options = SearchOptions(kernel_predictor=predictor, record_every=1)
+        model = FramedSearch(network, input_shape=(3, 32, 32), parameters=12_000, options=options, seed=0).train()
+        plan = for_search(model.parameter_groups(), CPU, captured=True)
+        return kind(model, plan, training_images(), precision="fp32")
+
+    plain, recorded = search(Uncaptured), search(Recorded)
+    agree(plain, recorded)
+    one, other = plain.model.learned(), recorded.model.learned()
+    assert other.sizes == one.sizes and other.trajectory["step"] == one.trajectory["step"]
+
+
+class Counts(torch.nn.Linear):
+    """Python counts the steps: what a recorded step must not rest on."""
+
+    steps = 0
+
+    def forward(self, images):
+        self.steps += 1
+        return super().forward(images.flatten(1)) / self.steps
+
+
+def test_what_python_counts_is_noticed():
+    def counting(kind):
+        train, rule = training_images(), recipe("resnet_sgd", "cifar10")
+        torch.manual_seed(0)
+        model = Counts(3 * 32 * 32, 10)
+        plan = for_recipe(model, rule, steps_per_epoch=train.steps, device=CPU, captured=True)
+        return kind(model, plan, train, precision="fp32")
+
+    with pytest.raises(AssertionError):
+        agree(counting(Uncaptured), counting(Recorded))
