@@ -125,8 +125,8 @@ def test_a_search_replayed_is_the_search(predictor):
     def search(kind):
         torch.manual_seed(0)
         network = cifar_resnet(8, **SMALL)
-        options = SearchOptions(kernel_predictor=predictor, record_every=1)
-        model = FramedSearch(network, input_shape=(3, 32, 32), parameters=12_000, options=options, seed=0).train()
+        options = SearchOptions(kernel_predictor=predictor, record_every=1, k=1.0)
+        model = FramedSearch(network, input_shape=(3, 32, 32), parameters=3_000, options=options, seed=0).train()
         plan = for_search(model.parameter_groups(), CPU, captured=True)
         return kind(model, plan, training_images(), precision="fp32")
 
