@@ -30,6 +30,7 @@ configfile: HERE / "config" / "config.yaml"
 try:
     CONFIG = load(config)
     PLAN = planning.make_plan(CONFIG)
+    pool = devices.pool(CONFIG, cuda_names())
 except UserError as error:
     raise WorkflowError(str(error))
 
@@ -46,9 +47,7 @@ CLUSTER = CONFIG.get(
 )  # jobs run on other machines, which their scheduler hands out
 
 # A rule's `gpu: 1` limits nothing without a pool, and the user's command does not set one. --resources gpu=N wins.
-if (
-    pool := devices.pool(CONFIG, cuda_names())
-) and "gpu" not in workflow.global_resources:
+if pool and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", pool)
 POOL = (
     workflow.global_resources["gpu"]

@@ -10,13 +10,13 @@ import pytest
 
 @pytest.fixture
 def gpus_of(tmp_path, root):
-    """`gpu` of the train and the time jobs that a dry run plans on a machine with four GPUs."""
+    """`gpu` of the train and the time jobs that a dry run plans on a machine with four GPUs; what it says where it fails."""
     tool = tmp_path / "bin" / "nvidia-smi"
     tool.parent.mkdir()
     tool.write_text('#!/bin/sh\nfor n in 0 1 2 3; do echo "GPU $n: Pretended"; done\n')
     tool.chmod(0o755)
 
-    def plan(*arguments: str, config: tuple[str, ...] = (), **variables: str) -> dict[str, set[str]]:
+    def plan(*arguments: str, config: tuple[str, ...] = (), **variables: str) -> dict[str, set[str]] | str:
         environment = {**os.environ, "PATH": f"{tool.parent}:{os.environ['PATH']}", **variables}
         settings = ["preset=smoke", "device=cuda", 'only=["mnist/cifar-resnet-20"]', f"data={tmp_path}", *config]
         done = subprocess.run(
@@ -25,7 +25,8 @@ def gpus_of(tmp_path, root):
             env=environment, capture_output=True, text=True,
         )  # fmt: skip
         text = done.stdout + done.stderr
-        assert done.returncode == 0, text
+        if done.returncode:
+            return text
         rules = [block for block in re.split(r"\n(?=rule )", text) if block.startswith("rule ")]
         found = {}
         for block in rules:
@@ -53,3 +54,12 @@ def test_as_many_jobs_share_a_gpu_as_were_found_best_on_its_kind(gpus_of, tmp_pa
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "packing.json").write_text('{"Pretended": {"side_by_side": 3}}')
     assert gpus_of() == {"train": {"1"}, "time": {"12"}}
+
+
+def test_a_damaged_measurement_is_one_sentence(gpus_of, tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "packing.json").write_text("{")
+    said = gpus_of()
+    assert (
+        "results/packing.json is damaged" in said and "python -m workflow packing" in said and "Traceback" not in said
+    )
