@@ -16,6 +16,7 @@ from workflow.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 PRESETS = ("smoke", "quick", "paper")
+PRESET_FILES = ROOT / "config" / "presets"
 
 
 def read_yaml(path: Path) -> dict:
@@ -132,7 +133,7 @@ def load(user: dict | None = None) -> dict:
         why = "a CUDA device is here" if name == "paper" else "no CUDA device was found"
     if name not in PRESETS:
         raise UserError(f"config: key 'preset' is {name!r}, but must be one of auto, {', '.join(PRESETS)}: correct it.")
-    config = merge(read_yaml(ROOT / "config" / "presets" / f"{name}.yaml"), {**given, "preset": name})
+    config = merge(read_yaml(PRESET_FILES / f"{name}.yaml"), {**given, "preset": name})
     for key in ("seeds", "only", "chapters"):
         if key in config:
             config[key] = _numbers(config[key])

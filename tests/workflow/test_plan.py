@@ -96,6 +96,30 @@ def test_a_row_may_have_an_arithmetic_of_its_own(monkeypatch):
     assert found == {"cpu": on_a_cpu, "cuda": {**on_a_cpu, "tf32-resnet-20": ("tf32", False)}}
 
 
+def test_a_shortened_protocol_is_said_and_not_comparable(monkeypatch):
+    monkeypatch.setattr(plan, "unavailable", lambda config, datasets: {})
+
+    def made(**given):
+        return plan.make_plan(
+            config.load(
+                {"preset": "paper", "device": "cpu", "seeds": [0], "only": ["cifar10/cifar-resnet-20"], **given}
+            )
+        )
+
+    whole = made()
+    assert whole["comparable"] and whole["banner"] == "Paper preset: the paper's protocol on the real data."
+    for given, words in (
+        ({"epochs": {"train": 2}}, "epochs (train) 2"),
+        ({"epochs": {"factor": 0.5}}, "epochs (factor) 0.5"),
+        ({"images": {"train": 20000}}, "images (train) 20,000"),
+        ({"batch_size": 64}, "batch_size 64"),
+        ({"source": "synthetic", "synthetic": {"cifar10": {"train": 64, "test": 50}}}, "source synthetic"),
+    ):
+        short = made(**given)
+        assert not short["comparable"], given
+        assert f"Changed by the configuration: {words}. Not comparable" in short["banner"]
+
+
 def test_only_restricts_the_runs_and_keeps_the_rows():
     made = plan.make_plan(
         config.load({"preset": "smoke", "device": "cpu", "only": ["cifar10/effconv-20-*"], "seeds": [4]})
