@@ -68,7 +68,7 @@ def pretend(model: nn.Module) -> nn.Module:
 
 
 def _gru(module: nn.GRU, inputs: Tensor) -> tuple[Tensor, None]:
-    """In place of torch's GRU, which asks the driver and, before torch 2.12, has no shapes without values: its outputs' shape."""
+    """In place of torch's GRU, which asks the driver and, in torch 2.11, has no shapes without values: its outputs' shape."""
     weights = [weight for name, weight in module.named_parameters() if name.startswith("weight_ih")]
     return torch.cat([F.linear(inputs, weight)[..., : module.hidden_size] for weight in weights], -1), None
 
