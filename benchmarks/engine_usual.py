@@ -14,14 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from effconv import cifar_resnet
-from workflow.engine.graphs import stepper
-from workflow.engine.normalisation import normalisation
-from workflow.engine.optimisation import for_recipe
-from workflow.engine.pixels import TrainingImages
-from workflow.engine.session import place
+from workflow.engine.packing import steps
 from workflow.engine.startup import keep_freed_memory
-from workflow.engine.step import Step
-from workflow.recipes import recipe
 
 BATCH = 128
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
@@ -114,35 +108,14 @@ class Usual:
 
 
 class Ours:
-    """The suite's step."""
+    """The suite's step; `steps(n)` runs n steps, epoch after epoch."""
 
     def __init__(
         self, images: np.ndarray, labels: np.ndarray, *, depth: int, device: str = "cpu", precision: str = "fp32"
     ):
         keep_freed_memory()  # as every stage of the engine does
-        self.step = self._build(images, labels, depth, torch.device(device), precision)
-        self._epoch, self._next = 0, self.step.images.steps
-
-    @staticmethod
-    def _build(images: np.ndarray, labels: np.ndarray, depth: int, device: torch.device, precision: str) -> Step:
-        rule = recipe("resnet_sgd", "cifar10")
-        norm = normalisation(rule.normalisation, "cifar10", 3, images.mean(0) / 255)
-        train = TrainingImages(
-            images, labels, normalisation=norm, device=device, batch_size=BATCH, seed=0, stage="train", pad=rule.pad,
-            pad_mode=rule.pad_mode, flip=rule.flip,
-        )  # fmt: skip
-        model = place(network(depth), device).train()
-        plan = lambda captured: for_recipe(model, rule, steps_per_epoch=train.steps, device=device, captured=captured)
-        return stepper(model, plan, train, precision=precision)
-
-    def steps(self, count: int) -> None:
-        """`count` steps, epoch after epoch."""
-        for _ in range(count):
-            if self._next == self.step.images.steps:
-                self._epoch, self._next = self._epoch + 1, 0
-                self.step.begin(self._epoch)
-            self.step.take(self._next)
-            self._next += 1
+        endless = steps(network(depth), images, labels, device=torch.device(device), precision=precision)
+        self.step, self.steps = endless.step, endless.take
 
     def timed_steps(self, count: int, clock) -> None:
         """`count` plain steps, `clock` called after each part with its name."""

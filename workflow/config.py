@@ -16,7 +16,6 @@ from workflow.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 PRESETS = ("smoke", "quick", "paper")
-PRESET_FILES = ROOT / "config" / "presets"
 
 
 def read_yaml(path: Path) -> dict:
@@ -118,10 +117,26 @@ def _on_a_cluster(given: dict) -> None:
             )
 
 
+def _changed(preset: dict, config: dict) -> str:
+    """A sentence on what the configuration changes of its preset's protocol, after a space; nothing where it changes nothing."""
+    found = []
+    for key in ("source", "epochs", "images", "batch_size"):
+        value, usual = config.get(key), preset.get(key)
+        if isinstance(value, dict):
+            value = {part: number for part, number in value.items() if number != (usual or {}).get(part)}
+            found += [f"{key} ({part}) {number:,}" for part, number in sorted(value.items())]
+        elif value != usual:
+            found.append(f"{key} {value}")
+    return (
+        f" Changed by the configuration: {', '.join(found)}. Not comparable with the paper's numbers." if found else ""
+    )
+
+
 def load(user: dict | None = None) -> dict:
     """The whole configuration, checked. `user`: what the user gave on top of config/config.yaml.
 
-    Adds `why`, a sentence on how the preset was chosen, and turns `device: auto` into cpu or cuda.
+    Adds `why`, a sentence on how the preset was chosen, and `changed`, one on what differs from the preset's protocol; turns
+    `device: auto` into cpu or cuda.
     """
     given = merge(read_yaml(ROOT / "config" / "config.yaml"), user or {})
     if given.get("cluster") in ("true", "false"):  # as --config cluster=true arrives
@@ -133,7 +148,8 @@ def load(user: dict | None = None) -> dict:
         why = "a CUDA device is here" if name == "paper" else "no CUDA device was found"
     if name not in PRESETS:
         raise UserError(f"config: key 'preset' is {name!r}, but must be one of auto, {', '.join(PRESETS)}: correct it.")
-    config = merge(read_yaml(PRESET_FILES / f"{name}.yaml"), {**given, "preset": name})
+    preset = read_yaml(ROOT / "config" / "presets" / f"{name}.yaml")
+    config = merge(preset, {**given, "preset": name})
     for key in ("seeds", "only", "chapters"):
         if key in config:
             config[key] = _numbers(config[key])
@@ -144,4 +160,4 @@ def load(user: dict | None = None) -> dict:
         raise UserError(
             "config: key 'device' is 'cuda', but no CUDA device was found: set it to 'cpu', or check `nvidia-smi`."
         )
-    return {**config, "why": why}
+    return {**config, "why": why, "changed": _changed(preset, config)}

@@ -12,7 +12,7 @@ from pathlib import Path
 import baselines
 from workflow import methods, recipes, sized_rows
 from workflow.catalogue import catalogue, entries_of, known, load_tables
-from workflow.config import PRESET_FILES, PRESETS, ROOT, read_yaml
+from workflow.config import PRESETS, ROOT
 from workflow.datasets import DATASETS
 from workflow.digests import code_digests, text_digest
 from workflow.errors import UserError
@@ -144,10 +144,10 @@ def make_plan(config: dict, tables: dict | None = None) -> dict:
         if isinstance(row, dict)
     }
     absent = unavailable(config, {dataset for dataset, _ in chosen})
-    changed = _changed(config)
     plan = {
-        "schema": SCHEMA, "preset": config["preset"], "why": config["why"], "comparable": config["preset"] == "paper" and not changed,
-        "banner": BANNERS[config["preset"]] + changed, "seeds": config["seeds"], "device": config["device"],
+        "schema": SCHEMA, "preset": config["preset"], "why": config["why"],
+        "comparable": config["preset"] == "paper" and not config["changed"],
+        "banner": BANNERS[config["preset"]] + config["changed"], "seeds": config["seeds"], "device": config["device"],
         "source": config["source"],
         "data": config["data"], "prepare": _prepare(config, [(d, rows[d, r]) for d, r in chosen]),
         "timing": config["timing"], "time_limit": config.get("time_limit"),
@@ -182,21 +182,6 @@ def _on_demand(config: dict, shown: dict) -> list[str]:
         names = {f"{entry['dataset']}/{row['row']}" for row in entry["rows"] if row["system"]}
         (others if entry["kind"] == "chapter" and name not in chosen else always).update(names)
     return sorted(others - always)
-
-
-def _changed(config: dict) -> str:
-    """A sentence on what the configuration changes of its preset's protocol, after a space; nothing where it changes nothing."""
-    preset, found = read_yaml(PRESET_FILES / f"{config['preset']}.yaml"), []
-    for key in ("source", "epochs", "images", "batch_size"):
-        value, usual = config.get(key), preset.get(key)
-        if isinstance(value, dict):
-            value = {part: number for part, number in value.items() if number != (usual or {}).get(part)}
-            found += [f"{key} ({part}) {number:,}" for part, number in sorted(value.items())]
-        elif value != usual:
-            found.append(f"{key} {value}")
-    return (
-        f" Changed by the configuration: {', '.join(found)}. Not comparable with the paper's numbers." if found else ""
-    )
 
 
 BANNERS = {

@@ -143,6 +143,16 @@ def test_a_step_can_be_replayed_without_the_host():
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
 
 
+def test_evaluation_sees_replayed_steps():
+    search, images = pair(size_predictor="free")[1].eval(), batch()[0]
+    with torch.no_grad():
+        first = search(images)
+        for parameter in search.kernel_predictors.parameters():
+            parameter.data.mul_(2)  # as a replay does: the version counter stays
+        search.train()
+        assert not torch.equal(search.eval()(images), first)
+
+
 @pytest.mark.parametrize("options", [{"mask": "none"}, {"budget_method": "rescale"}, {"odd_only": True}])
 def test_what_it_does_not_do_is_refused(options):
     assert not FramedSearch.supports(SearchOptions(**options))

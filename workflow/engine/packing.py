@@ -14,6 +14,7 @@ from threading import BrokenBarrierError
 
 import numpy as np
 import torch
+from torch import nn
 
 import baselines
 from workflow import packing
@@ -35,16 +36,14 @@ PATIENCE = 180.0  # seconds for all processes to start and warm up
 ROW_IMAGES = 164 * 50_000  # one seed of a CIFAR-10 row, training alone
 
 
-def steps(device: torch.device, precision: str) -> Steps:
-    """Endless training steps of CIFARResNet-20 at its recipe's batch size."""
+def steps(model: nn.Module, images: np.ndarray, labels: np.ndarray, *, device: torch.device, precision: str) -> Steps:
+    """Endless training steps of a CIFAR network by ResNet's recipe. images: uint8 [N, 32, 32, 3]; labels: int64 [N]."""
     rule = recipe("resnet_sgd", "cifar10")
-    draw = np.random.default_rng(0)
-    images = draw.integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
     train = TrainingImages(
-        images, draw.integers(0, 10, IMAGES), device=device, batch_size=rule.batch_size, seed=0, stage="train", pad=rule.pad,
-        pad_mode=rule.pad_mode, flip=rule.flip, normalisation=normalisation(rule.normalisation, "cifar10", 3, images.mean(0) / 255),
+        images, labels, device=device, batch_size=rule.batch_size, seed=0, stage="train", pad=rule.pad, pad_mode=rule.pad_mode,
+        flip=rule.flip, normalisation=normalisation(rule.normalisation, "cifar10", 3, images.mean(0) / 255),
     )  # fmt: skip
-    model = place(baselines.build("cifar_resnet20", in_channels=3, num_classes=10, image_size=32), device).train()
+    model = place(model, device).train()
     optimiser = lambda captured: for_recipe(model, rule, steps_per_epoch=train.steps, device=device, captured=captured)
     return Steps(stepper(model, optimiser, train, precision=precision))
 
@@ -62,7 +61,10 @@ def _job(name: str, precision: str, seconds: float, start: Barrier, line: Connec
     many, warm = (20, 30) if device.type == "cuda" else (1, 2)  # steps between two looks at the clock, and before it
     try:
         with backend(precision, device):
-            endless = steps(device, precision)
+            draw = np.random.default_rng(0)
+            images = draw.integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
+            network = baselines.build("cifar_resnet20", in_channels=3, num_classes=10, image_size=32)
+            endless = steps(network, images, draw.integers(0, 10, IMAGES), device=device, precision=precision)
             endless.take(warm)
             _synchronise(device)
             start.wait(PATIENCE)

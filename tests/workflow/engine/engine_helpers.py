@@ -2,9 +2,13 @@
 
 import json
 
+import numpy as np
 import torch
 
 from workflow import engine
+from workflow.engine.normalisation import normalisation
+from workflow.engine.pixels import TrainingImages
+from workflow.recipes import recipe
 
 
 def train(tiny, folder, run=None, **options) -> dict:
@@ -21,3 +25,15 @@ def weights(folder) -> dict:
 def rows(folder) -> list[dict]:
     """The history, one dict an epoch."""
     return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+
+
+def training_images(dataset="cifar10", name="resnet_sgd", *, device, batch_size, count) -> TrainingImages:
+    """Random images of a data set's shape, augmented and normalised as a recipe has it."""
+    rule, (side, channels) = recipe(name, dataset), {"cifar10": (32, 3), "mnist": (28, 1)}[dataset]
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (count, side, side, channels), dtype=np.uint8)
+    norm = normalisation(rule.normalisation, dataset, channels, images.mean(0) / 255)
+    return TrainingImages(
+        images, draw.integers(0, 10, count), normalisation=norm, device=device, batch_size=batch_size, seed=0, stage="train",
+        pad=rule.pad, pad_mode=rule.pad_mode, flip=rule.flip, augment=rule.augmentation,
+    )  # fmt: skip

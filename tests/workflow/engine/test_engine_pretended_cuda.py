@@ -1,8 +1,8 @@
 """Training and search steps on a pretended GPU: whatever is captured obeys the rules of a capture."""
 
-import numpy as np
 import pytest
 import torch
+from engine_helpers import training_images
 from pretended_cuda import CUDA, no_gpu_but_its_rules, one_step, one_uncaptured_step, the_host_reads
 
 import baselines
@@ -10,9 +10,7 @@ from baselines.envelope import EnvelopeOptions, EnvelopeSearch
 from baselines.super_kernel import SuperKernelOptions, SuperKernelSearch
 from effconv import FramedSearch, KernelSizeSearch, SearchOptions
 from workflow.engine.graphs import CapturedStep, capturable
-from workflow.engine.normalisation import normalisation
 from workflow.engine.optimisation import for_recipe, for_search
-from workflow.engine.pixels import TrainingImages
 from workflow.engine.session import place
 from workflow.engine.step import Step
 from workflow.recipes import recipe
@@ -23,21 +21,14 @@ NOT_CAPTURED = {"dcn_sigma_ji", "resnet44_flexconv"} | {
 }
 
 
-def training_images(rule, dataset="cifar10"):
-    side, channels = {"cifar10": (32, 3), "mnist": (28, 1)}[dataset]
-    images, labels = np.zeros((40, side, side, channels), np.uint8), np.zeros(40, np.int64)
-    norm = normalisation(rule.normalisation, dataset, channels, np.zeros((side, side, channels)))
-    return TrainingImages(
-        images, labels, normalisation=norm, device=CUDA, batch_size=16, seed=0, stage="train", pad=rule.pad,
-        pad_mode=rule.pad_mode, flip=rule.flip, augment=rule.augmentation,
-    )  # fmt: skip
+SET = {"device": CUDA, "batch_size": 16, "count": 40}
 
 
 def trained(monkeypatch, model, rule, dataset="cifar10", precision="bf16"):
     """Two steps of a model by a recipe. Returns the updates that were made."""
     model = place(model, torch.device("cpu")).train()
     with no_gpu_but_its_rules(monkeypatch, model) as updates:
-        train = training_images(rule, dataset)
+        train = training_images(dataset, rule.name, **SET)
         plan = for_recipe(model, rule, steps_per_epoch=train.steps, device=CUDA, captured=True)
         one_step(CapturedStep(model, plan, train, precision=precision))
     return set(updates)
@@ -60,7 +51,7 @@ def test_what_is_not_captured_stays_on_the_device_too(name, monkeypatch):
     model = baselines.build(name, in_channels=3, num_classes=10, image_size=32)
     model, rule = place(model, torch.device("cpu")).train(), recipe("flexconv_adam", "cifar10")
     with no_gpu_but_its_rules(monkeypatch, model) as updates:
-        train = training_images(rule)
+        train = training_images(name=rule.name, **SET)
         plan = for_recipe(model, rule, steps_per_epoch=train.steps, device=CUDA)
         one_uncaptured_step(Step(model, plan, train, precision="fp32"))
     assert set(updates) == {"_fused_adam_"}
@@ -100,7 +91,7 @@ def test_the_search_stays_on_the_device(monkeypatch, predictor):
     assert capturable(model, CUDA)
     with no_gpu_but_its_rules(monkeypatch, model) as updates:
         plan = for_search(model.parameter_groups(), CUDA, captured=True)
-        one_step(CapturedStep(model, plan, training_images(recipe("resnet_sgd", "cifar10")), precision="bf16"))
+        one_step(CapturedStep(model, plan, training_images(**SET), precision="bf16"))
         what_a_search_is_asked(model)
     assert set(updates) == {"_fused_adamw_"}
 
@@ -133,7 +124,7 @@ def test_searches_that_are_not_captured_stay_on_the_device_too(monkeypatch, kind
     assert not capturable(model, CUDA)
     with no_gpu_but_its_rules(monkeypatch, model) as updates:
         plan = for_search(model.parameter_groups(), CUDA)
-        one_uncaptured_step(Step(model, plan, training_images(recipe("resnet_sgd", "cifar10")), precision="fp32"), 3.3)
+        one_uncaptured_step(Step(model, plan, training_images(**SET), precision="fp32"), 3.3)
         what_a_search_is_asked(model)
     assert set(updates) == {"_fused_adamw_"}
 

@@ -4,21 +4,20 @@ torch.fx stands for the graph, on the CPU: it records the operations of one whol
 counters, and replays them on the same memory. Whatever Python decides or counts anew in each step would stay as it was when recorded.
 """
 
-import numpy as np
 import pytest
 import torch
+from engine_helpers import training_images
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import baselines
 from effconv import FramedSearch, SearchOptions, cifar_resnet
 from workflow.engine.graphs import WARM_STEPS, CapturedStep
-from workflow.engine.normalisation import normalisation
 from workflow.engine.optimisation import for_recipe, for_search
-from workflow.engine.pixels import TrainingImages
 from workflow.engine.session import place
 from workflow.recipes import recipe
 
 CPU, BATCH, IMAGES = torch.device("cpu"), 4, 18  # four whole steps an epoch and a partial one
+SET = {"device": CPU, "batch_size": BATCH, "count": IMAGES}
 
 
 class Uncaptured(CapturedStep):
@@ -59,17 +58,6 @@ class Recorded(CapturedStep):
         self.replays += 1
 
 
-def training_images(dataset="cifar10", name="resnet_sgd"):
-    rule, (side, channels) = recipe(name, dataset), {"cifar10": (32, 3), "mnist": (28, 1)}[dataset]
-    draw = np.random.default_rng(0)
-    images = draw.integers(0, 256, (IMAGES, side, side, channels), dtype=np.uint8)
-    norm = normalisation(rule.normalisation, dataset, channels, images.mean(0) / 255)
-    return TrainingImages(
-        images, draw.integers(0, 10, IMAGES), normalisation=norm, device=CPU, batch_size=BATCH, seed=0, stage="train",
-        pad=rule.pad, pad_mode=rule.pad_mode, flip=rule.flip, augment=rule.augmentation,
-    )  # fmt: skip
-
-
 def two_epochs(step):
     """The losses and correct answers of two epochs, and the parameters and buffers after them."""
     torch.manual_seed(3)  # dropout
@@ -90,7 +78,7 @@ def agree(plain, recorded):
 
 
 def trained(kind, system, dataset="cifar10", name="resnet_sgd", **arguments):
-    train, rule = training_images(dataset, name), recipe(name, dataset)
+    train, rule = training_images(dataset, name, **SET), recipe(name, dataset)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = baselines.build(
@@ -128,7 +116,7 @@ def test_a_search_replayed_is_the_search(predictor):
         options = SearchOptions(kernel_predictor=predictor, record_every=1, k=1.0)
         model = FramedSearch(network, input_shape=(3, 32, 32), parameters=3_000, options=options, seed=0).train()
         plan = for_search(model.parameter_groups(), CPU, captured=True)
-        return kind(model, plan, training_images(), precision="fp32")
+        return kind(model, plan, training_images(**SET), precision="fp32")
 
     plain, recorded = search(Uncaptured), search(Recorded)
     agree(plain, recorded)
@@ -148,7 +136,7 @@ class Counts(torch.nn.Linear):
 
 def test_what_python_counts_is_noticed():
     def counting(kind):
-        train, rule = training_images(), recipe("resnet_sgd", "cifar10")
+        train, rule = training_images(**SET), recipe("resnet_sgd", "cifar10")
         torch.manual_seed(0)
         model = Counts(3 * 32 * 32, 10)
         plan = for_recipe(model, rule, steps_per_epoch=train.steps, device=CPU, captured=True)
