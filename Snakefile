@@ -14,14 +14,17 @@ HERE = Path(
 )  # in this file `workflow` is Snakemake's object; `from workflow import` finds our package
 sys.path.insert(0, str(HERE))
 
-from workflow import devices
-from workflow import plan as planning
-from workflow.config import cuda_names, load
-from workflow.digests import text_digest
-from workflow.errors import UserError
-from workflow.files import write_json
-from workflow.records import row_of
-from workflow.sized_rows import sources_of
+from workflow.machine import lease
+from workflow.machine.gpus import cuda_names
+from workflow.plan import digests as code
+from workflow.plan import make as planning
+from workflow.plan.config import load
+from workflow.plan.names import row_of
+from workflow.plan.row_sizes import sources_of
+from workflow.primer.record import primer_digests
+from workflow.support.code_digests import text_digest
+from workflow.support.errors import UserError
+from workflow.support.files import write_json
 
 
 configfile: HERE / "config" / "config.yaml"
@@ -30,14 +33,14 @@ configfile: HERE / "config" / "config.yaml"
 try:
     CONFIG = load(config)
     PLAN = planning.make_plan(CONFIG)
-    pool = devices.pool(CONFIG, cuda_names())
+    pool = lease.pool(CONFIG, cuda_names())
 except UserError as error:
     raise WorkflowError(str(error))
 
 RESULTS = f"results/{PLAN['preset']}"
 LOGS = f"{RESULTS}/logs"
 PLAN_FILE = f"{RESULTS}/plan.json"
-REPORT_DIGEST = planning.report_digest()
+REPORT_DIGEST = code.report_digest()
 PLAN_DIGEST = text_digest(json.dumps({**PLAN, "why": None}, sort_keys=True))
 ENVIRONMENT = str(HERE / "environment.yml")
 ON_GPU = PLAN["device"] == "cuda"

@@ -76,8 +76,8 @@ def used(folder: Path) -> int:
 
 def prepare_child(folder: Path, out: Path, fraction: float) -> None:
     """What the measured process does."""
-    from workflow import datasets
     from workflow.data import prepare
+    from workflow.protocol import datasets
 
     number = counts(fraction)
     test = number.pop("val_data")

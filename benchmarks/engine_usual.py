@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from effconv import cifar_resnet
-from workflow.engine.packing import steps
+from workflow.engine.clock import steps
 from workflow.engine.startup import keep_freed_memory
 
 BATCH = 128

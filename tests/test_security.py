@@ -6,11 +6,11 @@ import subprocess
 
 import pytest
 
-from workflow.catalogue import load_tables
-from workflow.config import load
-from workflow.errors import UserError
 from workflow.jobs import Job
-from workflow.plan import make_plan
+from workflow.plan.catalogue import load_tables
+from workflow.plan.config import load
+from workflow.plan.make import make_plan
+from workflow.support.errors import UserError
 
 PACKAGES = ("effconv", "baselines", "workflow")
 

@@ -10,11 +10,11 @@ import sys
 import time
 from pathlib import Path
 
-from workflow import packing
-from workflow.config import load, read_yaml
-from workflow.errors import UserError
-from workflow.files import write_json
-from workflow.records import row_of
+from workflow.machine import gpu_pool
+from workflow.plan.config import load
+from workflow.plan.names import row_of
+from workflow.support.errors import UserError
+from workflow.support.files import read_yaml, write_json
 
 RESULTS, REPORTS = Path("results"), Path("reports")
 
@@ -30,7 +30,7 @@ def _configuration(options: argparse.Namespace) -> dict:
 def _plan(options: argparse.Namespace) -> dict:
     """The plan of --plan FILE, or the one made from the configuration."""
     if options.plan is None:
-        from workflow.plan import make_plan
+        from workflow.plan.make import make_plan
 
         return make_plan(_configuration(options))
     try:
@@ -51,14 +51,14 @@ def plan_command(options: argparse.Namespace) -> int:
     if options.out:
         write_json(options.out, plan)
         return 0
-    from workflow.costs import print_plan
+    from workflow.overview.plan_listing import print_plan
 
     return print_plan(plan, _results(plan), hours=options.hours, device=options.on)
 
 
 def status_command(options: argparse.Namespace) -> int:
     """List runs done, running, failed and waiting."""
-    from workflow.status import print_status
+    from workflow.overview.status import print_status
 
     plan = _plan(options)
     return print_status(plan, _results(plan))
@@ -67,7 +67,7 @@ def status_command(options: argparse.Namespace) -> int:
 def prepare_command(options: argparse.Namespace) -> int:
     """Prepare a data set, of the plan or any other, or a folder of the plan, into memory-mapped arrays with a manifest."""
     from workflow.data import prepare
-    from workflow.datasets import dataset_info
+    from workflow.data.imagefolder import dataset_info
 
     plan = _plan(options)
     wanted = {
@@ -91,16 +91,16 @@ def prepare_command(options: argparse.Namespace) -> int:
 
 def data_command(options: argparse.Namespace) -> int:
     """List each data set: found or not, where, how big, verified or not, what to do."""
-    from workflow.data.status import main
+    from workflow.overview.datasets import main
 
     return main(Path(_configuration(options)["data"]))
 
 
 def job_command(options: argparse.Namespace) -> int:
     """Do one job of a stage (search, train, time): the runs that the plan gives it."""
-    from workflow import limits
-    from workflow.devices import thread_environment
     from workflow.jobs import Job
+    from workflow.machine import time_limit
+    from workflow.machine.lease import thread_environment
 
     os.environ.update(thread_environment(options.threads))  # read by torch when it is imported
     import torch
@@ -108,7 +108,7 @@ def job_command(options: argparse.Namespace) -> int:
     torch.set_num_threads(options.threads)
     plan = _plan(options)
     sys.stdout.reconfigure(line_buffering=True)
-    limit = limits.seconds(options.minutes, plan["time_limit"])
+    limit = time_limit.seconds(options.minutes, plan["time_limit"])
     results = options.results or _results(plan)
     job = Job(options.command, options.job, plan, results, limit=limit, attempt=options.attempt)
     return job.execute()
@@ -116,7 +116,7 @@ def job_command(options: argparse.Namespace) -> int:
 
 def packing_command(options: argparse.Namespace) -> int:
     """Measure how many jobs side by side make the most of this GPU, and make that the default for cards of its name."""
-    from workflow.engine.packing import measure
+    from workflow.campaign.measure_packing import measure
 
     measure(_configuration(options), options.side_by_side, options.seconds)
     return 0
@@ -124,9 +124,9 @@ def packing_command(options: argparse.Namespace) -> int:
 
 def campaign_command(options: argparse.Namespace) -> int:
     """Do the most valuable unfinished runs that fit into --minutes, in the folder --out; or file such a folder with --collect."""
-    from workflow.campaign import Campaign, only_here, prepared, slots
-    from workflow.collection import collect
-    from workflow.plan import make_plan
+    from workflow.campaign.campaign import Campaign, only_here, prepared, slots
+    from workflow.campaign.collection import collect
+    from workflow.plan.make import make_plan
 
     if options.collect:
         return collect(options.collect, RESULTS / "recorded", options.name, other_code=options.other_code)
@@ -145,7 +145,7 @@ def campaign_command(options: argparse.Namespace) -> int:
 
 def primer_command(options: argparse.Namespace) -> int:
     """Compute the kernel-size primer's statements, and what a size costs in each layer of ResNet-20, into primer.json."""
-    from workflow.devices import thread_environment
+    from workflow.machine.lease import thread_environment
 
     os.environ.update(thread_environment(1))  # times are of one thread
     from workflow.primer.stage import compute
@@ -175,7 +175,8 @@ def report_command(options: argparse.Namespace) -> int:
 
     While runs are missing it goes to reports/partial: Snakemake would take the files of an unfinished report for finished ones.
     """
-    from workflow import report
+    from workflow.report import products
+    from workflow.report.figures import DRAWINGS
 
     plan = _plan(options)
     results = _results(plan)
@@ -184,27 +185,27 @@ def report_command(options: argparse.Namespace) -> int:
         [name for name, entry in plan["tables"].items() if entry["kind"] == kind] for kind in ("table", "chapter")
     )
     if options.product == "aggregate":
-        report.aggregate(plan, results)
+        products.aggregate(plan, results)
     elif options.product == "claims":
-        report.write_claims(plan, results, out)
+        products.write_claims(plan, results, out)
     elif options.product == "page":
         for name in tables:
-            report.write_table(name, plan, results, out)
-        for name in report.FIGURES:
-            report.write_figure(name, plan, results, out)
+            products.write_table(name, plan, results, out)
+        for name in DRAWINGS:
+            products.write_figure(name, plan, results, out)
         for name in chapters:
-            report.write_chapter(name, plan, results, out)
-        report.write_claims(plan, results, out)
-        report.write_page(plan, results, out, RESULTS / "recorded")
+            products.write_chapter(name, plan, results, out)
+        products.write_claims(plan, results, out)
+        products.write_page(plan, results, out, RESULTS / "recorded")
         print(f"The report is {out / 'index.html'}")
-    elif options.product in report.FIGURES:
-        report.write_figure(options.product, plan, results, out)
+    elif options.product in DRAWINGS:
+        products.write_figure(options.product, plan, results, out)
     elif options.product in tables:
-        report.write_table(options.product, plan, results, out)
+        products.write_table(options.product, plan, results, out)
     elif options.product in chapters:
-        report.write_chapter(options.product, plan, results, out)
+        products.write_chapter(options.product, plan, results, out)
     else:
-        known = ("page", "aggregate", "claims", *tables, *report.FIGURES, *chapters)
+        known = ("page", "aggregate", "claims", *tables, *DRAWINGS, *chapters)
         raise UserError(f"no product '{options.product}': choose one of {', '.join(known)}.")
     return 0
 
@@ -212,7 +213,7 @@ def report_command(options: argparse.Namespace) -> int:
 def names_command(options: argparse.Namespace) -> int:
     """Print the names that config/tables.yaml may use: systems or recipes."""
     import baselines
-    from workflow import recipes
+    from workflow.protocol import recipes
 
     print("\n".join(baselines.names() if options.command == "systems" else recipes.names()))
     return 0
@@ -261,7 +262,7 @@ def parser() -> argparse.ArgumentParser:
     campaign.add_argument("--other-code", action="store_true", help="file records that other code has made, too")
     packed = add("packing", packing_command)
     packed.add_argument(
-        "--side-by-side", type=int, nargs="+", default=packing.COUNTS, metavar="N", help="numbers to try"
+        "--side-by-side", type=int, nargs="+", default=gpu_pool.COUNTS, metavar="N", help="numbers to try"
     )
     packed.add_argument("--seconds", type=float, default=5.0, help="time for each, start-up aside (default: 5)")
     add("primer", primer_command)

@@ -19,14 +19,13 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from workflow.errors import UserError
-from workflow.files import write_json
-from workflow.plan import expected_digests
-from workflow.provenance import now, provenance
-from workflow.records import (
+from workflow.plan.digests import expected_digests
+from workflow.plan.names import inside
+from workflow.plan.row_sizes import from_search
+from workflow.records.provenance import now, provenance
+from workflow.records.records import (
     SCHEMA,
     BadRecord,
-    inside,
     read_failure,
     read_result,
     read_search,
@@ -35,19 +34,12 @@ from workflow.records import (
     timing_path,
     write_record,
 )
-from workflow.sized_rows import from_search
+from workflow.records.state import current
+from workflow.support.errors import UserError
+from workflow.support.files import write_json
 
 Say = Callable[[str], None]
 STOPPED = 75  # exit status of a job that ran out of its time with checkpoints written (EX_TEMPFAIL)
-
-
-def current(read: Callable[[Path], dict], path: Path, expected: dict[str, str]) -> dict | None:
-    """The record at `path` if it is sound and was made by this code from this description, else None."""
-    try:
-        record = read(path)
-    except BadRecord:
-        return None
-    return record if all(record["digests"].get(key) == value for key, value in expected.items()) else None
 
 
 class Job:
@@ -145,7 +137,7 @@ class Job:
         """Do one member; what the stamp says of it."""
         if self.stage == "time":
             return self._time(member)
-        from workflow.data.locks import locked
+        from workflow.support.locks import locked
 
         run = self.runs[member]
         with locked(
@@ -214,7 +206,7 @@ class Job:
         """The sizes of a run whose rule starts from another run's search; None for a network with sizes of its own."""
         if not run.get("sizes"):
             return None
-        from workflow.data.locks import locked
+        from workflow.support.locks import locked
 
         other = self.runs[run["sizes"]["run"]]
         with locked(run_folder(self.results, other["id"]) / ".lock"):

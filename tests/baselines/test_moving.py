@@ -8,7 +8,7 @@ import baselines
 from baselines.dcls import DclsConv2d, dense_kernel
 from baselines.smpconv import PointConv2d, point_kernel
 from effconv import count_macs, count_parameters
-from workflow.recipes import recipe
+from workflow.protocol.recipes import recipe
 
 CIFAR = {"in_channels": 3, "num_classes": 10, "image_size": 32}
 

@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from workflow.data import files, imagefolder, layouts, official, pickles  # noqa: F401, layouts: as users reach the readers
 from workflow.data.files import Archive, Files
 from workflow.data.writer import SplitWriter
-from workflow.datasets import DATASETS
-from workflow.errors import UserError
+from workflow.protocol.datasets import DATASETS
+from workflow.support.errors import UserError
 
 SMALL = replace(DATASETS["cifar10"], name="small", image_size=4)
 GREY = replace(DATASETS["mnist"], name="small", image_size=4)

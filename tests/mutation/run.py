@@ -26,11 +26,11 @@ REPORT = "tests/workflow/report/test_report_"
 MODULES = {
     "effconv.mask": ["tests/effconv/test_mask.py"],
     "effconv.budget": ["tests/effconv/test_budget.py"],
-    "workflow.report.verdicts": [f"{REPORT}verdicts.py"],
-    "workflow.report.answers": [f"{REPORT}answers.py"],
-    "workflow.report.claims": [f"{REPORT}claims.py", f"{REPORT}rules.py"],
-    "workflow.report.rules": [f"{REPORT}rules.py"],
-    "workflow.report.size_rules": [
+    "workflow.report.claims.verdicts": [f"{REPORT}verdicts.py"],
+    "workflow.report.chapters.answers": [f"{REPORT}answers.py"],
+    "workflow.report.claims.claims": [f"{REPORT}claims.py", f"{REPORT}rules.py"],
+    "workflow.report.claims.rules": [f"{REPORT}rules.py"],
+    "workflow.report.claims.size_rules": [
         f"{REPORT}size_rules.py",
         f"{REPORT}rules.py",
         "-k",

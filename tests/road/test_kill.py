@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from workflow.config import load
-from workflow.files import write_json
-from workflow.plan import make_plan
+from workflow.plan.config import load
+from workflow.plan.make import make_plan
 from workflow.primer import record as primer_record
-from workflow.records import read_timing
+from workflow.records.records import read_timing
+from workflow.support.files import write_json
 
 ROW = "cifar10/effconv-20-0.66m"
 TIMES = ("seal", "seconds_per_epoch", "peak_memory_mb", "pieces", "provenance")

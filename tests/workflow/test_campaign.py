@@ -14,13 +14,14 @@ import time
 
 import pytest
 
-from workflow import campaign, packing
-from workflow.collection import collect
-from workflow.config import load
-from workflow.errors import UserError
-from workflow.plan import make_plan
-from workflow.records import read_result, read_search, read_timing
-from workflow.worth import Step
+from workflow.campaign import campaign
+from workflow.campaign.collection import collect
+from workflow.machine import gpu_pool
+from workflow.plan.config import load
+from workflow.plan.make import make_plan
+from workflow.plan.steps import Step
+from workflow.records.records import read_result, read_search, read_timing
+from workflow.support.errors import UserError
 
 SETTINGS = """
 preset: smoke
@@ -154,11 +155,11 @@ def test_what_is_filed_is_never_replaced(real, tmp_path, capsys):
 
 def test_what_was_found_of_the_card_is_filed_once(real, tmp_path, capsys):
     copied = shutil.copytree(real.out, tmp_path / "home")
-    packing.keep("NVIDIA H200", {"side_by_side": 3}, copied / "packing.json")
+    gpu_pool.keep("NVIDIA H200", {"side_by_side": 3}, copied / "packing.json")
     assert collect(copied, tmp_path / "recorded", "h200") == 0
-    packing.keep("NVIDIA H200", {"side_by_side": 8}, copied / "packing.json")
+    gpu_pool.keep("NVIDIA H200", {"side_by_side": 8}, copied / "packing.json")
     assert collect(copied, tmp_path / "recorded", "h200") == 0
-    assert packing.read(tmp_path / "recorded" / "packing.json") == {"NVIDIA H200": {"side_by_side": 3}}
+    assert gpu_pool.read(tmp_path / "recorded" / "packing.json") == {"NVIDIA H200": {"side_by_side": 3}}
     assert capsys.readouterr().out.count("NVIDIA H200: 3 jobs side by side") == 1
 
 

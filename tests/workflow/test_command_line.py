@@ -39,7 +39,7 @@ def sentence(capsys) -> str:
     ],
 )
 def test_one_sentence_for_each_mistake(capsys, words, expected, monkeypatch):
-    monkeypatch.setattr("workflow.config.cuda_devices", lambda: 0)
+    monkeypatch.setattr("workflow.machine.gpus.cuda_devices", lambda: 0)
     assert main(words) == 1
     assert re.search(expected, sentence(capsys))
 

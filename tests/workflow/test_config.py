@@ -2,8 +2,8 @@
 
 import pytest
 
-from workflow import config
-from workflow.errors import UserError
+from workflow.plan import config
+from workflow.support.errors import UserError
 
 
 def test_merge_replaces_lists_and_merges_mappings():

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from workflow import devices
-from workflow.errors import UserError
+from workflow.machine import lease
+from workflow.support.errors import UserError
 
 
 def gpus(number: int):
@@ -21,7 +21,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from workflow import devices
-with devices.lease("cuda", exclusive=sys.argv[2] == "exclusive", count=lambda: int(sys.argv[3]), folder=Path(sys.argv[1])) as name:
+with lease.lease("cuda", exclusive=sys.argv[2] == "exclusive", count=lambda: int(sys.argv[3]), folder=Path(sys.argv[1])) as name:
     print(name, flush=True)
     time.sleep(60)
 """
@@ -48,40 +48,40 @@ def holder(tmp_path, root):
 @pytest.fixture(autouse=True)
 def no_visible_devices(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(devices, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(lease, "POLL_SECONDS", 0.01)
 
 
 def test_resolve():
-    assert devices.resolve("cpu", count=gpus(2)) == "cpu"
-    assert devices.resolve("auto", count=gpus(0)) == "cpu"
-    assert devices.resolve("auto", count=gpus(1)) == "cuda"
-    assert devices.resolve("cuda", count=gpus(1)) == "cuda"
+    assert lease.resolve("cpu", count=gpus(2)) == "cpu"
+    assert lease.resolve("auto", count=gpus(0)) == "cpu"
+    assert lease.resolve("auto", count=gpus(1)) == "cuda"
+    assert lease.resolve("cuda", count=gpus(1)) == "cuda"
 
 
 def test_cuda_that_is_not_there_is_one_sentence(monkeypatch):
     with pytest.raises(UserError, match="key 'device' is 'cuda', but torch finds no CUDA device: set it to 'cpu'"):
-        devices.resolve("cuda", count=gpus(0))
+        lease.resolve("cuda", count=gpus(0))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(UserError, match="CUDA_VISIBLE_DEVICES is ''"):
-        devices.resolve("cuda", count=gpus(0))
+        lease.resolve("cuda", count=gpus(0))
     with pytest.raises(UserError, match="key 'device' is 'gpu'"):
-        devices.resolve("gpu")
+        lease.resolve("gpu")
 
 
 def test_visible_gpus_are_named_by_what_cuda_visible_devices_lists(monkeypatch):
-    assert devices.visible_gpus(2) == ["0", "1"]
+    assert lease.visible_gpus(2) == ["0", "1"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-abc")
-    assert devices.visible_gpus(2) == ["3", "GPU-abc"]
+    assert lease.visible_gpus(2) == ["3", "GPU-abc"]
 
 
 def test_a_cpu_needs_no_lease(tmp_path):
-    with devices.lease("cpu", exclusive=True, folder=tmp_path / "none") as name:
+    with lease.lease("cpu", exclusive=True, folder=tmp_path / "none") as name:
         assert name == "cpu"
     assert not (tmp_path / "none").exists()
 
 
 def test_shared_leases_spread_over_the_gpus(tmp_path):
-    lease = lambda: devices.lease("cuda", count=gpus(2), folder=tmp_path)
+    lease = lambda: lease.lease("cuda", count=gpus(2), folder=tmp_path)
     with lease() as first, lease() as second, lease() as third:
         assert (first, second, third) == ("cuda:0", "cuda:1", "cuda:0")
     with lease() as again:
@@ -91,24 +91,24 @@ def test_shared_leases_spread_over_the_gpus(tmp_path):
 def test_an_exclusive_lease_takes_a_free_gpu(tmp_path, holder):
     _, theirs = holder("shared", 2)
     assert theirs == "cuda:0"
-    with devices.lease("cuda", exclusive=True, count=gpus(2), folder=tmp_path) as name:
+    with lease.lease("cuda", exclusive=True, count=gpus(2), folder=tmp_path) as name:
         assert name == "cuda:1"
 
 
 @pytest.mark.parametrize(("theirs", "ours"), [("exclusive", False), ("exclusive", True), ("shared", True)])
 def test_waits_for_the_other_process_and_a_killed_one_lets_go(tmp_path, holder, theirs, ours):
     process, _ = holder(theirs)
-    assert devices._take(tmp_path, ["0"], ours) is None
+    assert lease._take(tmp_path, ["0"], ours) is None
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     began = time.monotonic()
-    with devices.lease("cuda", exclusive=ours, count=gpus(1), folder=tmp_path) as name:
+    with lease.lease("cuda", exclusive=ours, count=gpus(1), folder=tmp_path) as name:
         assert name == "cuda:0"
     assert time.monotonic() - began < 5
 
 
 def test_a_lease_ends_with_its_block_whatever_happens(tmp_path):
-    with pytest.raises(RuntimeError), devices.lease("cuda", exclusive=True, count=gpus(1), folder=tmp_path):
+    with pytest.raises(RuntimeError), lease.lease("cuda", exclusive=True, count=gpus(1), folder=tmp_path):
         raise RuntimeError
     with open(tmp_path / "gpu-0.lock") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -118,15 +118,15 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(UserError, match="cannot be made for GPU locks"),
-        devices.lease("cuda", count=gpus(1), folder=tmp_path / "file" / "locks"),
+        lease.lease("cuda", count=gpus(1), folder=tmp_path / "file" / "locks"),
     ):
         pass
 
 
 def test_jobs_that_share_the_machine_wait_passively():
-    assert devices.thread_environment(2, cores=4) == {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"}
-    assert devices.thread_environment(4, cores=4) == {"OMP_NUM_THREADS": "4"}
-    assert devices.thread_environment(1, cores=4) == {"OMP_NUM_THREADS": "1"}
+    assert lease.thread_environment(2, cores=4) == {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"}
+    assert lease.thread_environment(4, cores=4) == {"OMP_NUM_THREADS": "4"}
+    assert lease.thread_environment(1, cores=4) == {"OMP_NUM_THREADS": "1"}
 
 
 def test_devices_do_not_import_torch(root):
@@ -138,11 +138,11 @@ def test_devices_do_not_import_torch(root):
 def test_slurm_names_the_gpus_that_it_counts_from_zero(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     monkeypatch.setenv("SLURM_JOB_GPUS", "2,5")
-    assert devices.visible_gpus(2) == ["2", "5"]
+    assert lease.visible_gpus(2) == ["2", "5"]
     monkeypatch.setenv(
         "CUDA_VISIBLE_DEVICES", "1"
     )  # narrowed by the user inside the job: Slurm's list is no longer the job's
-    assert devices.visible_gpus(1) == ["1"]
+    assert lease.visible_gpus(1) == ["1"]
 
 
 def test_who_waits_for_a_gpu_of_its_own_is_not_passed_by_sharers(tmp_path, holder):
@@ -152,11 +152,11 @@ def test_who_waits_for_a_gpu_of_its_own_is_not_passed_by_sharers(tmp_path, holde
     )
     try:
         limit = time.monotonic() + 30
-        while devices._try(tmp_path / "gpu-0.reserved", fcntl.LOCK_EX) is not None:
+        while lease._try(tmp_path / "gpu-0.reserved", fcntl.LOCK_EX) is not None:
             assert time.monotonic() < limit
             time.sleep(0.05)
-        assert devices._take(tmp_path, ["0"], False) is None
-        assert devices._take(tmp_path, ["0", "1"], False)[0] == 1
+        assert lease._take(tmp_path, ["0"], False) is None
+        assert lease._take(tmp_path, ["0", "1"], False)[0] == 1
         first.kill()
         assert waiting.stdout.readline().strip() == "cuda:0"
     finally:
@@ -167,23 +167,23 @@ def test_who_waits_for_a_gpu_of_its_own_is_not_passed_by_sharers(tmp_path, holde
 
 def test_the_pool_of_gpus():
     config, four = {"device": "cuda"}, ["pretended"] * 4
-    assert devices.pool(config, four) == 4
-    assert devices.pool({**config, "per_gpu": 3}, four) == 12
-    assert devices.pool({**config, "cluster": True}, four) is None
-    assert devices.pool({**config, "device": "cpu"}, []) is None
+    assert lease.pool(config, four) == 4
+    assert lease.pool({**config, "per_gpu": 3}, four) == 12
+    assert lease.pool({**config, "cluster": True}, four) is None
+    assert lease.pool({**config, "device": "cpu"}, []) is None
 
 
 WORK = """
 import os, random, sys, time
 from pathlib import Path
 from workflow import devices
-devices.POLL_SECONDS = 0.005
+lease.POLL_SECONDS = 0.005
 folder, number = Path(sys.argv[1]), int(sys.argv[2])
 draw = random.Random(number)
 with open(folder / f"{number}.log", "wb", buffering=0) as log:
     for turn in range(int(sys.argv[3])):
         alone = draw.random() < 0.4
-        with devices.lease("cuda", exclusive=alone, count=lambda: 2, folder=folder / "locks") as name:
+        with lease.lease("cuda", exclusive=alone, count=lambda: 2, folder=folder / "locks") as name:
             log.write(f"{time.monotonic()} {name} {int(alone)} ".encode())
             time.sleep(60 if number == 0 and turn == 2 else draw.uniform(0, 0.02))
             log.write(f"{time.monotonic()}\\n".encode())

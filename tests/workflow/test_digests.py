@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from workflow import digests
+from workflow.support import code_digests
 
 
 @pytest.fixture
@@ -19,10 +19,10 @@ def tree(tmp_path, monkeypatch):
     (package / "b.py").write_text('"""Doc."""\n\ndef f():\n    """Doc."""\n    return 1\n')
     (package / "c.py").write_text("def g():\n    return 2\n")
     (package / "d.py").write_text("x = 3\n")
-    monkeypatch.setattr(digests, "ROOT", tmp_path)
+    monkeypatch.setattr(code_digests, "ROOT", tmp_path)
 
     def forget():
-        for cached in (digests._tree, digests._imports, digests.module_digest):
+        for cached in (code_digests._tree, code_digests._imports, code_digests.module_digest):
             cached.cache_clear()
 
     forget()
@@ -31,7 +31,7 @@ def tree(tmp_path, monkeypatch):
 
 
 def test_follows_imports_to_the_defining_module_and_no_further(tree):
-    assert set(digests.code_digests(["effconv.a"])) == {"effconv.a", "effconv.b", "effconv.d"}
+    assert set(code_digests.code_digests(["effconv.a"])) == {"effconv.a", "effconv.b", "effconv.d"}
 
 
 @pytest.mark.parametrize(
@@ -47,15 +47,15 @@ def test_follows_imports_to_the_defining_module_and_no_further(tree):
 )
 def test_comments_docstrings_and_layout_do_not_count(tree, text, same):
     package, forget = tree
-    before = digests.code_digests(["effconv.a"])["effconv.b"]
+    before = code_digests.code_digests(["effconv.a"])["effconv.b"]
     (package / "b.py").write_text(text)
     forget()
-    assert (digests.code_digests(["effconv.a"])["effconv.b"] == before) is same
+    assert (code_digests.code_digests(["effconv.a"])["effconv.b"] == before) is same
 
 
 def test_constants_that_look_alike_differ():
     shown = {
-        digests._canonical(ast.parse(text))
+        code_digests._canonical(ast.parse(text))
         for text in ("x = None", "x = 0", "x = ''", "x = False", "x = b''", "x = []")
     }
     assert len(shown) == 6
@@ -63,4 +63,4 @@ def test_constants_that_look_alike_differ():
 
 def test_unknown_entry(tree):
     with pytest.raises(ValueError, match=r"effconv\.missing"):
-        digests.code_digests(["effconv.missing"])
+        code_digests.code_digests(["effconv.missing"])

@@ -16,14 +16,18 @@ import types
 
 import pytest
 
-from workflow import jobs, provenance, status
-from workflow.config import load
+from workflow import jobs
+from workflow.campaign.priorities import Chooser
 from workflow.data import prepare
-from workflow.errors import UserError
-from workflow.files import write_json
-from workflow.plan import expected_digests, make_plan
-from workflow.records import BadRecord, read_result, read_timing, run_folder, write_record
-from workflow.worth import Chooser, steps
+from workflow.overview import status
+from workflow.plan.config import load
+from workflow.plan.digests import expected_digests
+from workflow.plan.make import make_plan
+from workflow.plan.steps import steps
+from workflow.records import provenance
+from workflow.records.records import BadRecord, read_result, read_timing, run_folder, write_record
+from workflow.support.errors import UserError
+from workflow.support.files import write_json
 
 
 @pytest.fixture

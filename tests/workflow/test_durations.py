@@ -2,7 +2,7 @@
 
 import pytest
 
-from workflow.durations import rounded, spelled_out
+from workflow.support.durations import rounded, spelled_out
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import types
 import pytest
 
 from workflow import jobs
-from workflow.errors import UserError
-from workflow.records import read_result
+from workflow.records.records import read_result
+from workflow.support.errors import UserError
 
 
 def run_of(seed: int) -> dict:

@@ -2,16 +2,16 @@
 
 import time
 
-from workflow import limits
+from workflow.machine import time_limit
 
 
 def test_the_first_limit_counts(monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 1_000_000.0)
-    assert limits.seconds(None, None, {}) is None
-    assert limits.seconds(None, 3, {}) == 180
-    assert limits.seconds(2, 3, {}) == 120
-    assert limits.seconds(None, None, {"SLURM_JOB_END_TIME": "1000600"}) == 480  # two minutes before the end
-    assert limits.seconds(5, None, {"SLURM_JOB_END_TIME": "1000600"}) == 300
-    assert limits.seconds(None, None, {"SLURM_JOB_END_TIME": "1000100"}) == 50  # a short job: half of it
-    assert limits.seconds(None, None, {"SLURM_JOB_END_TIME": "999000"}) == 0
-    assert limits.seconds(None, 1, {"SLURM_JOB_END_TIME": "soon"}) == 60
+    assert time_limit.seconds(None, None, {}) is None
+    assert time_limit.seconds(None, 3, {}) == 180
+    assert time_limit.seconds(2, 3, {}) == 120
+    assert time_limit.seconds(None, None, {"SLURM_JOB_END_TIME": "1000600"}) == 480  # two minutes before the end
+    assert time_limit.seconds(5, None, {"SLURM_JOB_END_TIME": "1000600"}) == 300
+    assert time_limit.seconds(None, None, {"SLURM_JOB_END_TIME": "1000100"}) == 50  # a short job: half of it
+    assert time_limit.seconds(None, None, {"SLURM_JOB_END_TIME": "999000"}) == 0
+    assert time_limit.seconds(None, 1, {"SLURM_JOB_END_TIME": "soon"}) == 60

@@ -7,14 +7,14 @@ import sys
 import pytest
 import yaml
 
-from workflow import catalogue, config, plan
-from workflow.errors import UserError
-from workflow.status import print_status
+from workflow.overview.status import print_status
+from workflow.plan import catalogue, config, make
+from workflow.support.errors import UserError
 
 
 @pytest.fixture(scope="module")
 def smoke():
-    return plan.make_plan(config.load({"preset": "smoke", "device": "cpu"}))
+    return make.make_plan(config.load({"preset": "smoke", "device": "cpu"}))
 
 
 @pytest.fixture
@@ -55,14 +55,14 @@ def test_one_process_does_the_seeds_and_rows_of_a_system_in_a_table(smoke):
         f"imagenet32/effconv-20-0.50m/seed{seed}" for seed in (0, 1, 2)
     ]
     given = {"preset": "smoke", "device": "cpu", "only": ["mnist/vgg-5*"], "seeds": [0, 1]}
-    by_row = plan.make_plan(config.load({**given, "jobs": {"rows": "one"}}))
+    by_row = make.make_plan(config.load({**given, "jobs": {"rows": "one"}}))
     assert by_row["jobs"]["train"].keys() == {"mnist/vgg-5/all", "mnist/vgg-5-common/all"}
-    by_seed = plan.make_plan(config.load({**given, "jobs": {"seeds": "one"}}))
+    by_seed = make.make_plan(config.load({**given, "jobs": {"seeds": "one"}}))
     assert by_seed["jobs"]["train"]["table1/vgg5/seed1"] == ["mnist/vgg-5/seed1", "mnist/vgg-5-common/seed1"]
 
 
 def test_the_papers_protocol_in_the_paper_preset():
-    paper = plan.make_plan(config.load({"preset": "paper", "device": "cpu"}))
+    paper = make.make_plan(config.load({"preset": "paper", "device": "cpu"}))
     runs = {run["id"]: run for run in paper["runs"]}
     assert runs["cifar10/effconv-20-0.66m/seed2"]["search"]["epochs"] == 10
     assert runs["imagenet32/effconv-20-0.50m/seed0"]["search"]["epochs"] == 5
@@ -74,7 +74,7 @@ def test_the_papers_protocol_in_the_paper_preset():
 
 def test_quick_is_a_tenth(monkeypatch):
     made = {
-        preset: {run["id"]: run for run in plan.make_plan(config.load({"preset": preset, "device": "cpu"}))["runs"]}
+        preset: {run["id"]: run for run in make.make_plan(config.load({"preset": preset, "device": "cpu"}))["runs"]}
         for preset in ("quick", "paper")
     }
     for name, run in made["quick"].items():
@@ -87,7 +87,7 @@ def test_a_row_may_have_an_arithmetic_of_its_own(monkeypatch):
              "seeds": [0], "only": ["cifar10/*-resnet-20"]}  # fmt: skip
     found = {}
     for device in ("cpu", "cuda"):
-        runs = plan.make_plan(config.load({**given, "device": device}))["runs"]
+        runs = make.make_plan(config.load({**given, "device": device}))["runs"]
         found[device] = {run["row"]: (run["precision"], run["compile"]) for run in runs}
     on_a_cpu = {
         "cifar-resnet-20": ("bf16", False), "fp32-resnet-20": ("fp32", False), "bf16-resnet-20": ("bf16", False),
@@ -97,10 +97,10 @@ def test_a_row_may_have_an_arithmetic_of_its_own(monkeypatch):
 
 
 def test_a_shortened_protocol_is_said_and_not_comparable(monkeypatch):
-    monkeypatch.setattr(plan, "unavailable", lambda config, datasets: {})
+    monkeypatch.setattr(make, "unavailable", lambda config, datasets: {})
 
     def made(**given):
-        return plan.make_plan(
+        return make.make_plan(
             config.load(
                 {"preset": "paper", "device": "cpu", "seeds": [0], "only": ["cifar10/cifar-resnet-20"], **given}
             )
@@ -121,7 +121,7 @@ def test_a_shortened_protocol_is_said_and_not_comparable(monkeypatch):
 
 
 def test_only_restricts_the_runs_and_keeps_the_rows():
-    made = plan.make_plan(
+    made = make.make_plan(
         config.load({"preset": "smoke", "device": "cpu", "only": ["cifar10/effconv-20-*"], "seeds": [4]})
     )
     assert {run["id"] for run in made["runs"]} == {f"cifar10/effconv-20-0.{n}0m/seed4" for n in range(1, 6)} | {
@@ -129,7 +129,7 @@ def test_only_restricts_the_runs_and_keeps_the_rows():
     }
     assert len(made["tables"]["table1"]["rows"]) > 5
     with pytest.raises(UserError, match="key 'only'"):
-        plan.make_plan(config.load({"preset": "smoke", "only": ["cifar11/*"]}))
+        make.make_plan(config.load({"preset": "smoke", "only": ["cifar11/*"]}))
 
 
 def test_every_number_of_the_papers_tables_is_there(smoke):
@@ -145,13 +145,13 @@ def test_every_number_of_the_papers_tables_is_there(smoke):
 
 def test_digests_follow_the_run_and_not_its_label(smoke):
     run = next(run for run in smoke["runs"] if run["search"])
-    before = plan.expected_digests(run, "train")
-    assert plan.expected_digests({**run, "label": "Other"}, "train") == before
-    changed = plan.expected_digests({**run, "seed": 9}, "train")
+    before = make.expected_digests(run, "train")
+    assert make.expected_digests({**run, "label": "Other"}, "train") == before
+    changed = make.expected_digests({**run, "seed": 9}, "train")
     assert {key for key in before if before[key] != changed[key]} == {"run"}
     longer = {**run, "train": {**run["train"], "epochs": 99}}
-    assert plan.expected_digests(longer, "search") == plan.expected_digests(run, "search")
-    assert plan.expected_digests(longer, "train") != before
+    assert make.expected_digests(longer, "search") == make.expected_digests(run, "search")
+    assert make.expected_digests(longer, "train") != before
     assert not any(name.startswith(("workflow.report", "workflow.data.")) for name in before)
     assert "workflow.engine.measure" not in before and "workflow.engine.train" in before
 
@@ -190,7 +190,7 @@ def test_digests_follow_the_run_and_not_its_label(smoke):
 def test_a_mistake_in_the_tables_is_named(tables, tmp_path, change, words):
     change(tables)
     with pytest.raises(UserError) as caught:
-        plan.make_plan(config.load({"preset": "smoke"}), load_changed(tables, tmp_path))
+        make.make_plan(config.load({"preset": "smoke"}), load_changed(tables, tmp_path))
     text = str(caught.value)
     assert "\n" not in text and all(word in text for word in words), text
 
@@ -198,18 +198,18 @@ def test_a_mistake_in_the_tables_is_named(tables, tmp_path, change, words):
 def test_a_row_defined_twice_is_refused(tables, tmp_path):
     tables["tables"]["table1"]["rows"].append(tables["tables"]["table1"]["rows"][4])
     with pytest.raises(UserError, match="defined twice"):
-        plan.make_plan(config.load({"preset": "smoke"}), load_changed(tables, tmp_path))
+        make.make_plan(config.load({"preset": "smoke"}), load_changed(tables, tmp_path))
 
 
 def test_planning_imports_no_torch(root):
-    code = "from workflow import config, plan; plan.make_plan(config.load({'preset': 'paper'}))"
+    code = "from workflow import config, plan; make.make_plan(config.load({'preset': 'paper'}))"
     code += "; import sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
 
 def test_a_data_set_that_cannot_be_had_keeps_its_rows_waiting_and_no_others(tmp_path, capsys):
-    made = plan.make_plan(config.load({"preset": "quick", "device": "cpu", "data": str(tmp_path)}))
+    made = make.make_plan(config.load({"preset": "quick", "device": "cpu", "data": str(tmp_path)}))
     assert set(made["unavailable"]) == {"imagenet32"} and "image-net.org" in made["unavailable"]["imagenet32"]
     assert any(run["dataset"] == "imagenet32" for run in made["runs"])
     assert not any(job.startswith("imagenet32") for jobs in made["jobs"].values() for job in jobs)
@@ -226,16 +226,16 @@ CHAPTER = {
 
 def with_chapter(tmp_path, chapter=CHAPTER, **user):
     (tmp_path / "depth.yaml").write_text(yaml.safe_dump(chapter))
-    return plan.make_plan(config.load({"preset": "smoke", **user}), catalogue.load_tables(chapters=tmp_path))
+    return make.make_plan(config.load({"preset": "smoke", **user}), catalogue.load_tables(chapters=tmp_path))
 
 
 def test_a_chapters_own_rows_wait_until_they_are_asked_for(tmp_path, smoke):
     made = with_chapter(tmp_path)
     assert made["on_demand"] == ["cifar10/deep"]
-    plain = [run for run in smoke["runs"] if f"{run['dataset']}/{run['row']}" in plan.report_rows(smoke)]
+    plain = [run for run in smoke["runs"] if f"{run['dataset']}/{run['row']}" in make.report_rows(smoke)]
     assert len(made["runs"]) == len(plain) + 3
-    assert plan.entry_rows(made, "depth") == {"cifar10/cifar-resnet-20", "cifar10/deep"}
-    assert "cifar10/deep" not in plan.report_rows(made)
+    assert make.entry_rows(made, "depth") == {"cifar10/cifar-resnet-20", "cifar10/deep"}
+    assert "cifar10/deep" not in make.report_rows(made)
     assert with_chapter(tmp_path, chapters=["depth"])["on_demand"] == []
 
 
@@ -259,6 +259,6 @@ def test_heavy_systems_get_few_made_up_images_and_the_faster_convolution(smoke):
     assert flexnet["arguments"] == {"backend": "auto"} and flexnet["data"].endswith("synthetic-mnist-8-8")
     assert resnet["arguments"] == {} and resnet["data"].endswith("synthetic-mnist-64-50")
     assert smoke["prepare"][flexnet["data"]] == {"dataset": "mnist", "synthetic": {"train": 8, "test": 8}}
-    paper = plan.make_plan(config.load({"preset": "paper", "device": "cpu"}))
+    paper = make.make_plan(config.load({"preset": "paper", "device": "cpu"}))
     same = next(run for run in paper["runs"] if run["id"] == "cifar10/flexnet-16/seed0")
     assert same["arguments"] == {} and paper["prepare"][same["data"]] == {"dataset": "cifar10", "synthetic": None}

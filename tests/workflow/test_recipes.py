@@ -7,9 +7,9 @@ import sys
 import pytest
 import torch
 
-from workflow import recipes
-from workflow.errors import UserError
-from workflow.recipes import Recipe, recipe
+from workflow.protocol import recipes
+from workflow.protocol.recipes import Recipe, recipe
+from workflow.support.errors import UserError
 
 DATASETS = ("mnist", "cifar10", "stl10", "imagenet32")
 SUITES = ("resnet_sgd", "flexconv_adam", "wrn_sgd", "imagenet32_wrn")  # the others belong to single baselines

@@ -5,9 +5,7 @@ import threading
 
 import pytest
 
-from workflow.errors import UserError
-from workflow.files import write_json, write_text
-from workflow.records import (
+from workflow.records.records import (
     BadRecord,
     read_failure,
     read_result,
@@ -17,6 +15,8 @@ from workflow.records import (
     timing_path,
     write_record,
 )
+from workflow.support.errors import UserError
+from workflow.support.files import write_json, write_text
 
 RESULT = {
     "schema": 1, "status": "complete", "run": {"id": "mnist/x/seed0", "train": {"epochs": 2}}, "digests": {}, "provenance": {},

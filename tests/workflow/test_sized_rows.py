@@ -5,10 +5,10 @@ import json
 import pytest
 import yaml
 
-from workflow import catalogue, config, plan
-from workflow.errors import UserError
 from workflow.jobs import Job
-from workflow.records import run_folder
+from workflow.plan import catalogue, config, make
+from workflow.records.records import run_folder
+from workflow.support.errors import UserError
 
 TABLES = {
     "title": "Controls", "dataset": "cifar10", "text": "Do sizes matter?",
@@ -31,7 +31,7 @@ def made(tmp_path, chapter=TABLES, **user):
     folder = tmp_path / "chapters"
     folder.mkdir(exist_ok=True)
     (folder / "depth.yaml").write_text(yaml.safe_dump(chapter))
-    return plan.make_plan(
+    return make.make_plan(
         config.load({"preset": "smoke", "device": "cpu", **user}), catalogue.load_tables(chapters=folder)
     )
 
@@ -79,7 +79,7 @@ def changed(**change):
 )  # fmt: skip
 def test_a_mistake_is_named(tmp_path, chapter, words):
     if words is None:  # only the search itself tells how many sizes it has
-        from workflow.sized_rows import from_search
+        from workflow.plan.row_sizes import from_search
 
         run = next(run for run in made(tmp_path, chapter)["runs"] if run["row"] == "permuted")
         with pytest.raises(UserError, match="30 sizes and .* 18 layers"):

@@ -6,9 +6,9 @@ import statistics
 
 import pytest
 
-from workflow import sizes
-from workflow.errors import UserError
-from workflow.sizes import PLANNED, SEARCHED, cifar_resnet_layers
+from workflow.protocol import size_rules
+from workflow.protocol.size_rules import PLANNED, SEARCHED, cifar_resnet_layers
+from workflow.support.errors import UserError
 
 RESNET20 = cifar_resnet_layers(20)
 LEARNED = [3, 2, 3, 3, 5, 4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5]  # of a search on CIFAR-10
@@ -26,7 +26,7 @@ LEARNED = [3, 2, 3, 3, 5, 4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5]  # of a search 
 )  # fmt: skip
 def test_parameters_of_known_networks(depth, widths, size, parameters):
     layers = cifar_resnet_layers(depth, widths=widths)
-    assert layers.parameters(sizes.uniform(layers, {"size": size})) == parameters
+    assert layers.parameters(size_rules.uniform(layers, {"size": size})) == parameters
 
 
 def test_sizes_by_stage_of_known_count():

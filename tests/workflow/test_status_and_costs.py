@@ -6,11 +6,12 @@ import time
 
 import pytest
 
-from workflow import costs, status
-from workflow.config import load
-from workflow.estimates import STARTUP, Estimates
-from workflow.files import write_json
-from workflow.plan import expected_digests, make_plan
+from workflow.overview import plan_listing, status
+from workflow.overview.estimates import STARTUP, Estimates
+from workflow.plan.config import load
+from workflow.plan.digests import expected_digests
+from workflow.plan.make import make_plan
+from workflow.support.files import write_json
 
 
 @pytest.fixture
@@ -72,10 +73,10 @@ def test_plan_says_why_and_what_it_costs(plan, tmp_path, capsys):
         "dataset": "cifar10",
     }
     timing |= {"device": "x", "segments": [], "train_seconds": 60.0, "search_seconds": 120.0, "seconds_per_epoch": 80.0}
-    assert costs.print_plan(plan, tmp_path) == 0
+    assert plan_listing.print_plan(plan, tmp_path) == 0
     assert "(from MACs)" in capsys.readouterr().out
     write_json(tmp_path / "timings/cifar10/effconv-20-0.66m.json", timing)
-    costs.print_plan(plan, tmp_path)
+    plan_listing.print_plan(plan, tmp_path)
     lines = capsys.readouterr().out.splitlines()[1:]
     assert lines[0].split() == ["done", done["id"]]
     assert "changed: workflow.engine.train 000000000000 -> " in lines[1]
@@ -102,7 +103,7 @@ def test_questions_are_listed_with_their_costs_cheapest_first(tmp_path, capsys):
         write_json(tmp_path / f"timings/cifar10/{row}.json", timing)
     (searched,) = (run for run in plan["runs"] if run["row"] == rows[0])
     write_json(tmp_path / "runs" / searched["id"] / "result.json", record(searched))
-    costs.print_plan(plan, tmp_path)
+    plan_listing.print_plan(plan, tmp_path)
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     chapter = lines[next(place for place, line in enumerate(lines) if "snakemake controls:" in line) :]
     assert chapter[0] == "2.0 h  snakemake controls: 3 of 4 runs to do, 3 of them run for it alone"
@@ -117,7 +118,7 @@ def test_questions_are_listed_with_their_costs_cheapest_first(tmp_path, capsys):
     assert not any("7x7 kernels" in line for line in chapter)  # a question whose other side is not planned
     for run in plan["runs"]:
         write_json(tmp_path / "runs" / run["id"] / "result.json", record(run))
-    costs.print_plan(plan, tmp_path)
+    plan_listing.print_plan(plan, tmp_path)
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert [line for line in lines if line.startswith("done") and line.endswith("wider network?")]
 
@@ -127,7 +128,7 @@ def test_questions_about_data_that_cannot_be_had_wait(tmp_path, capsys):
         load({"preset": "quick", "device": "cpu", "only": ["stl10/effconv-20-0.66m", "stl10/wide-3x3-20-0.66m"]})
     )
     plan["unavailable"] = {"stl10": "its archive is not there"}
-    costs.print_plan(plan, tmp_path)
+    plan_listing.print_plan(plan, tmp_path)
     said = [line.split() for line in capsys.readouterr().out.splitlines() if line.endswith("wider network?")]
     assert [words[0] for words in said] == ["waits"]
 
@@ -146,7 +147,7 @@ def test_shortened_training_and_searches_without_images_cost_less(tmp_path):
             )
         )
         estimates = Estimates(plan, tmp_path, recorded=tmp_path)
-        return {run["row"]: costs.run_seconds(estimates, run)[0] - 2 * STARTUP for run in plan["runs"]}
+        return {run["row"]: plan_listing.run_seconds(estimates, run)[0] - 2 * STARTUP for run in plan["runs"]}
 
     whole, short = cost(rows=["cifar10/no-mask-*"]), cost(images={"train": 5000})
     assert short["budget-only-20-0.66m"] == pytest.approx(whole["budget-only-20-0.66m"] / 10)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from workflow.worth import Chooser, Step, claims, shares, steps
+from workflow.campaign.priorities import Chooser, claims, shares
+from workflow.plan.steps import Step, steps
 
 
 def run(row: str, seed: int, search: bool = False) -> dict:

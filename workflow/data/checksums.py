@@ -9,7 +9,7 @@ write them, takes the place of the published sum: that is how to use a repacked 
 import hashlib
 from pathlib import Path
 
-from workflow.errors import UserError
+from workflow.support.errors import UserError
 
 CHECKSUMS: dict[str, dict[str, str]] = {
     "mnist": {

@@ -9,8 +9,8 @@ import socket
 from pathlib import Path
 
 from workflow.data.checksums import CHECKSUMS
-from workflow.data.locks import locked
-from workflow.errors import UserError
+from workflow.support.errors import UserError
+from workflow.support.locks import locked
 
 SILENCE = 60  # seconds without a byte after which a connection counts as dead
 
@@ -71,3 +71,6 @@ def download(dataset: str, folder: Path) -> str:
             shutil.rmtree(temporary, ignore_errors=True)
             if made and place.exists() and not any(place.iterdir()):
                 place.rmdir()
+
+
+DOWNLOADABLE = ("mnist", "cifar10", "stl10")

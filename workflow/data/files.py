@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 
 from workflow.data.checksums import check
 from workflow.data.pickles import UnsafePickle
-from workflow.errors import UserError
+from workflow.support.errors import UserError
 
 # What the readers of the standard library and NumPy raise on broken files.
 DAMAGE = (

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from workflow.data.files import Files, readable
-from workflow.datasets import DatasetInfo
-from workflow.errors import UserError
+from workflow.protocol.datasets import DATASETS, OTHER_SIZES, DatasetInfo
+from workflow.support.errors import UserError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 SPLITS = {"train": ("train",), "test": ("test", "val", "validation")}
@@ -106,4 +106,21 @@ def read_imagefolder(files: Files, split: str, info: DatasetInfo) -> Iterator[tu
             "verified": False,
             "against": "nothing: image files have no published checksum; counts, shapes and labels were checked",
         }
+    )
+
+
+def dataset_info(name: str, folder: Path | None = None) -> DatasetInfo:
+    """The entry of a data set; for any other name, that of the images in folder/NAME/{train,test}/CLASS/.
+
+    Raises UserError where the name is neither.
+    """
+    if known := DATASETS.get(name) or OTHER_SIZES.get(name):
+        return known
+    if folder is not None and (folder / name / "train").is_dir():
+        from workflow.data.imagefolder import describe
+
+        return describe(name, folder / name)
+    raise UserError(
+        f"no data set '{name}': choose one of {', '.join([*DATASETS, *OTHER_SIZES])}, or put your own images into "
+        f"{(folder or Path('data')) / name}/train/CLASS/ and .../test/CLASS/."
     )

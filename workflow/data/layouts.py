@@ -7,8 +7,8 @@ from pathlib import Path
 from workflow.data import official
 from workflow.data.files import Files
 from workflow.data.imagefolder import read_imagefolder, split_folder
-from workflow.datasets import DatasetInfo
-from workflow.errors import UserError
+from workflow.protocol.datasets import DatasetInfo
+from workflow.support.errors import UserError
 
 IMAGENET_PAGE = "https://image-net.org/download-images (log in, 'Download downsampled image data')"
 Names = tuple[tuple[str, ...], ...]  # one entry a file: the names that it may have

@@ -15,7 +15,7 @@ import numpy as np
 
 from workflow.data.files import Files
 from workflow.data.pickles import read_batch
-from workflow.datasets import DatasetInfo
+from workflow.protocol.datasets import DatasetInfo
 
 Chunks = Iterator[tuple[np.ndarray, np.ndarray]]
 CHUNK_BYTES = 1 << 24

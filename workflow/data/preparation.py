@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from workflow.data.imagefolder import dataset_info
 from workflow.data.layouts import Found, find, missing
-from workflow.data.locks import locked
 from workflow.data.prepared import SCHEMA, SPLITS, array_digest, load
 from workflow.data.writer import SplitWriter
-from workflow.datasets import DatasetInfo, dataset_info
-from workflow.errors import UserError
-from workflow.files import write_json
+from workflow.protocol.datasets import DatasetInfo
+from workflow.support.errors import UserError
+from workflow.support.files import write_json
+from workflow.support.locks import locked
 
 SOURCES = ("auto", "disk", "synthetic")
 Chunks = Iterator[tuple[np.ndarray, np.ndarray]]

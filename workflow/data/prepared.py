@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow.errors import UserError
+from workflow.support.errors import UserError
 
 SCHEMA = 1
 SPLITS = ("train", "test")

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from workflow.datasets import DatasetInfo
-from workflow.digests import module_digest
-from workflow.errors import UserError
+from workflow.protocol.datasets import DatasetInfo
+from workflow.support.code_digests import module_digest
+from workflow.support.errors import UserError
 
 CHUNK = 512
 PERIODS = (1 / 10, 1 / 4, 1 / 1.5)  # of a grating, as parts of the image: 3, 8 and 21 pixels of 32

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow.errors import UserError
+from workflow.support.errors import UserError
 
 HEADER = 128  # bytes: NumPy pads headers to multiples of 64, and those of images take two, whatever their number
 BLOCK = 256

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from workflow.errors import UserError
+from workflow.support.errors import UserError
 
 SCHEMA = 1
 

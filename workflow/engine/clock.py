@@ -4,11 +4,18 @@ import statistics
 import time
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from torch import nn
 
-from workflow.engine.graphs import WARM_STEPS, CapturedStep
+from workflow.engine.graphs import WARM_STEPS, CapturedStep, stepper
 from workflow.engine.load import ForeignLoad
+from workflow.engine.normalisation import normalisation
+from workflow.engine.optimisation import for_recipe
+from workflow.engine.pixels import TrainingImages
+from workflow.engine.session import place
 from workflow.engine.step import Step
+from workflow.protocol.recipes import recipe
 
 TOLERANCE = 0.02  # by how much the clocks may differ
 LONG_STEP = 20  # a CPU step longer than so many slices is timed once
@@ -115,3 +122,15 @@ def segment(
         "captured": isinstance(step, CapturedStep),
         "clocks_agree": 2 * sum(clock.agrees(device) for clock, _ in taken) > len(taken),
     }  # fmt: skip
+
+
+def steps(model: nn.Module, images: np.ndarray, labels: np.ndarray, *, device: torch.device, precision: str) -> Steps:
+    """Endless training steps of a CIFAR network by ResNet's recipe. images: uint8 [N, 32, 32, 3]; labels: int64 [N]."""
+    rule = recipe("resnet_sgd", "cifar10")
+    train = TrainingImages(
+        images, labels, device=device, batch_size=rule.batch_size, seed=0, stage="train", pad=rule.pad, pad_mode=rule.pad_mode,
+        flip=rule.flip, normalisation=normalisation(rule.normalisation, "cifar10", 3, images.mean(0) / 255),
+    )  # fmt: skip
+    model = place(model, device).train()
+    optimiser = lambda captured: for_recipe(model, rule, steps_per_epoch=train.steps, device=device, captured=captured)
+    return Steps(stepper(model, optimiser, train, precision=precision))

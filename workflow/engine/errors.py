@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from workflow.errors import UserError
+from workflow.support.errors import UserError
 
 
 class OutOfTime(Exception):

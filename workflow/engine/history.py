@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from workflow.errors import UserError
-from workflow.files import write_text
+from workflow.support.errors import UserError
+from workflow.support.files import write_text
 
 
 def _line(row: dict) -> str:

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from workflow.durations import spelled_out
 from workflow.engine import history
 from workflow.engine.checkpoint import Checkpoints
 from workflow.engine.errors import NonFinite, OutOfTime
@@ -21,6 +20,7 @@ from workflow.engine.evaluation import evaluate
 from workflow.engine.pixels import TestImages
 from workflow.engine.randomness import global_state, restore_global_state
 from workflow.engine.step import Step
+from workflow.support.durations import spelled_out
 
 SAVE_SECONDS = 60.0  # work between two checkpoints within an epoch, at least,
 SAVE_SHARE = 20  # and in units of the time that writing one takes

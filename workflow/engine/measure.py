@@ -30,8 +30,8 @@ from workflow.engine.optimisation import for_recipe
 from workflow.engine.search import search_step, searched
 from workflow.engine.session import images, network, session, trained
 from workflow.engine.step import Step
-from workflow.methods import method_of
-from workflow.recipes import recipe
+from workflow.protocol.recipes import recipe
+from workflow.protocol.search_methods import method_of
 
 ON_THE_CLOCK = (
     "The training part of an epoch, one pass over the training images: order and augmentation of the images, forward, backward, "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from workflow.datasets import DATASETS
+from workflow.protocol.datasets import DATASETS
 
 # torchvision's ImageNet constants; the constants in the code of Wide Residual Networks (for CIFAR-10); Efficient-CapsNet's.
 _CONSTANTS = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from workflow.recipes import Recipe
+from workflow.protocol.recipes import Recipe
 
 
 @dataclass(frozen=True)

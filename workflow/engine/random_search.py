@@ -18,17 +18,16 @@ from pathlib import Path
 import torch
 
 from effconv.trajectory import FIELDS
-from workflow.datasets import DATASETS
 from workflow.engine.checkpoint import Checkpoints
 from workflow.engine.errors import NonFinite, OutOfTime
 from workflow.engine.evaluation import evaluate
 from workflow.engine.optimisation import for_recipe
 from workflow.engine.session import Images, classes, images, network, place, session
 from workflow.engine.step import Step
-from workflow.errors import UserError
-from workflow.recipes import Recipe, recipe
-from workflow.sized_rows import layers_of
-from workflow.sizes import random_sizes
+from workflow.protocol.datasets import DATASETS
+from workflow.protocol.recipes import Recipe, recipe
+from workflow.protocol.size_rules import layers_of, random_sizes
+from workflow.support.errors import UserError
 
 HELD_OUT = 0.1  # share of the training images that rank the candidates
 

@@ -16,8 +16,8 @@ from workflow.engine.pixels import TrainingImages
 from workflow.engine.randomness import derive
 from workflow.engine.session import classes, images, input_shape, network, place, session
 from workflow.engine.step import Step
-from workflow.methods import METHODS, method_of
-from workflow.recipes import recipe
+from workflow.protocol.recipes import recipe
+from workflow.protocol.search_methods import METHODS, method_of
 
 
 class BudgetStep(Step):

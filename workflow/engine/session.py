@@ -10,8 +10,6 @@ import torch
 from torch import nn
 
 import baselines
-from workflow import devices
-from workflow.datasets import DATASETS
 from workflow.engine.errors import memory_errors
 from workflow.engine.normalisation import normalisation
 from workflow.engine.pixels import TestImages, TrainingImages
@@ -19,7 +17,9 @@ from workflow.engine.precision import advice, backend, check
 from workflow.engine.randomness import global_seed, seed_global
 from workflow.engine.startup import keep_freed_memory, leave_the_compiler_out
 from workflow.engine.validation import split
-from workflow.recipes import Recipe
+from workflow.machine import lease
+from workflow.protocol.datasets import DATASETS
+from workflow.protocol.recipes import Recipe
 
 TEST_PIXELS = 1000 * 32 * 32  # pixels of an evaluation batch, unless the training batch is larger
 
@@ -36,7 +36,7 @@ def session(run: dict, stage: str, *, say: Callable[[str], None], exclusive: boo
         leave_the_compiler_out()
     keep_freed_memory()
     batch_size = run["search" if stage == "search" else "train"]["batch_size"]
-    with devices.lease(run["device"], exclusive=exclusive) as name, contextlib.ExitStack() as stack:
+    with lease.lease(run["device"], exclusive=exclusive) as name, contextlib.ExitStack() as stack:
         device = torch.device(name)
         if device.type == "cuda":
             torch.cuda.set_device(device)

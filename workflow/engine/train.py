@@ -18,8 +18,8 @@ from workflow.engine.optimisation import for_recipe
 from workflow.engine.pixels import TestImages
 from workflow.engine.session import classes, images, input_shape, listed_sizes, network, session, trained
 from workflow.engine.validation import rate_scale
-from workflow.files import write_bytes
-from workflow.recipes import recipe
+from workflow.protocol.recipes import recipe
+from workflow.support.files import write_bytes
 
 
 def train(

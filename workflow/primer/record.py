@@ -4,8 +4,9 @@ import json
 import math
 from pathlib import Path
 
+from workflow.plan.digests import _code
 from workflow.primer.statement import Statement
-from workflow.records import SCHEMA, BadRecord
+from workflow.records.records import SCHEMA, BadRecord
 
 FILE = "primer.json"
 
@@ -34,3 +35,8 @@ def read(path: Path) -> dict:
     if not all(math.isfinite(value) for value in numbers if not isinstance(value, str)):
         raise BadRecord(f"{path} holds a number that is not finite; delete it and run again")
     return {**record, "statements": statements}
+
+
+def primer_digests() -> dict[str, str]:
+    """Digests of the code that computes the primer's statements."""
+    return _code("primer", None)

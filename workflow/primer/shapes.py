@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from workflow.primer.effort import Effort
-from workflow.primer.measuring import (
+from workflow.primer.measuring import (  # fmt: skip
     convolution,
     difference,
     filled,
@@ -14,7 +14,7 @@ from workflow.primer.measuring import (
     output_shape,
     receptive_field,
     weights,
-)  # fmt: skip
+)
 from workflow.primer.statement import CONDITION, NOTES, WRONG, Statement, equality, judge, judge_equal
 
 TOPIC = "CS231n: shapes"

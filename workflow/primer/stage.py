@@ -6,14 +6,13 @@ from pathlib import Path
 
 import torch
 
-from workflow.files import write_json
-from workflow.plan import primer_digests
 from workflow.primer import blocks, costs, parameters, shapes, sliding, stacking, vgg, winners
 from workflow.primer.effort import Effort, effort_of
-from workflow.primer.record import FILE
+from workflow.primer.record import FILE, primer_digests
 from workflow.primer.statement import SOURCES, Statement
-from workflow.provenance import now, provenance
-from workflow.records import SCHEMA
+from workflow.records.provenance import now, provenance
+from workflow.records.records import SCHEMA
+from workflow.support.files import write_json
 
 TOPICS = (parameters, stacking, blocks, winners, shapes, sliding, vgg)
 

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from workflow.report.gather import NOT_TIMED, Evidence, Key, RunState
+from workflow.records.state import RunState
+from workflow.report.results import NOT_TIMED, Evidence, Key
 from workflow.report.stats import Difference, Sample, sample, welch
 
 PAPER_SEEDS = 3
@@ -162,3 +163,8 @@ def rows_in(evidence: Evidence, name: str) -> list[Row]:
     shown, rows = evidence.plan["tables"][name], rows_of(evidence)
     ids = [entry if isinstance(entry, str) else entry["row"] for entry in shown["rows"]]
     return [rows[shown["dataset"], row] for row in ids if (shown["dataset"], row) in rows]
+
+
+def side(size: int | list[int]) -> float:
+    """A kernel's size as one number: the side of the square with its area."""
+    return math.sqrt(size[0] * size[1]) if isinstance(size, list) else float(size)

@@ -24,7 +24,7 @@ def digests(stage, layer):
     def of_job(wildcards):
         found = set()
         for run in runs_of(stage, wildcards.job):
-            for name, digest in planning.expected_digests(run, stage).items():
+            for name, digest in code.expected_digests(run, stage).items():
                 if name.split(".")[0] == layer:
                     found.add(
                         f"{run['id']} {digest}" if name == "run" else f"{name} {digest}"

@@ -19,7 +19,7 @@ rule prepare:
         download=1,
     params:
         plan=PLAN_FILE,
-        code=planning.data_digests() if PLAN["source"] == "synthetic" else "",
+        code=code.data_digests() if PLAN["source"] == "synthetic" else "",
     shell:
         "python -m workflow prepare {wildcards.folder} --plan {params.plan} > {log} 2>&1"
 
@@ -110,6 +110,6 @@ rule statements:
     threads: THREADS if CLUSTER else workflow.cores
     params:
         plan=PLAN_FILE,
-        code=planning.primer_digests(),
+        code=primer_digests(),
     shell:
         "python -m workflow primer --plan {params.plan} > {log} 2>&1"

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from workflow import datasets
 from workflow.data import prepare
-from workflow.errors import UserError
+from workflow.protocol import datasets
+from workflow.support.errors import UserError
 
 COUNTS = {"mnist": (20, 10), "cifar10": (50, 20), "stl10": (12, 8), "imagenet32": (200, 30)}
 

@@ -10,7 +10,7 @@ from data_builders import RunsACommand, cifar10, imagenet, made_up, stl10_member
 from PIL import Image
 
 from workflow.data import prepare
-from workflow.errors import UserError
+from workflow.support.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from data_builders import cifar10_batches, made_up, tar
 
 from workflow.data import checksums, load, prepare
-from workflow.errors import UserError
+from workflow.support.errors import UserError
 
 
 @pytest.fixture

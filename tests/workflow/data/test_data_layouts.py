@@ -19,9 +19,9 @@ from data_builders import (
 )
 from PIL import Image
 
-from workflow import datasets
 from workflow.data import load, prepare
 from workflow.data.pickles import read_batch
+from workflow.protocol import datasets
 
 ORDER = np.concatenate([np.arange(50)[k::5] for k in range(5)])  # CIFAR-10's builder deals images to batches in turn
 

@@ -10,8 +10,8 @@ import pytest
 from data_builders import synthetic
 
 from workflow.data import load, verify
-from workflow.data.locks import locked
-from workflow.errors import UserError
+from workflow.support.errors import UserError
+from workflow.support.locks import locked
 
 
 def run(code: str, root: Path, *arguments: object) -> subprocess.Popen:

@@ -9,7 +9,7 @@ import pytest
 from data_builders import cifar10_batches, made_up, synthetic, tar, vouch
 
 from workflow.data import load, prepare, verify
-from workflow.errors import UserError
+from workflow.support.errors import UserError
 
 
 def test_the_manifest_describes_the_arrays(tmp_path):

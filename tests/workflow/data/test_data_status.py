@@ -3,7 +3,7 @@
 from data_builders import cifar10_batches, imagenet_members, made_up, same, tar, vouch, written
 
 from workflow.data import load, prepare
-from workflow.data.status import main, rows
+from workflow.overview.datasets import main, rows
 
 
 def test_status_lists_each_data_set(small, tmp_path, capsys):

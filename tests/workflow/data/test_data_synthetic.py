@@ -7,7 +7,7 @@ import pytest
 from data_builders import synthetic
 
 from workflow.data import load
-from workflow.datasets import DATASETS, OTHER_SIZES
+from workflow.protocol.datasets import DATASETS, OTHER_SIZES
 
 
 @pytest.mark.parametrize("name", [*DATASETS, *OTHER_SIZES])

@@ -8,7 +8,7 @@ import torch
 from workflow import engine
 from workflow.engine.normalisation import normalisation
 from workflow.engine.pixels import TrainingImages
-from workflow.recipes import recipe
+from workflow.protocol.recipes import recipe
 
 
 def train(tiny, folder, run=None, **options) -> dict:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from workflow.engine import augmentation as module
-from workflow.engine.augmentation import (  # fmt: skip
+from workflow.engine.augmentation import (
     CapsNet,
     PerspectiveRotation,
     augmentation,

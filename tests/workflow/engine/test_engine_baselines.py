@@ -61,7 +61,7 @@ def test_a_solver_that_cannot_go_on_ends_the_run_with_its_sentence(real_systems,
 def test_nins_groups_reach_the_optimiser():
     import baselines
     from workflow.engine.optimisation import for_recipe
-    from workflow.recipes import recipe
+    from workflow.protocol.recipes import recipe
 
     with torch.random.fork_rng():
         model = baselines.build("network_in_network", in_channels=1, num_classes=10, image_size=28)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from workflow.engine.checkpoint import Checkpoints
-from workflow.errors import UserError
+from workflow.support.errors import UserError
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path):

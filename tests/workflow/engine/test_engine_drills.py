@@ -10,7 +10,7 @@ import torch
 from workflow import engine
 from workflow.engine import checkpoint
 from workflow.engine.checkpoint import Checkpoints
-from workflow.errors import UserError
+from workflow.support.errors import UserError
 
 
 class PowerCut(BaseException):

@@ -8,7 +8,7 @@ from engine_helpers import rows, train
 
 import baselines
 from workflow import engine
-from workflow.errors import UserError
+from workflow.support.errors import UserError
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(tiny, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from workflow.engine.graphs import CapturedStep, capturable
 from workflow.engine.optimisation import for_recipe
 from workflow.engine.session import images, network, place
 from workflow.engine.step import Step
-from workflow.recipes import recipe
+from workflow.protocol.recipes import recipe
 
 CPU = torch.device("cpu")
 

@@ -46,7 +46,7 @@ def test_the_hooks_of_a_network(tiny, tmp_path, monkeypatch):
 
 def test_groups_have_their_own_rate_and_decay():
     from workflow.engine.optimisation import for_recipe
-    from workflow.recipes import recipe
+    from workflow.protocol.recipes import recipe
 
     rule = recipe("resnet_sgd", "cifar10")
     plan = for_recipe(Hooked(), rule, steps_per_epoch=10, device=torch.device("cpu"))

@@ -13,7 +13,7 @@ from workflow.engine.graphs import CapturedStep, capturable
 from workflow.engine.optimisation import for_recipe, for_search
 from workflow.engine.session import place
 from workflow.engine.step import Step
-from workflow.recipes import recipe
+from workflow.protocol.recipes import recipe
 
 # Kernels that grow by what the host reads of them, and a solver that decides how many steps it takes.
 NOT_CAPTURED = {"dcn_sigma_ji", "resnet44_flexconv"} | {

@@ -14,7 +14,7 @@ from effconv import FramedSearch, SearchOptions, cifar_resnet
 from workflow.engine.graphs import WARM_STEPS, CapturedStep
 from workflow.engine.optimisation import for_recipe, for_search
 from workflow.engine.session import place
-from workflow.recipes import recipe
+from workflow.protocol.recipes import recipe
 
 CPU, BATCH, IMAGES = torch.device("cpu"), 4, 18  # four whole steps an epoch and a partial one
 SET = {"device": CPU, "batch_size": BATCH, "count": IMAGES}

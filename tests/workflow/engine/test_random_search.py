@@ -7,7 +7,7 @@ from workflow import engine
 from workflow.engine import random_search
 from workflow.engine.errors import OutOfTime
 from workflow.engine.random_search import rounds_of
-from workflow.errors import UserError
+from workflow.support.errors import UserError
 
 
 def test_rounds_by_hand():

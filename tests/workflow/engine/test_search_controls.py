@@ -44,7 +44,7 @@ def test_another_method_by_name_searches_and_is_timed(tiny, tmp_path, method):
 def test_fewer_images_are_the_first_ones(tiny, tmp_path):
     run = tiny.run(train={**tiny.run()["train"], "images": 24}, search={**tiny.run()["search"], "images": 16})
     from workflow.engine.session import images
-    from workflow.recipes import recipe
+    from workflow.protocol.recipes import recipe
 
     for name, count in (("train", 24), ("search", 16)):
         sets = images(

@@ -7,7 +7,7 @@ import torch
 
 from workflow.primer import blocks, costs, measuring, parameters, shapes, sliding, stacking, stage, statement, vgg
 from workflow.primer.effort import SMALL
-from workflow.primer.statement import (
+from workflow.primer.statement import (  # fmt: skip
     CONDITION,
     CUT,
     LIMIT,
@@ -20,7 +20,7 @@ from workflow.primer.statement import (
     judge,
     judge_limit,
     shown,
-)  # fmt: skip
+)
 
 # Key -> computed value and verdict, derived by hand; times are left to the machine.
 BY_HAND = {

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import report_factory as factory
 
-from workflow.report import gather
+from workflow.records import state
 
 
 @pytest.fixture(autouse=True)
 def current(monkeypatch):
     """The digests that records must carry: those that the factory writes."""
-    monkeypatch.setattr(gather, "expected", lambda run, stage: {"run": "current"})
+    monkeypatch.setattr(state, "expected", lambda run, stage: {"run": "current"})
 
 
 @pytest.fixture(scope="session")

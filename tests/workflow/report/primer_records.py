@@ -3,8 +3,8 @@
 import report_factory as factory
 import yaml
 
-from workflow.files import write_json
-from workflow.plan import primer_digests
+from workflow.primer.record import primer_digests
+from workflow.support.files import write_json
 
 SHAPES = [(16, 16, 1, 32)] * 6 + [(16, 32, 2, 32)] + [(32, 32, 1, 16)] * 5 + [(32, 64, 2, 16)] + [(64, 64, 1, 8)] * 5
 

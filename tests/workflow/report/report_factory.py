@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from workflow.files import write_json
+from workflow.support.files import write_json
 
 ROOT = Path(__file__).resolve().parents[3]
 PROVENANCE = {

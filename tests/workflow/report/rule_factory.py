@@ -2,9 +2,9 @@
 
 import report_factory as factory
 
-from workflow.report.claims import judge
-from workflow.report.gather import gather
-from workflow.report.rules import Setting
+from workflow.report.claims.claims import judge
+from workflow.report.claims.rules import Setting
+from workflow.report.results import gather
 
 
 def found(

@@ -7,8 +7,8 @@ import math
 import pytest
 import report_factory as factory
 
-import workflow.report as report
-from workflow.report.gather import gather
+from workflow.report import products as report
+from workflow.report.results import gather
 from workflow.report.rows import rows_of
 
 

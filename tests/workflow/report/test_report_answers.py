@@ -6,10 +6,10 @@ import math
 import pytest
 import report_factory as factory
 
-from workflow import report
-from workflow.report import answers
-from workflow.report.figures.clouds import front
-from workflow.report.gather import gather
+from workflow.report import products
+from workflow.report.chapters import answers
+from workflow.report.chapters.question_figures import front
+from workflow.report.results import gather
 from workflow.report.rows import Row, rows_of
 from workflow.report.stats import Difference, contrast, sample
 
@@ -178,7 +178,7 @@ def planned(tmp_path, preset="paper"):
 
 def test_the_chapter_shows_answers_figures_and_costs(tmp_path):
     plan, results = planned(tmp_path)
-    report.write_page(plan, results, tmp_path / "out", tmp_path / "none")
+    products.write_page(plan, results, tmp_path / "out", tmp_path / "none")
     page = (tmp_path / "out" / "index.html").read_text()
     part = page[page.index('id="sizes-matter"') :]
     assert "Better than random?" in part and "not measured" in part and "And &lt;later&gt;?" in part
@@ -189,7 +189,7 @@ def test_the_chapter_shows_answers_figures_and_costs(tmp_path):
 
 def test_made_up_images_answer_nothing(tmp_path):
     plan, results = planned(tmp_path, "smoke")
-    report.write_page(plan, results, tmp_path / "out", tmp_path / "none")
+    products.write_page(plan, results, tmp_path / "out", tmp_path / "none")
     page = (tmp_path / "out" / "index.html").read_text()
     assert "no question is answered" in page
     rows = {row: found for (dataset, row), found in rows_of(gather(plan, results)).items() if dataset == "cifar10"}
@@ -202,7 +202,7 @@ def test_the_chapters_csv_charges_the_search_to_the_row(tmp_path):
     for run in plan["runs"]:
         if run["search"]:
             factory.write_result(results, run, 92.0, search={"epochs": 2, "seconds_per_epoch": [3.0, 3.0], "sizes": []})
-    report.write_chapter("sizes-matter", plan, results, tmp_path / "out")
+    products.write_chapter("sizes-matter", plan, results, tmp_path / "out")
     with (tmp_path / "out" / "chapters" / "sizes-matter.csv").open() as file:
         lines = {line["row"]: line for line in csv.DictReader(file)}
     # Four training epochs of 2 seconds; two of 3 for the search.
@@ -218,7 +218,7 @@ def test_recorded_runs_show_what_they_answer(tmp_path):
     plan, results = planned(tmp_path)
     kept, recorded = {**plan, "preset": "quick"}, tmp_path / "recorded"
     factory.fill(kept, recorded / "one-card")
-    report.write_page(plan, results, tmp_path / "out", recorded)
+    products.write_page(plan, results, tmp_path / "out", recorded)
     page = (tmp_path / "out" / "index.html").read_text()
     part = page[page.index('id="recorded"') :]
     assert (

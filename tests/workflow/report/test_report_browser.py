@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-import workflow.report as report
+from workflow.report import products as report
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = (
@@ -61,7 +61,7 @@ def page(partial, tmp_path_factory):
     plan, results = partial
     out = tmp_path_factory.mktemp("browser")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workflow.report.gather.expected", lambda run, stage: {"run": "current"})
+        patch.setattr("workflow.records.state.expected", lambda run, stage: {"run": "current"})
         report.write_page(plan, results, out, out / "recorded")
     return out
 

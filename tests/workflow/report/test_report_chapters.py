@@ -4,8 +4,8 @@ import csv
 
 import report_factory as factory
 
-from workflow import report
-from workflow.report.gather import gather
+from workflow.report import products
+from workflow.report.results import gather
 
 
 def planned(tmp_path):
@@ -20,7 +20,7 @@ def planned(tmp_path):
 
 
 def page_of(plan, results, tmp_path):
-    report.write_page(plan, results, tmp_path / "out", tmp_path / "none")
+    products.write_page(plan, results, tmp_path / "out", tmp_path / "none")
     return (tmp_path / "out" / "index.html").read_text()
 
 
@@ -35,7 +35,7 @@ def test_rows_on_demand_are_counted_and_shown_once_they_were_asked_for(tmp_path)
     factory.write_result(results, deep, 93.5)
     page = page_of(plan, results, tmp_path)
     assert "4 of 6 runs" in page and 'id="depth"' in page and "Does depth matter?" in page
-    report.write_chapter("depth", plan, results, tmp_path / "out")
+    products.write_chapter("depth", plan, results, tmp_path / "out")
     with (tmp_path / "out" / "chapters" / "depth.csv").open() as file:
         lines = {line["row"]: line for line in csv.DictReader(file)}
     assert list(lines) == ["cifar-resnet-20", "deep"] and float(lines["deep"]["accuracy"]) == 93.5

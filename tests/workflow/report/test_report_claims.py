@@ -5,11 +5,11 @@ import json
 
 import yaml
 
-import workflow.report as report
-from workflow.report import claims, verdicts
+from workflow.report import products as report
+from workflow.report.claims import claims, verdicts
+from workflow.report.claims.rules import RULES
+from workflow.report.claims.verdicts import HOLDS, NOT_RUN
 from workflow.report.figures import DRAWINGS
-from workflow.report.rules import RULES
-from workflow.report.verdicts import HOLDS, NOT_RUN
 
 
 def test_the_list_of_claims(root):

@@ -7,12 +7,12 @@ import numpy
 import pytest
 import report_factory as factory
 
-import workflow.report as report
-from workflow.report.figures import alt_of, lines_of
-from workflow.report.figures.canvas import inline
+from workflow.report import products as report
+from workflow.report.figures import DRAWINGS, alt_of, lines_of
 from workflow.report.figures.dynamics import thin
-from workflow.report.figures.kernels import side
-from workflow.report.gather import gather
+from workflow.report.figures.style import inline
+from workflow.report.results import gather
+from workflow.report.rows import side
 
 
 def test_sides():
@@ -77,7 +77,7 @@ def test_files_and_no_second_drawing(partial, tmp_path, name):
 @pytest.mark.parametrize("preset", ["paper", "smoke"])
 def test_every_figure_without_any_result(tmp_path, preset):
     plan = factory.configured_plan(preset=preset)
-    for name in report.FIGURES:
+    for name in DRAWINGS:
         report.write_figure(name, plan, tmp_path / "results", tmp_path)
         assert (tmp_path / "figures" / f"{name}.svg").exists()
 

@@ -5,9 +5,9 @@ from html.parser import HTMLParser
 
 from report_factory import PROVENANCE, entry, plan_of, write_failure, write_result, write_search, write_timing
 
-from workflow.files import write_json
-from workflow.report import claims
-from workflow.report.page import write
+from workflow.report.claims import claims
+from workflow.report.page.page import write
+from workflow.support.files import write_json
 
 HOSTILE = [
     "<script>hit()</script>",

@@ -8,8 +8,9 @@ from html.parser import HTMLParser
 import pytest
 import report_factory as factory
 
-import workflow.report as report
-from workflow.errors import UserError
+from workflow.report import products as report
+from workflow.report.figures import DRAWINGS
+from workflow.support.errors import UserError
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -80,7 +81,7 @@ def made(partial, tmp_path_factory):
     factory.fill(kept, recorded / "h200-quick")
     factory.write_result(recorded / "h200-quick", kept["runs"][0], 55.55)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workflow.report.gather.expected", lambda run, stage: {"run": "current"})
+        patch.setattr("workflow.records.state.expected", lambda run, stage: {"run": "current"})
         report.aggregate(plan, results)
         for name in ("table1", "table2", "table3", "table4"):
             report.write_table(name, plan, results, out)
@@ -117,7 +118,7 @@ def test_ids_are_unique_and_links_resolve(made, page):
         "reproduce",
         "checklist",
     } <= set(page.ids)
-    assert set(report.FIGURES) <= set(page.ids)
+    assert set(DRAWINGS) <= set(page.ids)
 
 
 def test_nothing_is_asked_of_anyone(made, page):

@@ -9,16 +9,16 @@ import pytest
 import report_factory as factory
 from test_report_page import Page
 
-from workflow import report
+from workflow.primer.figures import kinds_of
+from workflow.primer.readings import readings, slight, time_ratios
 from workflow.primer.record import read
-from workflow.records import BadRecord
+from workflow.records.records import BadRecord
+from workflow.report import products
 from workflow.report.chapters import sections
-from workflow.report.experiments import readings, slight, time_ratios
-from workflow.report.figures.primer import kinds_of
-from workflow.report.gather import gather
-from workflow.report.page import _environment
+from workflow.report.claims.verdicts import FAILS, HOLDS, NOT_COMPARABLE, NOT_RUN, UNDECIDED
+from workflow.report.page.page import _environment
+from workflow.report.results import gather
 from workflow.report.stats import Difference
-from workflow.report.verdicts import FAILS, HOLDS, NOT_COMPARABLE, NOT_RUN, UNDECIDED
 
 COUNTS = {
     "article-stacked-3x3": (38_378, 24e6),
@@ -38,7 +38,7 @@ def fill(plan, results, accuracies=NEAR, *, seeds=3):
 
 
 def page_of(plan, results, tmp_path):
-    report.write_page(plan, results, tmp_path / "out", tmp_path / "none")
+    products.write_page(plan, results, tmp_path / "out", tmp_path / "none")
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     start = page.find('<section id="primer">')
     return page, page[start : page.find("</section>", start)] if start >= 0 else ""
@@ -87,7 +87,7 @@ def test_the_csv_has_every_statement_reading_and_cost(planned, tmp_path):
     plan, results = planned
     fill(plan, results)
     primer.save(results)
-    report.write_chapter("primer", plan, results, tmp_path)
+    products.write_chapter("primer", plan, results, tmp_path)
     with (tmp_path / "chapters" / "primer.csv").open(newline="") as file:
         lines = {line["row"]: line for line in csv.DictReader(file)}
     assert len(lines) == 2 + 5 + 18 * 7

@@ -6,10 +6,10 @@ from collections import Counter
 import pytest
 import report_factory as factory
 
+from workflow.primer import chapter
+from workflow.primer.readings import readings
 from workflow.primer.record import read
-from workflow.report.chapters import primer
-from workflow.report.experiments import readings
-from workflow.report.gather import gather
+from workflow.report.results import gather
 
 FOLDER = factory.ROOT / "results" / "recorded" / "cpu-primer"
 
@@ -49,4 +49,4 @@ def test_readings_rest_on_every_seed(evidence, done):
 def test_the_recorded_statements_read_back(evidence):
     keys = {statement.key: statement.verdict for statement in read(FOLDER / "primer.json")["statements"]}
     assert keys["plain-256"] == "wrong" and keys["bottleneck"] == "right"
-    assert len(primer.lines(evidence)) == len(keys) + 5 + 18 * 7
+    assert len(chapter.lines(evidence)) == len(keys) + 5 + 18 * 7

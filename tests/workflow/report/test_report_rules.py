@@ -3,8 +3,8 @@
 import pytest
 from rule_factory import finding, found
 
-from workflow.errors import UserError
-from workflow.report.verdicts import FAILS, HOLDS, NOT_COMPARABLE, NOT_RUN, TOLERANCE, UNDECIDED
+from workflow.report.claims.verdicts import FAILS, HOLDS, NOT_COMPARABLE, NOT_RUN, TOLERANCE, UNDECIDED
+from workflow.support.errors import UserError
 
 NARROW = [92.3, 92.35, 92.4]
 

@@ -6,10 +6,10 @@ import pytest
 import report_factory as factory
 from rule_factory import finding, found
 
-from workflow.report.claims import judge
-from workflow.report.gather import gather
-from workflow.report.rules import Setting
-from workflow.report.verdicts import FAILS, HOLDS, NOT_RUN, TOLERANCE, UNDECIDED
+from workflow.report.claims.claims import judge
+from workflow.report.claims.rules import Setting
+from workflow.report.claims.verdicts import FAILS, HOLDS, NOT_RUN, TOLERANCE, UNDECIDED
+from workflow.report.results import gather
 
 
 def peaked(layer, size=7, count=18):

@@ -5,9 +5,9 @@ import json
 import pytest
 import report_factory as factory
 
-from workflow.report import summary
-from workflow.report.gather import gather
-from workflow.report.verdicts import FAILS, HOLDS, Finding
+from workflow.report.claims.verdicts import FAILS, HOLDS, Finding
+from workflow.report.page import summary
+from workflow.report.results import gather
 
 
 @pytest.fixture

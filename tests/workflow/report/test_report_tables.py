@@ -5,10 +5,10 @@ import csv
 import pytest
 import report_factory as factory
 
-import workflow.report as report
-from workflow.report.gather import gather
-from workflow.report.table_files import latex
-from workflow.report.tables import view
+from workflow.report import products as report
+from workflow.report.results import gather
+from workflow.report.tables.cells import view
+from workflow.report.tables.files import latex
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def written(partial, tmp_path_factory):
     plan, results = partial
     out = tmp_path_factory.mktemp("reports")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workflow.report.gather.expected", lambda run, stage: {"run": "current"})
+        patch.setattr("workflow.records.state.expected", lambda run, stage: {"run": "current"})
         for name in ("table1", "table2", "table3", "table4"):
             report.write_table(name, plan, results, out)
     return plan, results, out / "tables"

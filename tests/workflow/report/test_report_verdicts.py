@@ -2,9 +2,9 @@
 
 import pytest
 
-from workflow.report import verdicts
+from workflow.report.claims import verdicts
+from workflow.report.claims.verdicts import FAILS, HOLDS, NOT_RUN, TOLERANCE, UNDECIDED, Finding, together
 from workflow.report.stats import Difference
-from workflow.report.verdicts import FAILS, HOLDS, NOT_RUN, TOLERANCE, UNDECIDED, Finding, together
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Chapters: rows that answer a question beside the paper's tables, one file of config/chapters each.
 
-A chapter is rendered by a module of its own name in this folder, `lines(evidence) -> list[dict]` (its CSV) and
-`context(evidence) -> dict` (for templates/chapters/<name>.html.j2); one that has questions is answered question by question
+A chapter may have a package of its own name, workflow.<name>, whose module `chapter` renders it: `lines(evidence) -> list[dict]` (its
+CSV) and `context(evidence) -> dict` (for the package's <name>.html.j2). One that has questions is answered question by question
 (`questions.py`); any other is a plain table of its rows.
 """
 
@@ -10,16 +10,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-from workflow.files import write_text
 from workflow.report.chapters import questions
-from workflow.report.gather import Evidence, gather
+from workflow.report.csv_files import summary_line, to_csv
+from workflow.report.results import Evidence, gather
 from workflow.report.rows import rows_in
-from workflow.report.sheets import summary_line, to_csv
+from workflow.support.files import write_text
 
 
 def _module(name: str) -> ModuleType | None:
-    full = f"{__name__}.{name.replace('-', '_')}"
-    return importlib.import_module(full) if find_spec(full) else None
+    package = f"workflow.{name.replace('-', '_')}"
+    return importlib.import_module(f"{package}.chapter") if find_spec(package) else None
 
 
 def lines_of(name: str, evidence: Evidence) -> list[dict]:
@@ -48,13 +48,13 @@ def sections(evidence: Evidence) -> list[dict]:
         if not (_has_results(name, entry, evidence, asked) or (beside and beside(evidence))):
             continue
         if module:
-            template, data = name, module.context(evidence)
+            template, data = f"{module.NAME}.html.j2", module.context(evidence)
         elif entry.get("questions"):
-            template, data = "questions", questions.context(name, evidence)
+            template, data = "chapters/questions.html.j2", questions.context(name, evidence)
         else:
-            template, data = "rows", {"rows": rows_in(evidence, name)}
+            template, data = "chapters/rows.html.j2", {"rows": rows_in(evidence, name)}
         found.append({
-            "name": name, "title": entry["title"], "text": entry["text"], "template": f"chapters/{template}.html.j2", "data": data,
+            "name": name, "title": entry["title"], "text": entry["text"], "template": template, "data": data,
         })  # fmt: skip
     return found
 

@@ -4,11 +4,11 @@ import html
 import math
 from typing import Any
 
-from workflow.report import answers, text
-from workflow.report.figures import clouds
-from workflow.report.gather import Evidence
+from workflow.report import text
+from workflow.report.chapters import answers, question_figures
+from workflow.report.csv_files import summary_line
+from workflow.report.results import Evidence
 from workflow.report.rows import Row, rows_in, rows_of
-from workflow.report.sheets import summary_line
 
 
 def _answers(name: str, evidence: Evidence) -> list[answers.Answer]:
@@ -67,7 +67,7 @@ def context(name: str, evidence: Evidence) -> dict[str, Any]:
     """What the template shows."""
     rows, given = rows_in(evidence, name), _answers(name, evidence)
     return {
-        "answers": given, "rows": [(row, spent(row)) for row in rows], "verdicts": clouds.CLASSES,
+        "answers": given, "rows": [(row, spent(row)) for row in rows], "verdicts": question_figures.CLASSES,
         "figures": _figures(name, evidence, given), "made_up": evidence.plan["source"] == "synthetic",
     }  # fmt: skip
 
@@ -75,12 +75,12 @@ def context(name: str, evidence: Evidence) -> dict[str, Any]:
 def _figures(name: str, evidence: Evidence, given: list[answers.Answer]) -> list[dict]:
     from markupsafe import Markup
 
-    from workflow.report.figures.canvas import inline, svg_text
+    from workflow.report.figures.style import inline, svg_text
 
     entry = evidence.plan["tables"][name]
     rows = {key[1]: row for key, row in rows_of(evidence).items() if key[0] == entry["dataset"]}
     found = []
-    for key, title, caption, figure, words in clouds.drawings(entry, rows, given):
+    for key, title, caption, figure, words in question_figures.drawings(entry, rows, given):
         alt = html.escape(f"{title}. {text.plain(words)}", quote=True)
         found.append({
             "id": f"{name}-{key}", "title": title, "caption": caption, "svg": Markup(inline(svg_text(figure), f"{name}-{key}", alt)),

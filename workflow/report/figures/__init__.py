@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from workflow.files import write_bytes, write_text
 from workflow.report import text
-from workflow.report.figures import dynamics, kernels, scatter, series
-from workflow.report.gather import Evidence, gather
-from workflow.report.sheets import to_csv
+from workflow.report.csv_files import to_csv
+from workflow.report.figures import dynamics, figure3, kernels, scatter
+from workflow.report.results import Evidence, gather
+from workflow.support.files import write_bytes, write_text
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ DRAWINGS = {
         "Figure 3a. Accuracy and time against depth",
         "EffConv networks of growing depth at one budget. Hollow marks: what the paper prints in its text and tables; the rest of its "
         "curve is printed nowhere and was not traced.",
-        series.lines, series.draw, series.alt,
+        figure3.lines, figure3.draw, figure3.alt,
     ),
     "figure3b": Drawing(
         "Figure 3b. Accuracy and time against the budget",
         "EffConv-20 at growing parameter budgets. Hollow marks: what the paper prints.",
-        series.lines, series.draw, series.alt,
+        figure3.lines, figure3.draw, figure3.alt,
     ),
     "figure3c": Drawing(
         "Figure 3c. Sizes at two budgets", "Learned sizes of the same network at two budgets, layer by layer.",
@@ -100,7 +100,7 @@ def alt_of(name: str, found: list[dict], plan: dict) -> str:
 
 def write(name: str, plan: dict, results: Path, out: Path, evidence: Evidence | None = None) -> Path:
     """The three files of a figure; the path of its SVG."""
-    from workflow.report.figures.canvas import png_bytes, svg_text
+    from workflow.report.figures.style import png_bytes, svg_text
 
     found = lines_of(name, evidence or gather(plan, results))
     content, base = to_csv(found), out / "figures" / name

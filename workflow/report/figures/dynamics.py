@@ -3,9 +3,9 @@
 import math
 from typing import TYPE_CHECKING
 
-from workflow.report.figures.canvas import BLUE, INK, TITLES, VERMILION, empty, panels
 from workflow.report.figures.scatter import family
-from workflow.report.gather import Evidence
+from workflow.report.figures.style import BLUE, INK, TITLES, VERMILION, empty, panels
+from workflow.report.results import Evidence
 from workflow.report.rows import rows_in, rows_of
 from workflow.report.stats import sample
 

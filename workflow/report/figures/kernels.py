@@ -7,9 +7,10 @@ square over the leading axes. Without it the layers' squares are drawn to scale,
 import math
 from typing import TYPE_CHECKING
 
-from workflow.report.figures.canvas import BLUE, INK, MARKERS, MUTED, SERIES, SURFACE, TITLES, empty, panels
-from workflow.report.gather import Evidence, RunState
-from workflow.report.rows import rows_in, rows_of
+from workflow.records.state import RunState
+from workflow.report.figures.style import BLUE, INK, MARKERS, MUTED, SERIES, SURFACE, TITLES, empty, panels
+from workflow.report.results import Evidence
+from workflow.report.rows import rows_in, rows_of, side
 from workflow.report.stats import sample
 
 if TYPE_CHECKING:
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAP_ROWS = 40  # networks in the map of sizes; all are in its CSV
-
-
-def side(size: int | list[int]) -> float:
-    """A kernel's size as one number: the side of the square with its area."""
-    return math.sqrt(size[0] * size[1]) if isinstance(size, list) else float(size)
 
 
 def _sizes(state: RunState) -> list:

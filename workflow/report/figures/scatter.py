@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from workflow.report import text
-from workflow.report.figures.canvas import BLUE, GREEN, INK, MUTED, PURPLE, SURFACE, VERMILION, empty, panels
-from workflow.report.gather import Evidence
+from workflow.report.figures.style import BLUE, GREEN, INK, MUTED, PURPLE, SURFACE, VERMILION, empty, panels
+from workflow.report.results import Evidence
 from workflow.report.rows import rows_of
 
 if TYPE_CHECKING:

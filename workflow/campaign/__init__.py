@@ -1,0 +1,1 @@
+"""The most valuable runs that fit into a given time, without Snakemake."""

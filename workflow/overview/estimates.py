@@ -1,0 +1,174 @@
+"""What a step of the plan will cost: seconds on a named device, and bytes on disk.
+
+Seconds are epochs times seconds per epoch. These are the row's own where it has been timed on the device, in the results at hand or in
+those kept under results/recorded/; else they follow from multiply-accumulates, three times the forward count for a training step, at
+the median rate of the rows that were timed there, or at a guess where none was. A run that was interrupted costs what is left of it.
+"""
+
+import json
+import statistics
+from functools import cache
+from pathlib import Path
+
+from workflow.plan.names import row_of
+from workflow.plan.steps import Step
+from workflow.protocol.datasets import DATASETS
+from workflow.records.history import last_epoch
+from workflow.records.records import BadRecord, read_timing, run_folder, timing_path
+from workflow.support.files import ROOT
+
+RECORDED = ROOT / "results" / "recorded"
+# Multiply-accumulates a second in training, by kind of device, where no timing says better. cpu: CIFAR ResNet-20, fp32, channels-last,
+# one core of a server of 2025 (measured: 580 images/s). cuda: a guess at small batches on a data-centre card.
+RATES = {"cpu": 7.0e10, "cuda": 5.0e12}
+STARTUP = 5.0  # seconds to start a process and load the data
+SEARCH_FACTOR = 1.3  # a search epoch in epochs of training, where neither is timed
+CHECKPOINTS = 3  # at once: the last, the one before it, and the one being written
+
+
+@cache
+def _network(system: str, arguments: str, channels: int, classes: int, size: int) -> tuple[int, int, tuple, bool]:
+    """(parameters, MACs an image, learned layers' (in, out) channels, whether kernels grow) of a system as it starts out."""
+    import torch
+
+    import baselines
+    from effconv import count_macs, count_parameters
+
+    with torch.device("meta"):
+        model = baselines.build(
+            system, in_channels=channels, num_classes=classes, image_size=size, **json.loads(arguments)
+        )
+    sized = getattr(model, "sized_convolutions", ())
+    layers = tuple((conv.weight.shape[1], conv.weight.shape[0]) for conv in sized)
+    return (
+        count_parameters(model),
+        count_macs(model, (channels, size, size)),
+        layers,
+        hasattr(model, "pretend_sizes"),
+    )
+
+
+def network(run: dict) -> tuple[int, int, tuple, bool]:
+    """`_network` of a run."""
+    info = DATASETS[run["dataset"]]
+    arguments = json.dumps(run["arguments"], sort_keys=True)
+    return _network(run["system"], arguments, info.channels, info.classes, info.image_size)
+
+
+def deployed(run: dict, runs: dict[str, dict]) -> tuple[int, int]:
+    """(parameters, MACs an image) once sizes are learned, larger kernels costing in proportion. `runs`: the plan's by id."""
+    parameters, macs, _, _ = network(run)
+    search = run["search"] or runs.get(run.get("sizes", {}).get("run"), {}).get("search") or {}
+    if search.get("macs"):
+        return parameters, max(macs, search["macs"])
+    wanted = search.get("parameters") or parameters
+    return wanted, round(macs * max(1.0, wanted / parameters))
+
+
+class Estimates:
+    """Seconds of steps. `device`: a part of the device's name whose timings are to be used; None: the kind of the plan's device."""
+
+    def __init__(self, plan: dict, results: Path, *, recorded: Path = RECORDED, device: str | None = None):
+        self.plan, self.results, self.device = plan, results, device
+        self.runs = {run["id"]: run for run in plan["runs"]}
+        self.first: dict[str, dict] = {}
+        for run in plan["runs"]:
+            self.first.setdefault(row_of(run), run)
+        self.timings = {row: found for row, run in self.first.items() if (found := self._timing(run, recorded))}
+        rates = [self._work(self.first[row]) / timing["train_seconds"] for row, (timing, _) in self.timings.items()]
+        self.rate = statistics.median(rates) if rates else RATES[plan["device"]]
+        self.guessed = not rates
+
+    def _timing(self, run: dict, recorded: Path) -> tuple[dict, str] | None:
+        """A timing of this row that applies, and where it is from."""
+        folders = [self.results, *sorted(path for path in recorded.glob("*") if path.is_dir())]
+        for folder in folders:
+            try:
+                record = read_timing(timing_path(folder, run["dataset"], run["row"]))
+            except BadRecord:
+                continue
+            if folder is self.results and self.device is None:
+                return record, "timed"
+            kind = "cpu" if record["device"] == "cpu" else "cuda"
+            name = record["provenance"].get("device") or record["device"]
+            if self.device is not None and self.device.lower() not in name.lower():
+                continue
+            same = (
+                record.get("precision") == run["precision"] and record.get("batch_size") == run["train"]["batch_size"]
+            )
+            if kind == run["device"] and same and self.plan["source"] == "real":
+                return record, f"timed on {name}"
+        return None
+
+    def images(self, run: dict, stage: str) -> int:
+        """Training images that a stage of a run sees in an epoch."""
+        made_up = self.plan["prepare"][run["data"]]["synthetic"]
+        there = made_up["train"] if made_up else DATASETS[run["dataset"]].train_images
+        if stage == "search" and run["search"]["options"].get("data_free"):
+            return 0
+        return min(there, run[stage].get("images", there))
+
+    def _work(self, run: dict, stage: str = "train") -> float:
+        """Multiply-accumulates of one epoch of a stage."""
+        factor = SEARCH_FACTOR if stage == "search" else 1.0
+        return factor * 3.0 * deployed(run, self.runs)[1] * self.images(run, stage)
+
+    def seconds(self, step: Step) -> tuple[float, str]:
+        """Estimated seconds of a step, and what the estimate rests on."""
+        row = step.member if step.stage == "time" else step.member.rpartition("/")[0]
+        run = self.first[row] if step.stage == "time" else self.runs[step.member]
+        if step.stage == "time":
+            segments = (2 if run["search"] else 0) + (3 if network(run)[3] else 1)
+            timing = self.plan["timing"]
+            return STARTUP + segments * (timing["slices"] + 1) * timing["slice_seconds"], "its slices"
+        epochs = run[step.stage]["epochs"] * self._left(run, step.stage)
+        if row in self.timings:
+            record, basis = self.timings[row]
+            return STARTUP + epochs * (record.get(f"{step.stage}_seconds") or 0.0), basis
+        return STARTUP + epochs * self._work(run, step.stage) / self.rate, "from MACs"
+
+    def _left(self, run: dict, stage: str) -> float:
+        """The share of a stage's epochs that is still to do."""
+        folder = run_folder(self.results, run["id"])
+        line = last_epoch(folder) if (folder / f"{stage}.pt").exists() else None
+        if line is None or line["stage"] != stage:
+            return 1.0
+        return max(0.0, 1 - line["epoch"] / line["epochs"])
+
+    def basis(self) -> str:
+        """One sentence on what all of it rests on."""
+        where = f"a device named '{self.device}'" if self.device else f"a {self.plan['device']} device"
+        if self.guessed:
+            return (
+                f"No row has been timed on {where}: hours follow from MACs at a guessed {self.rate:.1e} a second, "
+                "and may be wrong by a factor of several."
+            )
+        rest = len(self.first) - len(self.timings)
+        found = {basis for _, basis in self.timings.values()}
+        return (
+            f"{len(self.timings)} of {len(self.first)} rows have been timed ({', '.join(sorted(found))}); "
+            f"the other {rest} follow from MACs at their median rate, {self.rate:.1e} a second."
+        )
+
+
+def disk(plan: dict) -> dict[str, int]:
+    """Bytes: `data` prepared, `kept` of results when all is done, `search` and `train`, the most that one job's checkpoints take."""
+    from effconv.kernel_predictor import predictor_parameters
+
+    sizes = {"data": 0, "kept": 0, "search": 0, "train": 0}
+    for entry in plan["prepare"].values():
+        info, counts = DATASETS[entry["dataset"]], entry["synthetic"]
+        images = counts["train"] + counts["test"] if counts else info.train_images + info.test_images
+        height, width, channels = info.shape
+        sizes["data"] += images * (height * width * channels + 8)
+    runs = {run["id"]: run for run in plan["runs"]}
+    for run in plan["runs"]:
+        parameters, layers = deployed(run, runs)[0], network(run)[2]
+        sizes["kept"] += 4 * parameters + 50_000
+        sizes["train"] = max(sizes["train"], CHECKPOINTS * 12 * parameters)  # weights and up to two moments, float32
+        if run["search"]:
+            options = run["search"]["options"]
+            variant, hidden = options.get("kernel_predictor", "literal"), options.get("hidden", 64)
+            predictors = predictor_parameters(layers, variant, hidden)
+            sizes["search"] = max(sizes["search"], CHECKPOINTS * 12 * (predictors + parameters))
+    return sizes

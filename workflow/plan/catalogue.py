@@ -1,0 +1,90 @@
+"""The catalogue of rows: config/tables.yaml and the chapters of config/chapters, read and checked. Torch-free."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+import baselines
+from workflow.plan import row_sizes
+from workflow.plan.config import validate
+from workflow.protocol import recipes, search_methods
+from workflow.protocol.datasets import DATASETS
+from workflow.support.errors import UserError
+from workflow.support.files import ROOT, read_yaml
+
+TABLES = ROOT / "config" / "tables.yaml"
+CHAPTERS = ROOT / "config" / "chapters"
+KINDS = {"tables": "table", "figures": "figure", "chapters": "chapter"}
+
+
+def known(kind: str, value: str, names: Iterable[str], where: str) -> None:
+    """A UserError with the nearest names, unless `value` is one of `names`."""
+    if value in (names := list(names)):
+        return
+    close = difflib.get_close_matches(value, names, n=1)
+    advice = f"did you mean '{close[0]}'?" if close else f"the {kind}s are {', '.join(names)}."
+    raise UserError(f"{where}: unknown {kind} '{value}'; {advice}")
+
+
+def entries_of(tables: dict) -> dict[str, dict]:
+    """Tables, figures and chapters by name, in this order, each with its kind."""
+    return {name: {**entry, "kind": kind} for group, kind in KINDS.items() for name, entry in tables[group].items()}
+
+
+def load_tables(path: Path = TABLES, chapters: Path = CHAPTERS) -> dict:
+    """config/tables.yaml and the files of config/chapters, checked: every data set, system, recipe and row that they name exists."""
+    tables = {**read_yaml(path), "chapters": {file.stem: read_yaml(file) for file in sorted(chapters.glob("*.yaml"))}}
+    validate(tables, "tables", path.name)
+    for dataset, protocol in tables["datasets"].items():
+        known("data set", dataset, DATASETS, f"{path.name}, datasets")
+        known("recipe", protocol["recipe"], recipes.names(), f"{path.name}, datasets.{dataset}")
+    for name, entry in entries_of(tables).items():
+        known("data set", entry["dataset"], tables["datasets"], f"{path.name}, {name}")
+        for row in entry["rows"]:
+            if isinstance(row, dict):
+                _check_row(row, f"{path.name}, {name}, row '{row['row']}'")
+    return tables
+
+
+def _check_row(row: dict, where: str) -> None:
+    if "system" in row:
+        known("system", row["system"], baselines.names(), where)
+    elif lone := {"learn", "recipe", "arguments", "presets", "sizes", "seeds", "precision", "compile"} & set(row):
+        raise UserError(f"{where}: '{min(lone)}' needs a 'system': add it, or take it out.")
+    if "recipe" in row:
+        known("recipe", row["recipe"], recipes.names(), where)
+    if "method" in row.get("learn", {}):
+        known("method", row["learn"]["method"], search_methods.METHODS, where)
+    if "sizes" in row:
+        row_sizes.check(row, where)
+
+
+def catalogue(tables: dict) -> dict[tuple[str, str], dict]:
+    """Every row by (data set, name), tables before figures before chapters."""
+    rows: dict[tuple[str, str], dict] = {}
+    entries = entries_of(tables)
+    for name, entry in entries.items():
+        for row in entry["rows"]:
+            key = (entry["dataset"], row["row"]) if isinstance(row, dict) else None
+            if key in rows:
+                raise UserError(
+                    f"tables.yaml, {name}: row '{key[1]}' is defined twice for {key[0]}: name it once and refer to it."
+                )
+            if key:
+                rows[key] = row
+    for name, entry in entries.items():
+        for row in (*entry["rows"], *(r for q in entry.get("questions", ()) for r in (*q["row"], *q["others"]))):
+            if isinstance(row, str):
+                known("row", row, [r for d, r in rows if d == entry["dataset"]], f"tables.yaml, {name}")
+        for row in (row for row in entry["rows"] if isinstance(row, dict)):
+            if (origin := row_sizes.source(row, entry["dataset"])) and "learn" not in rows.get(origin, {}):
+                searched = [r for (d, r), found in rows.items() if d == origin[0] and "learn" in found]
+                known("searched row", origin[1], searched, f"tables.yaml, {name}, row '{row['row']}'")
+        if "reference" in entry:
+            known(
+                "row",
+                entry["reference"],
+                [r for d, r in rows if d == entry["dataset"]],
+                f"tables.yaml, {name}.reference",
+            )
+    return rows

@@ -1,0 +1,68 @@
+"""Rows whose kernel sizes come from a rule (workflow.sizes): checked, and turned into a run's arguments or into its source search.
+
+A rule that needs no search becomes the run's argument `kernel_sizes`. One that starts from another row's search becomes the run's
+`sizes`: the rule with `run`, the run whose search it waits for: the same seed's unless `seed: next` asks for the next one's.
+"""
+
+from collections.abc import Sequence
+
+from workflow.protocol.size_rules import NEEDS, PLANNED, SEARCHED, layers_of
+from workflow.support.errors import UserError
+
+
+def check(row: dict, where: str) -> None:
+    """A UserError for a rule that lacks what it needs, or for sizes that are given twice."""
+    spec = row["sizes"]
+    rules = SEARCHED if "of" in spec else PLANNED
+    if spec["rule"] not in rules:
+        raise UserError(f"{where}: rule '{spec['rule']}' needs 'of', the row whose search it starts from: add it.")
+    need = NEEDS.get(spec["rule"], "budget")
+    if need not in spec:
+        raise UserError(f"{where}: rule '{spec['rule']}' needs '{need}': add it.")
+    if "learn" in row or "kernel_sizes" in row.get("arguments", {}):
+        raise UserError(f"{where}: sizes come from a rule, a search or a list, one of them: take the others out.")
+    layers_of(row["system"], row.get("arguments", {}), "cifar10")
+
+
+def source(row: dict, dataset: str) -> tuple[str, str] | None:
+    """(data set, row) of the search that a row's sizes start from."""
+    spec = row.get("sizes", {})
+    return (spec.get("dataset", dataset), spec["of"]) if "of" in spec else None
+
+
+def seeds_of(row: dict, seeds: Sequence[int]) -> list[int]:
+    """The seeds that a row is run with: all, or the first few where it says `seeds`; none where another seed's search is wanted and
+    there is no other."""
+    if row.get("sizes", {}).get("seed") == "next" and len(seeds) < 2:
+        return []
+    return list(seeds)[: row.get("seeds", len(seeds))]
+
+
+def resolved(row: dict, dataset: str, seed: int, seeds: Sequence[int]) -> dict:
+    """What a row's rule adds to its run: {"arguments": ...}, {"sizes": ...}, or nothing."""
+    spec = row.get("sizes")
+    if spec is None:
+        return {}
+    arguments = row.get("arguments", {})
+    if "of" not in spec:
+        sizes = PLANNED[spec["rule"]](layers_of(row["system"], arguments, dataset), spec)
+        return {"arguments": {**arguments, "kernel_sizes": sizes}}
+    origin = seeds[(list(seeds).index(seed) + 1) % len(seeds)] if spec.get("seed") == "next" else seed
+    where, name = source(row, dataset)
+    return {"sizes": {**spec, "run": f"{where}/{name}/seed{origin}"}}
+
+
+def from_search(run: dict, searched: Sequence[int]) -> list[int]:
+    """The sizes of a run whose rule starts from the sizes that a search has found."""
+    layers = layers_of(run["system"], run["arguments"], run["dataset"])
+    if len(searched) != len(layers.weights):
+        raise UserError(
+            f"{run['sizes']['run']} has {len(searched)} sizes and {run['id']} {len(layers.weights)} layers: name a row of its depth."
+        )
+    return SEARCHED[run["sizes"]["rule"]](layers, run["sizes"], searched)
+
+
+def sources_of(runs: Sequence[dict]) -> set[str]:
+    """Ids of the runs whose searches the given runs need."""
+    needed = {run["id"] for run in runs if run["search"]}
+    return needed | {run["sizes"]["run"] for run in runs if run.get("sizes")}

@@ -1,0 +1,1 @@
+"""How a row is run: recipes, data sets, search methods, rules on kernel sizes."""

@@ -1,0 +1,1 @@
+"""What the stages leave behind, and where a run stands."""

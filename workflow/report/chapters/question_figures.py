@@ -1,0 +1,143 @@
+"""The figures of chapters that ask questions: every answer with its interval; a row in a cloud of others; pairs joined by seed; the
+front of accuracy against arithmetic and time. Each is drawn only where there is something to see."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from workflow.report import text
+from workflow.report.chapters.answers import NO, UNDECIDED, UNKNOWN, YES, Answer, level
+from workflow.report.figures.style import BLUE, GREEN, MUTED, SURFACE, VERMILION, panels
+from workflow.report.rows import Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CLASSES = {YES: "holds", NO: "fails", UNDECIDED: "open", UNKNOWN: "idle"}
+COLOURS = {YES: GREEN, NO: VERMILION, UNDECIDED: MUTED}
+Drawn = tuple[str, str, str, "Figure", str]  # id, title, caption, figure, alternative text
+FAMILIES = (("ours", "ours", VERMILION, "D"), ("effconv", "EffConv", BLUE, "o"), ("", "others", MUTED, "s"))
+
+
+def drawings(entry: Mapping, rows: Mapping[str, Row], given: Sequence[Answer]) -> Iterator[Drawn]:
+    """The figures of a chapter (its entry in the plan) for which there are numbers."""
+    if shown := [answer for answer in given if answer.difference]:
+        yield _differences(shown)
+    for question, answer in zip(entry["questions"], given, strict=True):
+        if question["rule"] == "cloud" and answer.compared >= 2:
+            yield _cloud(question, answer, rows)
+    for question in entry["questions"]:
+        if question["id"] == "order" and (drawn := _pairs(question, rows)):
+            yield drawn
+    own = [rows[row["row"]] for row in entry["rows"] if row["row"] in rows and rows[row["row"]].accuracy]
+    if len(own) >= 2:
+        yield _front(own)
+
+
+def _differences(shown: Sequence[Answer]) -> Drawn:
+    figure, [[axes]] = panels(1, 1, height=0.9 + 0.27 * len(shown))
+    for place, answer in enumerate(reversed(shown)):
+        gap, colour = answer.difference, COLOURS[answer.verdict]
+        if gap.decided:
+            axes.plot([gap.low, gap.high], [place, place], color=colour, linewidth=1.6)
+        axes.plot(
+            [gap.value],
+            [place],
+            marker="o",
+            markersize=5,
+            color=colour,
+            markerfacecolor=colour if gap.decided else SURFACE,
+        )
+    axes.axvline(0, color=MUTED, linewidth=0.8)
+    axes.set_yticks(range(len(shown)), [answer.id for answer in reversed(shown)])
+    axes.set_xlabel("difference of accuracies, points")
+    words = " ".join(f"{answer.id}: {text.difference(answer.difference)}, {answer.verdict}." for answer in shown)
+    caption = "Mean difference of each question with its 95% interval; hollow: no interval yet. "
+    caption += "Right of zero the row asked about is better."
+    return "answers", "The answers", caption, figure, words
+
+
+def _cloud(question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Drawn:
+    own = rows[question["row"][0]]
+    others = [rows[name] for name in question["others"] if name in rows and rows[name].accuracy]
+    figure, [[axes]] = panels(1, 1, height=2.9)
+    levels = [level(other, own) for other in others]
+    axes.plot([r.macs.mean / 1e6 for r in others], levels, "s", color=MUTED, markersize=4.5,
+              markerfacecolor=SURFACE, label="random draws")  # fmt: skip
+    axes.errorbar([own.macs.mean / 1e6], [own.accuracy.mean], yerr=[own.accuracy.std or 0], fmt="o", color=BLUE, markersize=6,
+                  label=own.name)  # fmt: skip
+    axes.axhline(own.accuracy.mean, color=BLUE, linewidth=0.6, linestyle="--")
+    axes.set_xlabel("multiply-accumulates an image, millions")
+    axes.set_ylabel("accuracy, %")
+    axes.legend(loc="best")
+    share, low, high = answer.below
+    caption = (
+        f"{own.name} (mean ± standard deviation of {own.accuracy.n} seeds) among {len(others)} draws of its parameters: "
+        f"{share:.0f}% lie below it (95% interval {low:.0f} to {high:.0f}%)."
+    )
+    if any(other.accuracy.n < own.accuracy.n for other in others):
+        caption += " Draws of fewer seeds are held against the same seeds."
+    words = f"{caption} Draws lie between {text.number(min(levels))} and "
+    words += f"{text.number(max(levels))} percent."
+    return f"cloud-{question['id']}", f"Where {own.name} lies among random sizes", caption, figure, words
+
+
+def _pairs(question: Mapping, rows: Mapping[str, Row]) -> Drawn | None:
+    """Each seed's learned sizes and their permutations, joined."""
+    found = []
+    for name, other in zip(question["row"], question["others"], strict=True):
+        if name in rows and other in rows:
+            first, second = rows[name].by_seed, rows[other].by_seed
+            found += [(seed, first[seed], second[seed]) for seed in sorted(first.keys() & second.keys())]
+    if not found:
+        return None
+    figure, [[axes]] = panels(1, 1, height=2.6)
+    for _, before, after in found:
+        axes.plot([0, 1], [before, after], marker="o", markersize=4.5, linewidth=1, color=BLUE)
+    axes.set_xticks([0, 1], ["as learned", "permuted within stages"])
+    axes.set_xlim(-0.4, 1.4)
+    axes.set_ylabel("accuracy, %")
+    better = sum(before > after for _, before, after in found)
+    caption = (
+        f"The same sizes in the learned order and in another one within each stage: parameters and multiply-accumulates are equal. "
+        f"A line a seed and permutation; the learned order is better in {better} of {len(found)}."
+    )
+    words = " ".join(f"Seed {seed}: {text.number(a)} learned, {text.number(b)} permuted." for seed, a, b in found)
+    return "permutations", "Learned order and permuted order", caption, figure, words
+
+
+def _family(name: str) -> tuple[str, str, str]:
+    return next((label, colour, marker) for start, label, colour, marker in FAMILIES if name.startswith(start))
+
+
+def _front(own: Sequence[Row]) -> Drawn:
+    """Accuracy against multiply-accumulates and, where they were timed, against seconds per epoch."""
+    timed = [row for row in own if row.seconds]
+    figure, [grid] = panels(1, 2 if len(timed) >= 2 else 1, height=2.9, sharey=True)
+    sides = [(lambda row: row.macs.mean / 1e6, own, "multiply-accumulates an image, millions")]
+    sides += [(lambda row: row.seconds, timed, "seconds per epoch")] if len(timed) >= 2 else []
+    for axes, (cost, points, label) in zip(grid, sides, strict=True):
+        seen = set()
+        for row in points:
+            family, colour, marker = _family(row.id)
+            axes.errorbar([cost(row)], [row.accuracy.mean], yerr=[row.accuracy.std or 0], fmt=marker, color=colour, markersize=4.5,
+                          elinewidth=0.8, label=None if family in seen else family)  # fmt: skip
+            seen.add(family)
+        axes.set_xlabel(label)
+        axes.legend(loc="lower right")
+    grid[0].set_ylabel("accuracy, %")
+    best = front(own)
+    caption = "Every row of the chapter. Not beaten in accuracy by any row of fewer multiply-accumulates: "
+    caption += ", ".join(row.name for row in best) + "."
+    words = " ".join(
+        f"{row.name}: {text.number(row.accuracy.mean)} percent at {text.millions(row.macs.mean)}." for row in best
+    )
+    return "front", "Accuracy against arithmetic and time", caption, figure, words
+
+
+def front(own: Sequence[Row]) -> list[Row]:
+    """The rows that no row of at most as many multiply-accumulates beats, by rising cost."""
+    best: list[Row] = []
+    for row in sorted(own, key=lambda row: (row.macs.mean, -row.accuracy.mean)):
+        if not best or row.accuracy.mean > best[-1].accuracy.mean:
+            best.append(row)
+    return best

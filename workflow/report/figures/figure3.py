@@ -1,0 +1,124 @@
+"""Figures 3a and 3b: accuracy and seconds per epoch against depth or budget, in two panels that share the horizontal axis."""
+
+from typing import TYPE_CHECKING
+
+from workflow.report import text
+from workflow.report.figures.style import BLUE, INK, MUTED, SURFACE, VERMILION, empty, panels
+from workflow.report.results import Evidence
+from workflow.report.rows import rows_in
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = {"accuracy": BLUE, "seconds": VERMILION}
+LABELS = {"accuracy": "accuracy, %", "seconds": "seconds per epoch"}
+
+
+def lines(name: str, evidence: Evidence) -> list[dict]:
+    """One line a value: metric, x, row, source (paper, mean, seed N), value, spread, n."""
+    shown, found = evidence.plan["tables"][name], []
+
+    def add(
+        metric: str,
+        x: float,
+        row: str,
+        source: str,
+        value: float | None,
+        std: float | None = None,
+        n: int | None = None,
+    ) -> None:
+        if value is not None:
+            found.append({"metric": metric, "x": x, "row": row, "source": source, "value": value, "std": std, "n": n})
+
+    paper = {float(x): values for x, values in shown.get("paper", {}).items()}
+    for x, row in zip(shown["x"], rows_in(evidence, name), strict=True):
+        printed = paper.get(float(x), {})
+        add("accuracy", x, row.id, "paper", printed.get("acc"), printed.get("std"))
+        add("seconds", x, row.id, "paper", printed.get("sec"))
+        if row.accuracy:
+            add("accuracy", x, row.id, "mean", row.accuracy.mean, row.accuracy.std, row.accuracy.n)
+            for state in row.done:
+                add("accuracy", x, row.id, f"seed {state.run['seed']}", state.result["accuracy"])
+        add("seconds", x, row.id, "mean", row.seconds)
+    return found
+
+
+def _measured(axes: "Axes", points: list[dict], metric: str) -> None:
+    means = [line for line in points if line["source"] == "mean"]
+    seeds = [line for line in points if line["source"].startswith("seed")]
+    colour = COLOURS[metric]
+    axes.plot(
+        [p["x"] for p in means],
+        [p["value"] for p in means],
+        color=colour,
+        marker="o",
+        markersize=5,
+        label="measured, mean",
+        zorder=3,
+    )
+    spread = [p for p in means if p["std"] is not None]
+    if spread:
+        low, high = ([p["value"] + sign * p["std"] for p in spread] for sign in (-1, 1))
+        axes.fill_between(
+            [p["x"] for p in spread], low, high, color=colour, alpha=0.15, linewidth=0, label="± standard deviation"
+        )
+    if seeds:
+        axes.plot(
+            [p["x"] for p in seeds],
+            [p["value"] for p in seeds],
+            ".",
+            color=colour,
+            markersize=4,
+            alpha=0.7,
+            label="one seed",
+        )
+
+
+def _paper(axes: "Axes", points: list[dict]) -> None:
+    printed = [line for line in points if line["source"] == "paper"]
+    if printed:
+        axes.errorbar(
+            [p["x"] for p in printed], [p["value"] for p in printed], yerr=[p["std"] or 0 for p in printed], fmt="D", color=INK,
+            markerfacecolor=SURFACE, markersize=6, elinewidth=0.8, label="paper", zorder=4, linestyle="none",
+        )  # fmt: skip
+
+
+def draw(found: list[dict], comparable: bool, shown: dict) -> "Figure":
+    """Both metrics over x; where the numbers are not comparable, the paper's stand in panels of their own."""
+    if not found:
+        return empty("Nothing measured yet.")
+    columns = 1 if comparable else 2
+    figure, grid = panels(2, columns, height=4.6, sharex=True)
+    for axes_row, metric in zip(grid, LABELS, strict=True):
+        points = [line for line in found if line["metric"] == metric]
+        _paper(axes_row[0], points)
+        _measured(axes_row[-1], points, metric)
+        if not any(line["source"] == "paper" for line in points) and not comparable:
+            axes_row[0].text(0.5, 0.5, "printed nowhere", ha="center", color=MUTED, transform=axes_row[0].transAxes)
+            axes_row[0].set_yticks([])
+        axes_row[0].set_ylabel(LABELS[metric])
+        for axes in axes_row:
+            axes.set_xticks(shown["x"])
+            axes.margins(y=0.15)
+    if not comparable:
+        grid[0][0].set_title("Paper")
+        grid[0][1].set_title("Measured here, not comparable")
+    handles = {
+        label: handle for axes in grid[0] for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles))
+    for axes in grid[-1]:
+        axes.set_xlabel(shown["x_label"])
+    return figure
+
+
+def alt(found: list[dict], shown: dict) -> str:
+    """The measured values in words."""
+    parts = []
+    for metric, unit in (("accuracy", "percent"), ("seconds", "seconds per epoch")):
+        means = [line for line in found if line["metric"] == metric and line["source"] == "mean"]
+        if means:
+            values = "; ".join(f"{line['x']:g}: {text.significant(line['value'], 4)}" for line in means)
+            parts.append(f"Measured {unit} by {shown['x_label']}: {values}.")
+    return " ".join(parts) or "Nothing measured yet."

@@ -1,0 +1,1 @@
+"""The tables' cells, files and strips."""

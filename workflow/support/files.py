@@ -1,0 +1,81 @@
+"""Files that appear whole or not at all."""
+
+import fcntl
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import yaml
+
+from workflow.support.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]  # the checkout
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file by way of a temporary one beside it; a kill at any moment leaves the old file or the new one.
+
+    The temporary file has one name, so that the next to write takes over what a killed process left, and there is never more than one.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = _alone(temporary)
+    except OSError as error:
+        raise UserError(
+            f"{path.parent} cannot be written ({error.strerror}): free the folder, or choose another."
+        ) from None
+    try:
+        with os.fdopen(handle, "wb") as file:  # to the end, for its lock
+            try:
+                file.truncate()
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                os.chmod(temporary, 0o644)  # whatever the umask: colleagues may read results
+                os.replace(temporary, path)
+            except OSError:
+                temporary.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}): make room or choose another folder.") from None
+
+
+def _alone(path: Path) -> int:
+    """A descriptor of the file that no other process writes: its lock is waited for. What a killed process left is taken over.
+
+    A file that was moved into place while it was waited for is no longer this one: then try again.
+    """
+    while True:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.fstat(handle).st_ino == os.stat(path).st_ino:
+                return handle
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON with sorted keys; NaN and infinity are refused (ValueError), since no record may hold one."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_yaml(path: Path) -> dict:
+    """The mapping in a YAML file; a UserError names the file and the line that is wrong."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): restore it or correct the path.") from None
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" line {where.line + 1}" if where else ""
+        raise UserError(f"{path}{line} is not valid YAML ({getattr(error, 'problem', error)}): correct it.") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold a mapping of keys to values: correct it.")
+    return content
