@@ -37,7 +37,7 @@ def resnet44_ckconv(
     backend: str = "direct",
     norm_penalty: float = 0.0,
 ) -> nn.Module:
-    """CIFAR ResNet-44 with 3x3 kernels from MAGNets; arguments as `flexnet16`."""
+    """CIFAR ResNet-44 with 3x3 kernels from MAGNets; arguments as `flexnet.flexnet`."""
 
     def convolution(inner: int, outer: int, *, stride: int) -> CKConv:
         return CKConv(inner, outer, horizon=3, stride=stride, backend=backend)
@@ -58,7 +58,7 @@ def resnet44_flexconv(
     norm_penalty: float = 0.0,
     decide_every: int | None = None,
 ) -> nn.Module:
-    """CIFAR ResNet-44 with FlexConv layers; arguments as `flexnet16`."""
+    """CIFAR ResNet-44 with FlexConv layers; arguments as `flexnet.flexnet`."""
     horizon = grid_points(image_size)
 
     def convolution(inner: int, outer: int, *, stride: int) -> FlexConv:
