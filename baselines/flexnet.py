@@ -7,7 +7,7 @@ with factors 1.035, 1.5525 and 2.07. FlexNet-3 has 277,090 parameters, published
 
 from torch import nn
 
-from baselines.flexconv import FlexConv
+from baselines.flexconv import SIGMA_GUARD, FlexConv
 from baselines.flexnet_network import FLEXNET3, FLEXNET5, FLEXNET16, FlexNet, Stages, grid_points
 from baselines.growing import GrowingKernels
 from baselines.registry import systems
@@ -28,7 +28,7 @@ def flexnet(
     image_size: int,
     backend: str = "direct",
     crop: str = "before",
-    sigma_guard: float | None = None,
+    sigma_guard: float | None = SIGMA_GUARD,
     norm_penalty: float = 0.0,
     decide_every: int | None = None,
 ) -> nn.Module:
@@ -42,7 +42,7 @@ def flexnet(
         image_size: side of the images.
         backend: "direct" as published, "fft", or "auto" (`flexconv.convolve`).
         crop: "before", "after" or "never" (`flexconv`).
-        sigma_guard: lower bound on |sigma|, None for none.
+        sigma_guard: lower bound on |sigma|, None for none as published (`flexconv`).
         norm_penalty: weight of the kernels' and biases' norms.
         decide_every: training steps between two decisions on sizes (`growing.GrowingKernels`).
     """

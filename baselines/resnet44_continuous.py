@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from baselines.flexconv import CKConv, FlexConv
+from baselines.flexconv import SIGMA_GUARD, CKConv, FlexConv
 from baselines.flexnet_network import grid_points
 from baselines.growing import GeneratedKernels, GrowingKernels
 from baselines.registry import system
@@ -54,7 +54,7 @@ def resnet44_flexconv(
     image_size: int,
     backend: str = "direct",
     crop: str = "before",
-    sigma_guard: float | None = None,
+    sigma_guard: float | None = SIGMA_GUARD,
     norm_penalty: float = 0.0,
     decide_every: int | None = None,
 ) -> nn.Module:
