@@ -18,12 +18,12 @@ from workflow.engine.optimisation import for_recipe
 from workflow.engine.pixels import TestImages
 from workflow.engine.session import classes, images, input_shape, listed_sizes, network, session, trained
 from workflow.engine.validation import rate_scale
-from workflow.protocol.recipes import recipe
+from workflow.protocol.runs import Run
 from workflow.support.files import write_bytes
 
 
 def train(
-    run: dict,
+    run: Run,
     data,
     directory: Path,
     *,
@@ -36,27 +36,26 @@ def train(
 
     Returns the measured fields of result.json. Raises OutOfTime (a checkpoint is written), NonFinite, UserError.
     """
-    plan = run["train"]
     with session(run, "train", say=say) as device:
         checkpoints = Checkpoints(directory, "train", digest, say)
         state = checkpoints.load(device)
         if state and "outcome" in state:
             return state["outcome"]
-        rule = recipe(plan["recipe"], run["dataset"]).with_epochs(plan["epochs"])
-        sets = images(run, data, rule, stage="train", batch_size=plan["batch_size"], device=device)
+        recipe = run.train.recipe
+        sets = images(run, data, recipe, stage="train", batch_size=recipe.batch_size, device=device)
         model = trained(run, network(run, data, stage="train", kernel_sizes=kernel_sizes), device)
         step = stepper(
             model,
             lambda captured: for_recipe(
-                model, rule, steps_per_epoch=sets.train.steps, device=device, captured=captured
+                model, recipe, steps_per_epoch=sets.train.steps, device=device, captured=captured
             ),
             sets.train,
-            precision=run["precision"],
+            precision=run.precision,
         )
         stage = Stage(
-            name="train", step=step, test=sets.test, epochs=plan["epochs"], classes=classes(run),
-            columns=lambda: columns(model, sets.validation, classes(run), run["precision"]),
-            rate_scale=partial(rate_scale, seed=run["seed"]) if rule.schedule == "validation" else None,
+            name="train", step=step, test=sets.test, epochs=recipe.epochs, classes=classes(run),
+            columns=lambda: columns(model, sets.validation, classes(run), run.precision),
+            rate_scale=partial(rate_scale, seed=run.seed) if recipe.schedule == "validation" else None,
         )  # fmt: skip
         loop = Loop(stage, directory=directory, checkpoints=checkpoints, say=say, deadline=deadline)
         loop.restore(state)
