@@ -46,7 +46,10 @@ RUN = Run(
 
 
 def a_run(*, recipe: dict | None = None, options: dict | None = None, search: dict | None = None, **changes) -> Run:
-    """A run of both stages: 2 epochs each of 56 images in batches of 16, the last one of 8. `recipe`: of both, `options`: of the search."""
+    """A run of both stages: 2 epochs each of 56 images in batches of 16, the last one of 8.
+
+    `recipe`: changes of both stages' recipe; `options`: of the search.
+    """
     own = dataclasses.replace(RECIPE, **(recipe or {}))
     wanted = dataclasses.replace(RUN.search, recipe=own, options={**OPTIONS, **(options or {})}, **(search or {}))
     return dataclasses.replace(RUN, **{"search": wanted, "train": Training(recipe=own), **changes})

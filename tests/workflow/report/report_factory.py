@@ -106,7 +106,8 @@ def write_search(
     shares = [(step + 10) / 40 for step in steps]
     soft = [[3 + (size - 3) * share for size in sizes] for share in shares]
     record = {
-        "schema": SCHEMA, "run": run.to_json(), "status": "complete", "layers": [f"layer{i}" for i in range(len(sizes))], "sizes": sizes,
+        "schema": SCHEMA, "run": run.to_json(), "status": "complete", 
+        "layers": [f"layer{i}" for i in range(len(sizes))], "sizes": sizes,
         "soft_sizes": [float(size) for size in sizes], "parameters": count, "macs": 60_000_000,
         "budget": {"parameters": run.search.parameters, "macs": None}, "epochs": run.search.epochs,
         "seconds_per_epoch": [3.0] * run.search.epochs,
