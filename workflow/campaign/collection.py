@@ -19,7 +19,7 @@ from workflow.support.errors import UserError
 from workflow.support.files import write_bytes
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
-RUN_FILES = ("run.json", "history.jsonl", "search.json", "result.json", "kernels.npz")
+RUN_FILES = ("run.json", "history.jsonl", "search.json", "result.json", "kernels.npz", "predictions.npz")
 
 
 def _json(path: Path) -> dict:

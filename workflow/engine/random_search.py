@@ -96,7 +96,7 @@ class _Race:
         score = evaluate(model, self.sets.validation, classes=classes(self.run), precision=self.run.precision)
         return {
             "model": model.state_dict(), "optimizer": step.optimizer.state_dict(), "steps": done + steps,
-            "seconds": (held["seconds"] if held else 0.0) + seconds, "accuracy": score["accuracy"],
+            "seconds": (held["seconds"] if held else 0.0) + seconds, "accuracy": score.accuracy,
         }  # fmt: skip
 
 

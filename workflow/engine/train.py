@@ -61,10 +61,12 @@ def train(
         loop.restore(state)
         del state
         rows = loop.run()
+        scores = loop.scores or evaluate(model, sets.test, classes=classes(run), precision=run.precision)
+        scores.save(directory / "predictions.npz")
         outcome = {
             **summary(rows, test_images=sets.test.count),
             "parameters": count_parameters(model), "macs": count_macs(model, input_shape(data)),
-            "kernel_sizes": listed_sizes(model), "search": None, "peak_memory_mb": peak_memory_mb(device), "pieces": loop.pieces,
+            "kernel_sizes": listed_sizes(model), "peak_memory_mb": peak_memory_mb(device), "pieces": loop.pieces,
         }  # fmt: skip
         save_kernels(model, directory / "kernels.npz")
         checkpoints.save({"outcome": outcome, "model": model.state_dict()}, final=True)
@@ -77,7 +79,7 @@ def columns(model: nn.Module, validation: TestImages | None, classes: int, preci
     if hasattr(model, "history_columns"):
         found |= model.history_columns()
     if validation:
-        found["validation_accuracy"] = evaluate(model, validation, classes=classes, precision=precision)["accuracy"]
+        found["validation_accuracy"] = evaluate(model, validation, classes=classes, precision=precision).accuracy
     return found
 
 
@@ -98,6 +100,7 @@ def summary(rows: list[dict], *, test_images: int) -> dict:
     last, best = rows[-1], max(rows, key=lambda row: row["accuracy"])
     return {
         "accuracy": last["accuracy"], "top5": last["top5"], "correct": last["correct"], "test_images": test_images,
+        "cross_entropy": last["cross_entropy"],
         "best_accuracy": best["accuracy"], "best_epoch": best["epoch"], "train_accuracy": last["train_accuracy"],
         "loss": last["loss"], "epochs": len(rows), "seconds_per_epoch": [row["seconds"] for row in rows],
     }  # fmt: skip

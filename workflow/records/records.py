@@ -8,17 +8,23 @@ carries a seal over its own content, so that a digit that changed on the disk or
 import hashlib
 import json
 import math
+import zipfile
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workflow.plan.names import check_path
 from workflow.plan.plan import SCHEMA
 from workflow.support.files import write_json
 
+if TYPE_CHECKING:
+    import numpy as np
+
 _COMMON = {"schema": int, "status": str, "digests": dict, "provenance": dict}
 _FIELDS = {
-    "result": {"run": dict, "accuracy": float, "correct": int, "test_images": int, "best_accuracy": float, "best_epoch": int,
+    "result": {"run": dict, "accuracy": float, "correct": int, "test_images": int, "cross_entropy": float,
+               "best_accuracy": float, "best_epoch": int,
                "parameters": int, "macs": int, "epochs": int, "seconds_per_epoch": list},
     "search": {"run": dict, "layers": list, "sizes": list, "soft_sizes": list, "parameters": int, "macs": int, "epochs": int,
                "seconds_per_epoch": list, "trajectory": dict},
@@ -113,6 +119,24 @@ def read_search(path: Path) -> dict:
 def read_timing(path: Path) -> dict:
     """A row's timing record."""
     return _read(path, "timing")
+
+
+def read_predictions(path: Path, images: int) -> tuple[np.ndarray, np.ndarray]:
+    """A run's predictions.npz: predicted classes, uint16 [images], and log-probabilities of the true classes, float16 [images]."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as packed:
+            classes, likely = packed["classes"], packed["log_probability"]
+    except FileNotFoundError:
+        raise BadRecord(f"{path.name} is missing") from None
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise BadRecord(
+            f"{path} cannot be read as predictions ({error}); delete the run's folder and run again"
+        ) from None
+    if classes.shape != (images,) or likely.shape != (images,) or not (likely <= 0).all():
+        raise BadRecord(f"{path} does not hold a class and a log-probability of each of {images} images; run again")
+    return classes, likely
 
 
 def read_failure(path: Path) -> dict | None:

@@ -131,6 +131,7 @@ def write_result(results: Path, run: Run, accuracy: float, *, sizes: list | None
     record = {
         "schema": SCHEMA, "run": run.to_json(), "status": "complete", "accuracy": 100 * correct / images,
         "top5": None if run.dataset != "imagenet32" else min(100.0, accuracy + 24), "correct": correct, "test_images": images,
+        "cross_entropy": 0.3,
         "best_accuracy": 100 * correct / images, "best_epoch": epochs, "train_accuracy": min(100.0, accuracy + 1), "loss": 0.1,
         "parameters": 269722, "macs": 40_813_184, "kernel_sizes": sizes, "epochs": epochs, "seconds_per_epoch": [2.0] * epochs,
         "peak_memory_mb": 812.0, "digests": {"run": "current"}, "provenance": PROVENANCE, **fields,
