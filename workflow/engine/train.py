@@ -75,7 +75,7 @@ def train(
 
 def columns(model: nn.Module, validation: TestImages | None, classes: int, precision: str) -> dict:
     """What a training epoch records besides: kernel sizes, accuracy on held-out images, and the model's own columns."""
-    found = {"kernel_sizes": listed_sizes(model), "parameters": None}
+    found: dict = {"kernel_sizes": listed_sizes(model), "parameters": None}
     if hasattr(model, "history_columns"):
         found |= model.history_columns()
     if validation:
