@@ -17,9 +17,8 @@ sys.path.insert(0, str(HERE))
 from workflow.machine import lease
 from workflow.machine.gpus import cuda_names
 from workflow.plan import digests as code
-from workflow.plan import make as planning
+from workflow.plan.make import make_plan
 from workflow.plan.config import load
-from workflow.plan.names import row_of
 from workflow.plan.row_sizes import sources_of
 from workflow.primer.record import primer_digests
 from workflow.support.code_digests import text_digest
@@ -32,18 +31,18 @@ configfile: HERE / "config" / "config.yaml"
 
 try:
     CONFIG = load(config)
-    PLAN = planning.make_plan(CONFIG)
+    PLAN = make_plan(CONFIG)
     pool = lease.pool(CONFIG, cuda_names())
 except UserError as error:
     raise WorkflowError(str(error))
 
-RESULTS = f"results/{PLAN['preset']}"
+RESULTS = f"results/{PLAN.preset}"
 LOGS = f"{RESULTS}/logs"
 PLAN_FILE = f"{RESULTS}/plan.json"
 REPORT_DIGEST = code.report_digest()
-PLAN_DIGEST = text_digest(json.dumps({**PLAN, "why": None}, sort_keys=True))
+PLAN_DIGEST = text_digest(json.dumps({**PLAN.to_json(), "why": None}, sort_keys=True))
 ENVIRONMENT = str(HERE / "environment.yml")
-ON_GPU = PLAN["device"] == "cuda"
+ON_GPU = PLAN.device == "cuda"
 
 CLUSTER = CONFIG.get(
     "cluster", False
@@ -72,8 +71,8 @@ shell.prefix(
 
 wildcard_constraints:
     job=r"[a-z0-9][\w./-]*",
-    dataset="|".join({run["dataset"] for run in PLAN["runs"]}),
-    product="|".join(PLAN["tables"]),
+    dataset="|".join({run.dataset for run in PLAN.runs}),
+    product="|".join(PLAN.tables),
 
 
 # On a cluster these stay where the pipeline was started: short, or in need of a network.

@@ -4,7 +4,6 @@ The rules call the same commands. Exit status: 0 done, 1 something failed (one s
 """
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from workflow.machine import gpu_pool
 from workflow.plan.config import load
-from workflow.plan.names import row_of
+from workflow.plan.plan import Plan, read_plan
 from workflow.support.errors import UserError
 from workflow.support.files import read_yaml, write_json
 
@@ -27,29 +26,24 @@ def _configuration(options: argparse.Namespace) -> dict:
     return load(user)
 
 
-def _plan(options: argparse.Namespace) -> dict:
+def _plan(options: argparse.Namespace) -> Plan:
     """The plan of --plan FILE, or the one made from the configuration."""
     if options.plan is None:
         from workflow.plan.make import make_plan
 
         return make_plan(_configuration(options))
-    try:
-        return json.loads(options.plan.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{options.plan} cannot be read as a plan ({error}): `snakemake plan` writes it again."
-        ) from None
+    return read_plan(options.plan)
 
 
-def _results(plan: dict) -> Path:
-    return RESULTS / plan["preset"]
+def _results(plan: Plan) -> Path:
+    return RESULTS / plan.preset
 
 
 def plan_command(options: argparse.Namespace) -> int:
     """Print every run, why it would run, its estimated cost, and the sum; with --out, write plan.json instead."""
     plan = _plan(options)
     if options.out:
-        write_json(options.out, plan)
+        write_json(options.out, plan.to_json())
         return 0
     from workflow.overview.plan_listing import print_plan
 
@@ -70,17 +64,15 @@ def prepare_command(options: argparse.Namespace) -> int:
     from workflow.data.imagefolder import dataset_info
 
     plan = _plan(options)
-    wanted = {
-        folder: entry for folder, entry in plan["prepare"].items() if options.dataset in (entry["dataset"], folder)
-    }
+    wanted = {folder: entry for folder, entry in plan.prepare.items() if options.dataset in (entry["dataset"], folder)}
     if not wanted:  # nothing that a row needs: another size of downsampled ImageNet, or images of the user's
-        name = dataset_info(options.dataset, Path(plan["data"])).name
-        wanted = {f"{plan['data']}/prepared/{name}": {"dataset": name, "synthetic": None}}
+        name = dataset_info(options.dataset, Path(plan.data)).name
+        wanted = {f"{plan.data}/prepared/{name}": {"dataset": name, "synthetic": None}}
     for folder, entry in wanted.items():
         manifest = prepare(
             entry["dataset"],
             source="synthetic" if entry["synthetic"] else "auto",
-            folder=Path(plan["data"]),
+            folder=Path(plan.data),
             out=Path(folder),
             synthetic=entry["synthetic"],
         )
@@ -108,7 +100,7 @@ def job_command(options: argparse.Namespace) -> int:
     torch.set_num_threads(options.threads)
     plan = _plan(options)
     sys.stdout.reconfigure(line_buffering=True)
-    limit = time_limit.seconds(options.minutes, plan["time_limit"])
+    limit = time_limit.seconds(options.minutes, plan.time_limit)
     results = options.results or _results(plan)
     job = Job(options.command, options.job, plan, results, limit=limit, attempt=options.attempt)
     return job.execute()
@@ -124,7 +116,7 @@ def packing_command(options: argparse.Namespace) -> int:
 
 def campaign_command(options: argparse.Namespace) -> int:
     """Do the most valuable unfinished runs that fit into --minutes, in the folder --out; or file such a folder with --collect."""
-    from workflow.campaign.campaign import Campaign, only_here, prepared, slots
+    from workflow.campaign.campaign import Campaign, only_here, prepare_data, slots
     from workflow.campaign.collection import collect
     from workflow.plan.make import make_plan
 
@@ -137,7 +129,7 @@ def campaign_command(options: argparse.Namespace) -> int:
     plan = make_plan({**config, "jobs": {"seeds": "one", "timing": "row"}})
     threads = config.get("threads", 2 if config["device"] == "cuda" else 1)
     with only_here(options.out) as lock:
-        prepared(plan, options.out)
+        plan = prepare_data(plan, options.out)
         side_by_side = options.side_by_side or slots(config, options.out, threads=threads, minutes=options.minutes)
         Campaign(plan, options.out, end=end, side_by_side=side_by_side, threads=threads, lock=lock).run()
     return 0
@@ -153,19 +145,19 @@ def primer_command(options: argparse.Namespace) -> int:
 
     plan = _plan(options)
     sys.stdout.reconfigure(line_buffering=True)
-    for found in compute(plan["preset"], _results(plan))["statements"]:
+    for found in compute(plan.preset, _results(plan))["statements"]:
         print(f"{shown(found['printed']):>24}  {shown(found['computed']):>24}  {found['verdict']:24}  {found['text']}")
     return 0
 
 
-def _complete(plan: dict, results: Path) -> bool:
+def _complete(plan: Plan, results: Path) -> bool:
     """Whether every job of the plan has ended well."""
-    later = set(plan["on_demand"])
-    rows = {run["id"]: row_of(run) for run in plan["runs"]}
+    later = set(plan.on_demand)
+    rows = {run.id: run.place for run in plan.runs}
     return all(
         (results / "jobs" / stage / f"{job}.json").exists()
         for stage in ("train", "time")
-        for job, members in plan["jobs"][stage].items()
+        for job, members in plan.jobs[stage].items()
         if not {rows.get(member, member) for member in members} <= later
     )
 
@@ -182,7 +174,7 @@ def report_command(options: argparse.Namespace) -> int:
     results = _results(plan)
     out = options.out or (REPORTS if _complete(plan, results) else REPORTS / "partial")
     tables, chapters = (
-        [name for name, entry in plan["tables"].items() if entry["kind"] == kind] for kind in ("table", "chapter")
+        [name for name, entry in plan.tables.items() if entry.kind == kind] for kind in ("table", "chapter")
     )
     if options.product == "aggregate":
         products.aggregate(plan, results)
@@ -227,7 +219,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     source = argparse.ArgumentParser(add_help=False)
     source.add_argument("--plan", type=Path, help="a plan.json; without it the plan is made from the configuration")
-    source.add_argument("--preset", choices=["auto", "smoke", "quick", "paper"], help="default: config/config.yaml's")
+    source.add_argument("--preset", choices=["auto", "smoke", "short", "paper"], help="default: config/config.yaml's")
     source.add_argument("--configfile", type=Path, help="YAML on top of config/config.yaml")
 
     def add(name: str, function: object) -> argparse.ArgumentParser:

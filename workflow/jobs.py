@@ -20,8 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from workflow.plan.digests import expected_digests
-from workflow.plan.names import inside
+from workflow.plan.names import check_path
+from workflow.plan.plan import Plan
 from workflow.plan.row_sizes import from_search
+from workflow.protocol.runs import Run
 from workflow.records.provenance import now, provenance
 from workflow.records.records import (
     SCHEMA,
@@ -34,9 +36,9 @@ from workflow.records.records import (
     timing_path,
     write_record,
 )
-from workflow.records.state import current
+from workflow.records.state import read_if_current
 from workflow.support.errors import UserError
-from workflow.support.files import write_json
+from workflow.support.files import ROOT, write_json
 
 Say = Callable[[str], None]
 STOPPED = 75  # exit status of a job that ran out of its time with checkpoints written (EX_TEMPFAIL)
@@ -49,20 +51,19 @@ class Job:
         self,
         stage: str,
         name: str,
-        plan: dict,
+        plan: Plan,
         results: Path,
         *,
         limit: float | None = None,
         attempt: int = 1,
         say: Say = print,
     ):
-        if name not in plan["jobs"][stage]:
+        if name not in plan.jobs[stage]:
             raise UserError(f"the plan has no {stage} job '{name}': `python -m workflow plan` lists them.")
         self.stage, self.name, self.results, self.say = stage, name, results, say
-        self.members = plan["jobs"][stage][name]
+        self.members = plan.jobs[stage][name]
         self.plan = plan
-        self.runs = {run["id"]: run for run in plan["runs"]}
-        self.stamp = results / "jobs" / stage / f"{inside(name)}.json"
+        self.stamp = results / "jobs" / stage / f"{check_path(name)}.json"
         self.marker = self.stamp.with_suffix(".running")
         self.deadline = None if limit is None else time.monotonic() + limit
         self.attempt = attempt
@@ -139,95 +140,119 @@ class Job:
             return self._time(member)
         from workflow.support.locks import locked
 
-        run = self.runs[member]
+        run = self.plan.by_id[member]
         with locked(
             run_folder(self.results, member) / ".lock"
         ):  # a second pipeline in this folder waits, and finds it done
             return self._learn(run)
 
-    def _learn(self, run: dict) -> str:
+    def _learn(self, run: Run) -> str:
         """The search or the training of a run; the same."""
         if self.stage == "search":
             return " ".join(map(str, self._search(run)["sizes"]))
         return f"{self._train(run)['accuracy']:.2f} %"
 
-    def _data(self, run: dict) -> tuple[object, dict]:
+    def _data(self, run: Run) -> tuple[object, dict]:
         """The prepared data set and the checksums that a record keeps of it."""
         from workflow.data import load
 
-        data = load(Path(run["data"]))
+        data = load(Path(run.data))
         return data, {split: data.manifest["splits"][split]["sha256_images"] for split in ("train", "test")}
 
-    def _record(self, run: dict, stage: str, started: str, checksums: dict, digests: dict, outcome: dict) -> dict:
+    def _record(self, run: Run, stage: str, started: str, checksums: dict, digests: dict, outcome: dict) -> dict:
         import torch
 
-        source = provenance(device=run["device"], threads=torch.get_num_threads(), started=started, data=checksums)
-        return {"schema": SCHEMA, "run": run, "status": "complete", "digests": digests, "provenance": source, **outcome}
+        source = provenance(device=run.device, threads=torch.get_num_threads(), started=started, data=checksums)
+        return {
+            "schema": SCHEMA,
+            "run": run.to_json(),
+            "status": "complete",
+            "digests": digests,
+            "provenance": source,
+            **outcome,
+        }
 
-    def _search(self, run: dict) -> dict:
+    def _search(self, run: Run) -> dict:
         """The sizes of a run: its record where that is current, else learned now."""
         from workflow import engine
 
-        folder, expected = run_folder(self.results, run["id"]), expected_digests(run, "search")
+        folder, expected = run_folder(self.results, run.id), expected_digests(run, "search")
         data, checksums = self._data(run)
         expected = {**expected, "data": checksums["train"][:12]}
-        if record := current(read_search, folder / "search.json", expected):
+        if record := read_if_current(read_search, folder / "search.json", expected):
+            return record
+        if record := self._search_done_elsewhere(run, expected):
+            write_record(folder / "search.json", record)
             return record
         started = now()
-        write_json(folder / "run.json", run)
+        write_json(folder / "run.json", run.to_json())
         outcome = engine.search(run, data, folder, digest=_joint(expected), say=self.say, deadline=self.deadline)
         record = self._record(run, "search", started, checksums, expected, outcome)
         write_record(folder / "search.json", record)
         return record
 
-    def _train(self, run: dict) -> dict:
+    def _search_done_elsewhere(self, run: Run, expected: dict[str, str]) -> dict | None:
+        """The same search (description, code and data) from another preset's results, or from those kept with the code."""
+        for folder in (*sorted(self.results.parent.glob("*")), *sorted((ROOT / "results" / "recorded").glob("*"))):
+            path = run_folder(folder, run.id) / "search.json"
+            if folder != self.results and (record := read_if_current(read_search, path, expected)):
+                self.say(f"the search was done before: its sizes are taken from {path}")
+                return {**record, "taken_from": f"{folder.name}/{run.id}"}
+        return None
+
+    def _train(self, run: Run) -> dict:
         from workflow import engine
 
-        folder, expected = run_folder(self.results, run["id"]), expected_digests(run, "train")
+        folder, expected = run_folder(self.results, run.id), expected_digests(run, "train")
         data, checksums = self._data(run)
-        search = self._search(run) if run["search"] else None
+        search = self._search(run) if run.search else None
         sizes = search["sizes"] if search else self._ruled(run)
         expected = {**expected, "data": checksums["train"][:12], "sizes": " ".join(map(str, sizes or []))}
-        if record := current(read_result, folder / "result.json", expected):
+        if record := read_if_current(read_result, folder / "result.json", expected):
             self.say("kept: an earlier process finished it.")
             return record
         started = now()
-        write_json(folder / "run.json", run)
+        write_json(folder / "run.json", run.to_json())
         outcome = engine.train(
             run, data, folder, kernel_sizes=sizes, digest=_joint(expected), say=self.say, deadline=self.deadline
         )
-        if search:
-            outcome["search"] = {key: search[key] for key in ("epochs", "seconds_per_epoch", "sizes")}
         record = self._record(run, "train", started, checksums, expected, outcome)
         write_record(folder / "result.json", record)
         return record
 
-    def _ruled(self, run: dict) -> list[int] | None:
+    def _ruled(self, run: Run) -> list[int] | None:
         """The sizes of a run whose rule starts from another run's search; None for a network with sizes of its own."""
-        if not run.get("sizes"):
+        if run.sizes is None:
             return None
         from workflow.support.locks import locked
 
-        other = self.runs[run["sizes"]["run"]]
-        with locked(run_folder(self.results, other["id"]) / ".lock"):
+        other = self.plan.by_id[run.sizes.run]
+        with locked(run_folder(self.results, other.id) / ".lock"):
             return from_search(run, self._search(other)["sizes"])
 
     def _time(self, row: str) -> str:
         """Seconds per epoch of a row, at the sizes of its first seed."""
         from workflow import engine
 
-        run = next(run for run in self.runs.values() if run["id"].rpartition("/")[0] == row)
-        path, expected = timing_path(self.results, run["dataset"], run["row"]), expected_digests(run, "time")
+        run = next(run for run in self.plan.runs if run.place == row)
+        path, expected = timing_path(self.results, run.dataset, run.row), expected_digests(run, "time")
         data, checksums = self._data(run)
-        own = run_folder(self.results, run["id"]) / "search.json"
-        sizes = read_search(own)["sizes"] if run["search"] else self._ruled(run)
+        own = run_folder(self.results, run.id) / "search.json"
+        sizes = read_search(own)["sizes"] if run.search else self._ruled(run)
         expected = {**expected, "sizes": " ".join(map(str, sizes or []))}
-        record = current(read_timing, path, expected)
+        record = read_if_current(read_timing, path, expected)
         if record is None:
             started = now()
-            outcome = engine.measure(run, data, kernel_sizes=sizes, say=self.say, **self.plan["timing"])
+            outcome = engine.measure(
+                run,
+                data,
+                kernel_sizes=sizes,
+                say=self.say,
+                slices=int(self.plan.timing["slices"]),
+                slice_seconds=self.plan.timing["slice_seconds"],
+            )
             record = self._record(run, "time", started, checksums, expected, outcome)
-            write_record(path, {**record, "row": run["row"], "dataset": run["dataset"]})
+            write_record(path, {**record, "row": run.row, "dataset": run.dataset})
         return f"{record['seconds_per_epoch']:.3g} s per epoch"
 
 

@@ -5,7 +5,7 @@ with the data sets' manifests beside it, ready to be copied: records, checkpoint
 
 Three phases. Alone on the machine: seconds per epoch of rows that need no learned sizes. Side by side: searches and training, each
 a process of its own with the time that is left, best value first and never idle, so that the last ones end as checkpoints. Alone
-again, in time kept back for it: seconds per epoch of rows whose sizes have been learned. How value is weighed is said in worth.py.
+again, in time kept back for it: seconds per epoch of rows whose sizes have been learned. How value is weighed: priorities.py.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from workflow.campaign.priorities import Chooser
@@ -25,7 +26,7 @@ from workflow.machine import gpu_pool
 from workflow.machine.gpus import cuda_names
 from workflow.machine.lease import pool
 from workflow.overview.estimates import Estimates
-from workflow.plan.names import row_of
+from workflow.plan.plan import Plan
 from workflow.plan.steps import Step
 from workflow.records.provenance import now, provenance
 from workflow.records.records import BadRecord, read_search, run_folder
@@ -75,22 +76,27 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
-def prepared(plan: dict, folder: Path) -> None:
-    """Prepare the plan's data sets and lay their manifests into the folder; one that cannot be had goes to plan["unavailable"]."""
+def prepare_data(plan: Plan, folder: Path) -> Plan:
+    """Prepare the plan's data sets and lay their manifests into the folder.
+
+    Returns the plan, with the data sets that could not be had among its `unavailable`.
+    """
     from workflow.data import prepare
 
-    for out, entry in plan["prepare"].items():
+    absent = dict(plan.unavailable)
+    for out, entry in plan.prepare.items():
         dataset, made_up = entry["dataset"], entry["synthetic"]
-        if dataset in plan["unavailable"]:
+        if dataset in absent:
             continue
         source = "synthetic" if made_up else "auto"
         try:
-            manifest = prepare(dataset, source=source, folder=Path(plan["data"]), out=Path(out), synthetic=made_up)
+            manifest = prepare(dataset, source=source, folder=Path(plan.data), out=Path(out), synthetic=made_up)
         except UserError as error:
-            plan["unavailable"][dataset] = str(error)
+            absent[dataset] = str(error)
             print(f"The rows of {dataset} have to wait: {error}", flush=True)
         else:
             write_json(folder / "data" / Path(out).name / "manifest.json", manifest)
+    return replace(plan, unavailable=absent)
 
 
 class Campaign:
@@ -99,10 +105,10 @@ class Campaign:
     `side_by_side`: searches and training jobs at a time; `threads`: CPU threads of each.
     """
 
-    def __init__(self, plan: dict, folder: Path, *, end: float, side_by_side: int, threads: int, lock: int):
+    def __init__(self, plan: Plan, folder: Path, *, end: float, side_by_side: int, threads: int, lock: int):
         self.plan, self.folder, self.lock = plan, folder, lock
         self.slots, self.threads = side_by_side, threads
-        self.device = provenance(device=plan["device"], threads=threads, started="", data={})["device"]
+        self.device = provenance(device=plan.device, threads=threads, started="", data={})["device"]
         self.started, self.end = now(), end
         self.minutes = (end - time.monotonic()) / 60
         self.estimates = Estimates(plan, folder)
@@ -112,10 +118,10 @@ class Campaign:
 
     def run(self) -> dict:
         """Do it all; the summary that campaign.json holds."""
-        write_json(self.folder / "plan.json", self.plan)
+        write_json(self.folder / "plan.json", self.plan.to_json())
         done = done_steps(self.plan, self.folder)
         try:
-            sizes_needed = {row_of(run) for run in self.plan["runs"] if run["search"]}
+            sizes_needed = {run.place for run in self.plan.runs if run.search}
             self._alone([step for step in self._order(done, "time") if step.member not in sizes_needed], self.end)
             kept_back = self._kept_back(done, sizes_needed)
             self._side_by_side(done, self.end - kept_back)
@@ -140,7 +146,7 @@ class Campaign:
         """Whether the sizes that a row is timed at have been learned."""
         run = self.estimates.first[step.member]
         try:
-            return not run["search"] or bool(read_search(run_folder(self.folder, run["id"]) / "search.json"))
+            return not run.search or bool(read_search(run_folder(self.folder, run.id) / "search.json"))
         except BadRecord:
             return False
 
@@ -225,7 +231,7 @@ class Campaign:
 
     def _summary(self) -> dict:
         return {
-            "started": self.started, "ended": now(), "minutes": round(self.minutes, 1), "preset": self.plan["preset"],
+            "started": self.started, "ended": now(), "minutes": round(self.minutes, 1), "preset": self.plan.preset,
             "side_by_side": self.slots, "threads": self.threads,
             "steps": {str(step): how for step, how in sorted(self.ended.items())},
             "running": sorted(map(str, self.running)),
@@ -233,11 +239,11 @@ class Campaign:
         }  # fmt: skip
 
 
-def _print_best(plan: dict, results: Path, estimates: Estimates, hours: float) -> None:
+def _print_best(plan: Plan, results: Path, estimates: Estimates, hours: float) -> None:
     """What to do with so many hours, best first."""
     chooser = Chooser(plan, done_steps(plan, results), lambda step: estimates.seconds(step)[0])
     choices = chooser.all(3600 * hours)
-    print(f"Best value for {hours:g} h, one after the other (how it is weighed: workflow/worth.py):")
+    print(f"Best value for {hours:g} h, one after the other (how it is weighed: workflow/campaign/priorities.py):")
     spent, worth, claims = 0.0, 0.0, []
     for choice in choices:
         spent, worth = spent + choice.seconds, worth + choice.worth

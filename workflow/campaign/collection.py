@@ -11,14 +11,15 @@ from pathlib import Path
 
 from workflow.machine import gpu_pool
 from workflow.plan.digests import expected_digests
-from workflow.plan.names import row_of
+from workflow.plan.plan import read_plan
 from workflow.plan.row_sizes import from_search
+from workflow.protocol.runs import Run
 from workflow.records.records import BadRecord, read_result, read_search, read_timing, run_folder, timing_path
 from workflow.support.errors import UserError
-from workflow.support.files import write_bytes, write_json
+from workflow.support.files import write_bytes
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
-RUN_FILES = ("run.json", "history.jsonl", "search.json", "result.json", "kernels.npz")
+RUN_FILES = ("run.json", "history.jsonl", "search.json", "result.json", "kernels.npz", "predictions.npz")
 
 
 def _json(path: Path) -> dict:
@@ -39,14 +40,14 @@ class Collection:
     def __init__(self, folder: Path, *, other_code: bool = False):
         self.folder, self.other_code = folder, other_code
         try:
-            self.plan = _json(folder / "plan.json")
-            self.runs = {run["id"]: run for run in self.plan["runs"]}
+            self.plan = read_plan(folder / "plan.json")
+            self.runs = self.plan.by_id
             for run in self.runs.values():
-                parts = (run["dataset"], run["row"])
-                if run["id"] != f"{'/'.join(parts)}/seed{int(run['seed'])}" or not all(map(NAME.fullmatch, parts)):
-                    raise BadRecord(f"{folder / 'plan.json'} has a run with the name {run['id']!r}")
-            self.sums = {data: self._sums(data) for data in {run["data"] for run in self.runs.values()}}
-        except (BadRecord, KeyError, TypeError, ValueError) as error:
+                parts = (run.dataset, run.row)
+                if run.id != f"{'/'.join(parts)}/seed{run.seed}" or not all(map(NAME.fullmatch, parts)):
+                    raise BadRecord(f"{folder / 'plan.json'} has a run with the name {run.id!r}")
+            self.sums = {data: self._sums(data) for data in {run.data for run in self.runs.values()}}
+        except (UserError, BadRecord, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{folder} cannot be collected ({error}): copy the campaign's whole folder again."
             ) from None
@@ -64,9 +65,9 @@ class Collection:
                 raise BadRecord(f"the data of {path} is not the data of {here}")
         return sums
 
-    def _check(self, record: dict, run: dict, stage: str, extra: dict[str, str]) -> None:
+    def _check(self, record: dict, run: Run, stage: str, extra: dict[str, str]) -> None:
         """What holds for every record of a run. Raises BadRecord."""
-        if stage != "time" and record["run"] != run:
+        if stage != "time" and record["run"] != run.to_json():
             raise BadRecord("its run is not the plan's")
         expected = {**expected_digests(run, stage), **extra}
         changed = sorted(name for name, digest in expected.items() if record["digests"].get(name) != digest)
@@ -74,7 +75,7 @@ class Collection:
             raise BadRecord(f"its {', '.join({'run', *extra} & set(changed))} are not those of its digests")
         if changed and not self.other_code:
             raise BadRecord(f"it was made by other code ({', '.join(changed[:3])}): add --other-code to file it")
-        if self.sums[run["data"]] is None or record["provenance"].get("data") != self.sums[run["data"]]:
+        if self.sums[run.data] is None or record["provenance"].get("data") != self.sums[run.data]:
             raise BadRecord("its data is not that of the campaign's manifest")
 
     def _history(self, folder: Path, stage: str, record: dict) -> None:
@@ -92,11 +93,11 @@ class Collection:
         if stage == "train" and rows[record["epochs"]].get("correct") != record["correct"]:
             raise BadRecord("its history ends with another accuracy")
 
-    def run(self, run: dict) -> str | None:
+    def run(self, run: Run) -> str | None:
         """Check a run; what is to be filed of it in words, None where it has nothing yet. Raises BadRecord."""
-        folder, found, sizes = run_folder(self.folder, run["id"]), [], None
-        train = (self.sums[run["data"]] or {}).get("train", "")[:12]
-        if run["search"] and (folder / "search.json").exists():
+        folder, found, sizes = run_folder(self.folder, run.id), [], None
+        train = (self.sums[run.data] or {}).get("train", "")[:12]
+        if run.search and (folder / "search.json").exists():
             search = read_search(folder / "search.json")
             self._check(search, run, "search", {"data": train})
             self._history(folder, "search", search)
@@ -104,7 +105,7 @@ class Collection:
             found.append("sizes " + " ".join(map(str, sizes)))
         if (folder / "result.json").exists():
             result = read_result(folder / "result.json")
-            if run["search"] and sizes is None:
+            if run.search and sizes is None:
                 raise BadRecord("it has an accuracy, but no learned sizes")
             sizes = sizes or self._ruled(run)
             self._check(result, run, "train", {"data": train, "sizes": " ".join(map(str, sizes or []))})
@@ -112,21 +113,21 @@ class Collection:
             found.append(f"{result['accuracy']:.2f} % after {result['epochs']} epochs")
         return ", ".join(found) or None
 
-    def _ruled(self, run: dict) -> list[int] | None:
+    def _ruled(self, run: Run) -> list[int] | None:
         """The sizes of a run whose rule starts from another run's search, which must be here."""
-        if not run.get("sizes"):
+        if run.sizes is None:
             return None
-        other = run_folder(self.folder, self.runs[run["sizes"]["run"]]["id"])
+        other = run_folder(self.folder, self.runs[run.sizes.run]["id"])
         return from_search(run, read_search(other / "search.json")["sizes"])
 
-    def timing(self, run: dict) -> str | None:
+    def timing(self, run: Run) -> str | None:
         """Check the seconds per epoch of a run's row; the same."""
-        path = timing_path(self.folder, run["dataset"], run["row"])
+        path = timing_path(self.folder, run.dataset, run.row)
         if not path.exists():
             return None
         record, sizes = read_timing(path), self._ruled(run) or []
-        if run["search"]:
-            sizes = read_search(run_folder(self.folder, run["id"]) / "search.json")["sizes"]
+        if run.search:
+            sizes = read_search(run_folder(self.folder, run.id) / "search.json")["sizes"]
         self._check(record, run, "time", {"sizes": " ".join(map(str, sizes))})
         return f"{record['seconds_per_epoch']:.3g} s per epoch on {record['provenance']['device']}"
 
@@ -139,19 +140,6 @@ def _copy(source: Path, target: Path) -> None:
     write_bytes(target, content)
 
 
-def _file_plan(plan: dict, target: Path, filed: set[str]) -> None:
-    """The plan of what is filed: with the runs filed now and before."""
-    path = target / "plan.json"
-    before = _json(path)["runs"] if path.exists() else []
-    runs = {run["id"]: run for run in (*before, *(run for run in plan["runs"] if run["id"] in filed))}
-    rows = {row_of(run) for run in runs.values()}
-    jobs = {
-        stage: {job: kept for job, members in named.items() if (kept := [m for m in members if m in runs or m in rows])}
-        for stage, named in plan["jobs"].items()
-    }
-    write_json(path, {**plan, "runs": list(runs.values()), "jobs": jobs, "unavailable": {}})
-
-
 def collect(folder: Path, recorded: Path, name: str, *, other_code: bool = False) -> int:
     """Check and file a campaign's folder under `recorded`/`name`; prints a line a record. 1 where one was refused, else 0."""
     if not NAME.fullmatch(name):
@@ -159,28 +147,26 @@ def collect(folder: Path, recorded: Path, name: str, *, other_code: bool = False
     collection, target = Collection(folder, other_code=other_code), recorded / name
     filed, refused, timed = set(), 0, set()
     for run in collection.runs.values():
-        row, first = row_of(run), (run["dataset"], run["row"]) not in timed
-        timed.add((run["dataset"], run["row"]))
+        row, first = run.place, (run.dataset, run.row) not in timed
+        timed.add((run.dataset, run.row))
         for what in ("run", "timing") if first else ("run",):
             try:
                 found = getattr(collection, what)(run)
                 if found is None:
                     continue
                 if what == "run":
-                    source = run_folder(folder, run["id"])
+                    source = run_folder(folder, run.id)
                     for path in (source / name for name in RUN_FILES):
                         if path.exists():
-                            _copy(path, run_folder(target, run["id"]) / path.name)
+                            _copy(path, run_folder(target, run.id) / path.name)
                 else:
-                    _copy(*(timing_path(base, run["dataset"], run["row"]) for base in (folder, target)))
+                    _copy(*(timing_path(base, run.dataset, run.row) for base in (folder, target)))
             except BadRecord as error:
                 refused += 1
-                print(f"REFUSED  {run['id'] if what == 'run' else row}: {error}")
+                print(f"REFUSED  {run.id if what == 'run' else row}: {error}")
             else:
-                filed.add(run["id"])
-                print(f"filed    {run['id'] if what == 'run' else row}: {found}")
-    if filed:
-        _file_plan(collection.plan, target, filed)
+                filed.add(run.id)
+                print(f"filed    {run.id if what == 'run' else row}: {found}")
     for card, best in gpu_pool.read(folder / gpu_pool.HERE.name).items():
         if card not in gpu_pool.read(path := recorded / gpu_pool.HERE.name):
             gpu_pool.keep(card, best, path)

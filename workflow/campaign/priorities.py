@@ -9,6 +9,7 @@ most per hour of its cost and still fits into the time. Chapters that the plain 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from workflow.plan.plan import Plan
 from workflow.plan.steps import Step, steps
 from workflow.support.files import ROOT, read_yaml
 
@@ -16,7 +17,7 @@ TIME_RULES = ("faster", "time_about", "time_linear")  # rules of claims.yaml tha
 SIDES = ("row", "other", "better", "worse", "slow", "fast", "large", "small")  # their keys that name a row
 
 
-def shares(plan: dict, known: Iterable[Step]) -> dict[Step, float]:
+def shares(plan: Plan, known: Iterable[Step]) -> dict[Step, float]:
     """Step -> what tables, figures and the plain report's chapters give for it."""
     worth = dict.fromkeys(known, 0.0)
     of_row: dict[str, list[Step]] = {}
@@ -24,10 +25,9 @@ def shares(plan: dict, known: Iterable[Step]) -> dict[Step, float]:
         row = step.member if step.stage == "time" else step.member.rpartition("/")[0]
         if step.stage != "search":
             of_row.setdefault(row, []).append(step)
-    later = set(plan["on_demand"])
-    for entry in plan["tables"].values():
-        rows = [f"{entry['dataset']}/{row['row']}" for row in entry["rows"]]
-        rows = [row for row in rows if row in of_row and row not in later]
+    later = set(plan.on_demand)
+    for entry in plan.tables.values():
+        rows = [row for row in entry.places if row in of_row and row not in later]
         for row in rows:
             for step in of_row[row]:
                 worth[step] += 1 / len(rows) / len(of_row[row])
@@ -38,11 +38,11 @@ def _rows(part: dict) -> list[str]:
     return [part[key] for key in SIDES if key in part] + list(part.get("rows", ()))
 
 
-def claims(plan: dict, known: Iterable[Step], definitions: list[dict] | None = None) -> dict[str, frozenset[Step]]:
+def claims(plan: Plan, known: Iterable[Step], definitions: list[dict] | None = None) -> dict[str, frozenset[Step]]:
     """Claim -> the steps it rests on; claims with a row that the plan cannot run are left out, quoted rows ask for nothing."""
     definitions = definitions or read_yaml(ROOT / "config" / "claims.yaml")["claims"]
     known, found = set(known), {}
-    measured = {f"{e['dataset']}/{row['row']}" for e in plan["tables"].values() for row in e["rows"] if row["system"]}
+    measured = {f"{e.dataset}/{row.row}" for e in plan.tables.values() for row in e.rows if row.system}
     for claim in definitions:
         needed: set[Step] = set()
         for part in claim["parts"]:
@@ -74,7 +74,7 @@ class Chooser:
     """Picks the best of what is left, again and again. `cost`: seconds of a step."""
 
     def __init__(
-        self, plan: dict, done: set[Step], cost: Callable[[Step], float], definitions: list[dict] | None = None
+        self, plan: Plan, done: set[Step], cost: Callable[[Step], float], definitions: list[dict] | None = None
     ):
         self.before = steps(plan)
         self.left = set(self.before) - done

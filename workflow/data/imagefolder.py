@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from workflow.data.files import Files, readable
-from workflow.protocol.datasets import DATASETS, OTHER_SIZES, DatasetInfo
+from workflow.protocol.datasets import DATASETS, DatasetInfo
 from workflow.support.errors import UserError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
@@ -114,13 +114,13 @@ def dataset_info(name: str, folder: Path | None = None) -> DatasetInfo:
 
     Raises UserError where the name is neither.
     """
-    if known := DATASETS.get(name) or OTHER_SIZES.get(name):
+    if known := DATASETS.get(name):
         return known
     if folder is not None and (folder / name / "train").is_dir():
         from workflow.data.imagefolder import describe
 
         return describe(name, folder / name)
     raise UserError(
-        f"no data set '{name}': choose one of {', '.join([*DATASETS, *OTHER_SIZES])}, or put your own images into "
+        f"no data set '{name}': choose one of {', '.join(DATASETS)}, or put your own images into "
         f"{(folder or Path('data')) / name}/train/CLASS/ and .../test/CLASS/."
     )

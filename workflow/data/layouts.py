@@ -67,15 +67,15 @@ def _stl10() -> tuple[Layout, ...]:
     return (Layout("binary version", names, ("", "stl10_binary"), ("stl10_binary.tar.gz",), official.read_stl10),)
 
 
-def _imagenet(size: int) -> tuple[Layout, ...]:
+def _imagenet32() -> tuple[Layout, ...]:
     names = official.IMAGENET_FILES["train"] + official.IMAGENET_FILES["test"]
-    stem, parts = f"[Ii]mage[Nn]et{size}", ("train", "train_part1", "train_part2", "val")
+    stem, parts = "[Ii]mage[Nn]et32", ("train", "val")
     endings = (".zip", ".tar", ".tar.gz", ".tgz")
 
     def form(title: str, suffix: str, tag: str, read: Callable) -> Layout:
         folders = (
             "",
-            *(f"{case}{size}_{part}{tag}" for case in ("Imagenet", "ImageNet") for part in parts),
+            *(f"{case}32_{part}{tag}" for case in ("Imagenet", "ImageNet") for part in parts),
             "train",
             "val",
         )
@@ -91,27 +91,18 @@ def _imagenet(size: int) -> tuple[Layout, ...]:
 NPZ = Layout("train.npz and test.npz", _plain(("train.npz", "test.npz")), ("",), (), official.read_npz, own_folder=True)
 IMAGES = Layout("folders of images", (), ("",), (), read_imagefolder, own_folder=True)
 LAYOUTS: dict[str, tuple[Layout, ...]] = {
-    "mnist": _mnist(), "cifar10": _cifar10(), "stl10": _stl10(),
-    "imagenet16": _imagenet(16), "imagenet32": _imagenet(32), "imagenet64": _imagenet(64),
+    "mnist": _mnist(), "cifar10": _cifar10(), "stl10": _stl10(), "imagenet32": _imagenet32(),
 }  # fmt: skip
 ALIASES = {
-    "cifar10": ("cifar10", "cifar-10"), "stl10": ("stl10", "stl-10"), "imagenet16": ("imagenet16", "imagenet-16"),
-    "imagenet32": ("imagenet32", "imagenet-32"), "imagenet64": ("imagenet64", "imagenet-64"),
+    "cifar10": ("cifar10", "cifar-10"), "stl10": ("stl10", "stl-10"), "imagenet32": ("imagenet32", "imagenet-32"),
 }  # fmt: skip
 ADVICE = {
     "mnist": "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz "
     "(or unpacked) from https://ossci-datasets.s3.amazonaws.com/mnist/",
     "cifar10": "cifar-10-python.tar.gz (or cifar-10-batches-py/, or the binary version) from https://www.cs.toronto.edu/~kriz/cifar.html",
     "stl10": "stl10_binary.tar.gz (or stl10_binary/) from https://cs.stanford.edu/~acoates/stl10/",
-    **{
-        f"imagenet{size}": f"train_data_batch_1 to train_data_batch_10 and val_data (or the archives that hold them: {archives}, "
-        f"or their _npz forms) after registering at {IMAGENET_PAGE}"
-        for size, archives in (
-            (16, "Imagenet16_train.zip and Imagenet16_val.zip"),
-            (32, "Imagenet32_train.zip and Imagenet32_val.zip"),
-            (64, "Imagenet64_train_part1.zip, Imagenet64_train_part2.zip and Imagenet64_val.zip"),
-        )
-    },
+    "imagenet32": "train_data_batch_1 to train_data_batch_10 and val_data (or the archives that hold them, Imagenet32_train.zip and "
+    f"Imagenet32_val.zip, or their _npz forms) after registering at {IMAGENET_PAGE}",
 }
 
 

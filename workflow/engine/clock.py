@@ -15,6 +15,7 @@ from workflow.engine.optimisation import for_recipe
 from workflow.engine.pixels import TrainingImages
 from workflow.engine.session import place
 from workflow.engine.step import Step
+from workflow.protocol.datasets import DATASETS
 from workflow.protocol.recipes import recipe
 
 TOLERANCE = 0.02  # by how much the clocks may differ
@@ -129,7 +130,7 @@ def steps(model: nn.Module, images: np.ndarray, labels: np.ndarray, *, device: t
     rule = recipe("resnet_sgd", "cifar10")
     train = TrainingImages(
         images, labels, device=device, batch_size=rule.batch_size, seed=0, stage="train", pad=rule.pad, pad_mode=rule.pad_mode,
-        flip=rule.flip, normalisation=normalisation(rule.normalisation, "cifar10", 3, images.mean(0) / 255),
+        flip=rule.flip, normalisation=normalisation(rule.normalisation, DATASETS["cifar10"], images.mean(0) / 255),
     )  # fmt: skip
     model = place(model, device).train()
     optimiser = lambda captured: for_recipe(model, rule, steps_per_epoch=train.steps, device=device, captured=captured)

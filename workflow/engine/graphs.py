@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from workflow.engine.optimisation import Plan
+from workflow.engine.optimisation import OptimizerSchedule
 from workflow.engine.pixels import Batch, TrainingImages
 from workflow.engine.step import Step
 
@@ -24,7 +24,9 @@ def capturable(model: nn.Module, device: torch.device) -> bool:
     return device.type == "cuda" and getattr(model, "static_shapes", not hasattr(model, "pretend_sizes"))
 
 
-def stepper(model: nn.Module, plan: Callable[[bool], Plan], images: TrainingImages, *, precision: str) -> Step:
+def stepper(
+    model: nn.Module, plan: Callable[[bool], OptimizerSchedule], images: TrainingImages, *, precision: str
+) -> Step:
     """The step of a model: captured where the device and the model allow it. `plan(captured)` makes the optimiser."""
     if capturable(model, images.device):
         return CapturedStep(model, plan(True), images, precision=precision)
@@ -34,7 +36,7 @@ def stepper(model: nn.Module, plan: Callable[[bool], Plan], images: TrainingImag
 class CapturedStep(Step):
     """`Step` for CUDA and fixed shapes."""
 
-    def __init__(self, model: nn.Module, plan: Plan, images: TrainingImages, *, precision: str):
+    def __init__(self, model: nn.Module, plan: OptimizerSchedule, images: TrainingImages, *, precision: str):
         super().__init__(model, plan, images, precision=precision)
         # Expected: the first steps are run without capture on purpose.
         plan.optimizer._warned_capturable_if_run_uncaptured = True

@@ -16,7 +16,7 @@ from torch import nn
 from workflow.engine import history
 from workflow.engine.checkpoint import Checkpoints
 from workflow.engine.errors import NonFinite, OutOfTime
-from workflow.engine.evaluation import evaluate
+from workflow.engine.evaluation import Scores, evaluate
 from workflow.engine.pixels import TestImages
 from workflow.engine.randomness import global_state, restore_global_state
 from workflow.engine.step import Step
@@ -60,6 +60,7 @@ class Loop:
         self.path = directory / "history.jsonl"
         self.device = stage.step.images.device
         self.rows: list[dict] = []
+        self.scores: Scores | None = None  # of the last epoch that this process finished
         self.pieces = 1
         self._done, self._seconds = 0, 0.0  # of the epoch that is under way
         self._gathered: dict | None = None
@@ -160,11 +161,12 @@ class Loop:
         """Evaluate, and store the finished epoch."""
         stage, step = self.stage, self.stage.step
         started = time.perf_counter()
-        scores = evaluate(stage.model, stage.test, classes=stage.classes, precision=step.precision)
+        self.scores = scores = evaluate(stage.model, stage.test, classes=stage.classes, precision=step.precision)
         row = {
             "stage": stage.name, "epoch": number, "epochs": stage.epochs, "loss": step.mean_loss(),
-            "train_accuracy": 100 * int(step.correct) / step.images.shown, "accuracy": scores["accuracy"], "top5": scores["top5"],
-            "correct": scores["correct"], "seconds": self._seconds, "evaluation_seconds": time.perf_counter() - started,
+            "train_accuracy": 100 * int(step.correct) / step.images.shown, "accuracy": scores.accuracy, "top5": scores.top5,
+            "correct": scores.correct, "cross_entropy": scores.cross_entropy,
+            "seconds": self._seconds, "evaluation_seconds": time.perf_counter() - started,
             "lr": step.rates(number * step.images.steps - 1)[0], **stage.columns(),
         }  # fmt: skip
         self.rows.append(row)

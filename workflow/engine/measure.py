@@ -30,8 +30,7 @@ from workflow.engine.optimisation import for_recipe
 from workflow.engine.search import search_step, searched
 from workflow.engine.session import images, network, session, trained
 from workflow.engine.step import Step
-from workflow.protocol.recipes import recipe
-from workflow.protocol.search_methods import method_of
+from workflow.protocol.runs import Run
 
 ON_THE_CLOCK = (
     "The training part of an epoch, one pass over the training images: order and augmentation of the images, forward, backward, "
@@ -41,15 +40,15 @@ ON_THE_CLOCK = (
 TRAPEZOID = {"start": 0.25, "middle": 0.5, "end": 0.25}
 
 
-def _search_segments(run: dict, data, device: torch.device, sizes: list[int], options: dict) -> list[dict]:
-    plan, segments = run["search"], []
-    if method_of(run) == "random-search":  # its search trains networks of the learned count
+def _search_segments(run: Run, data, device: torch.device, sizes: list[int], options: dict) -> list[dict]:
+    segments: list[dict] = []
+    if run.search.method == "random-search":  # its search trains networks of the learned count
         published, _ = _train_segments(run, data, device, sizes, options)
         return [{**part, "stage": "search"} for part in published]
     model = searched(run, data, device)
-    rule = recipe(plan["recipe"], run["dataset"])
-    train = images(run, data, rule, stage="search", batch_size=plan["batch_size"], device=device).train
-    step = search_step(model, train, precision=run["precision"])
+    recipe = run.search.recipe
+    train = images(run, data, recipe, stage="search", batch_size=recipe.batch_size, device=device).train
+    step = search_step(model, train, precision=run.precision)
     for position in ("start", "end"):
         if position == "end":
             model.set_sizes(sizes)
@@ -58,26 +57,25 @@ def _search_segments(run: dict, data, device: torch.device, sizes: list[int], op
 
 
 def _train_segments(
-    run: dict, data, device: torch.device, sizes: list[int] | None, options: dict
+    run: Run, data, device: torch.device, sizes: list[int] | None, options: dict
 ) -> tuple[list[dict], list[dict]]:
     """The segments of the training stage; once more with the faster convolution, where there is one besides the published."""
-    plan = run["train"]
-    rule = recipe(plan["recipe"], run["dataset"]).with_epochs(plan["epochs"])
+    recipe = run.train.recipe
     model: Any = trained(run, network(run, data, stage="train", kernel_sizes=sizes), device)
 
     def steps_of(batch_size: int) -> Step:
-        train = images(run, data, rule, stage="train", batch_size=batch_size, device=device).train
+        train = images(run, data, recipe, stage="train", batch_size=batch_size, device=device).train
         optimiser = lambda captured: for_recipe(
-            model, rule, steps_per_epoch=train.steps, device=device, captured=captured
+            model, recipe, steps_per_epoch=train.steps, device=device, captured=captured
         )
-        return stepper(model, optimiser, train, precision=run["precision"])
+        return stepper(model, optimiser, train, precision=run.precision)
 
     grows, several = hasattr(model, "pretend_sizes"), getattr(model, "backend", None) == "direct"
 
     def timed() -> list[dict]:
         segments = []
         for position, weight in (TRAPEZOID if grows else {"start": 1.0}).items():
-            batch_size = plan["batch_size"]
+            batch_size = recipe.batch_size
             if grows:
                 model.pretend_sizes(position)
             if (grows or several) and device.type == "cpu":
@@ -99,7 +97,7 @@ def _mean(segments: list[dict], stage: str) -> float | None:
 
 
 def measure(
-    run: dict,
+    run: Run,
     data,
     *,
     kernel_sizes: list[int] | None,
@@ -111,16 +109,16 @@ def measure(
     load = ForeignLoad()
     with session(run, "train", say=say, exclusive=True) as device:
         options = {"slices": slices, "seconds": slice_seconds, "load": load}
-        segments = _search_segments(run, data, device, kernel_sizes, options) if run["search"] else []
+        segments = _search_segments(run, data, device, kernel_sizes, options) if run.search else []
         published, faster = _train_segments(run, data, device, kernel_sizes, options)
         segments += published
         foreign = foreign_gpu_processes() if device.type == "cuda" else None
         search_seconds, train_seconds = _mean(segments, "search"), _mean(segments, "train")
-        search_epochs, train_epochs = run["search"]["epochs"] if run["search"] else 0, run["train"]["epochs"]
+        search_epochs, train_epochs = run.search.epochs if run.search else 0, run.train.epochs
         total = search_epochs * (search_seconds or 0.0) + train_epochs * train_seconds
         outcome = {
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu", "precision": run["precision"],
-            "batch_size": run["train"]["batch_size"], "threads": torch.get_num_threads(), "segments": segments,
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu", "precision": run.precision,
+            "batch_size": run.train.batch_size, "threads": torch.get_num_threads(), "segments": segments,
             "search_seconds": search_seconds, "train_seconds": train_seconds,
             "faster_segments": faster, "faster_seconds": _mean(faster, "train"),
             "seconds_per_epoch": total / (search_epochs + train_epochs),
@@ -129,5 +127,5 @@ def measure(
             "peak_memory_mb": peak_memory_mb(device),
         }  # fmt: skip
     note = "" if outcome["clocks_agree"] else ", the clocks disagree: something else ran"
-    say(f"{run['dataset']}/{run['row']}: {outcome['seconds_per_epoch']:.4g} s per epoch{note}")
+    say(f"{run.place}: {outcome['seconds_per_epoch']:.4g} s per epoch{note}")
     return outcome

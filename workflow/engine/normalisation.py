@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from workflow.protocol.datasets import DATASETS
+from workflow.protocol.datasets import DatasetInfo
 
 # torchvision's ImageNet constants; the constants in the code of Wide Residual Networks (for CIFAR-10); Efficient-CapsNet's.
 _CONSTANTS = {
@@ -24,25 +24,26 @@ class Normalisation:
     mean_image: torch.Tensor | None = None
 
 
-def normalisation(name: str, dataset: str, channels: int, mean_image: np.ndarray | None = None) -> Normalisation:
+def normalisation(name: str, info: DatasetInfo, mean_image: np.ndarray | None = None) -> Normalisation:
     """The normalisation `name` of a recipe: imagenet | dataset | wrn | per-pixel-mean | unit | unit-256.
 
     mean_image: mean of the training images, [H, W, C] in 0..1; only per-pixel-mean needs it. Raises ValueError for another name, and
     for constants of another number of channels.
     """
+    channels = info.channels
     if name in ("unit", "per-pixel-mean"):
         mean, std = (0.0,) * channels, (1.0,) * channels
     elif name in _CONSTANTS:
         mean, std = _CONSTANTS[name]
     elif name == "dataset":
-        mean, std = DATASETS[dataset].mean, DATASETS[dataset].std
+        mean, std = info.mean, info.std
     else:
         raise ValueError(
             f"unknown normalisation '{name}': use imagenet, dataset, wrn, per-pixel-mean, unit or unit-256."
         )
     if len(mean) != channels:
         raise ValueError(
-            f"normalisation '{name}' is for {len(mean)} channels and {dataset} has {channels}: choose another."
+            f"normalisation '{name}' is for {len(mean)} channels and {info.name} has {channels}: choose another."
         )
     mean_t, std_t = torch.tensor(mean, dtype=torch.float64), torch.tensor(std, dtype=torch.float64)
     image = torch.from_numpy(mean_image).float() if name == "per-pixel-mean" else None

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from workflow.engine.schedules import rate
 from workflow.protocol.recipes import Recipe
 
 
 @dataclass(frozen=True)
-class Plan:
+class OptimizerSchedule:
     """An optimiser and the learning rate of each of its groups at step 0, 1, ... of the stage."""
 
     optimizer: torch.optim.Optimizer
@@ -47,7 +48,7 @@ def _rate(value: float, device: torch.device, captured: bool) -> float | torch.T
 
 def for_recipe(
     model: nn.Module, recipe: Recipe, *, steps_per_epoch: int, device: torch.device, captured: bool = False
-) -> Plan:
+) -> OptimizerSchedule:
     """The recipe's optimiser (fused) over the model's parameters, and its schedule."""
     groups = recipe_groups(model, recipe)
     bases = [recipe.lr * group["lr_factor"] for group in groups]
@@ -75,13 +76,13 @@ def for_recipe(
         )
     else:
         raise ValueError(f"recipe '{recipe.name}' has optimizer '{recipe.optimizer}': use sgd or adam.")
-    return Plan(optimizer, lambda step: [recipe.rate(step, steps_per_epoch, base) for base in bases])
+    return OptimizerSchedule(optimizer, lambda step: [rate(recipe, step, steps_per_epoch, base) for base in bases])
 
 
-def for_search(groups: list[dict], device: torch.device, *, captured: bool = False) -> Plan:
+def for_search(groups: list[dict], device: torch.device, *, captured: bool = False) -> OptimizerSchedule:
     """AdamW (fused) over groups with params, lr, weight_decay and name, at constant rates (Algorithm 1, stage 1)."""
     groups = [group for group in groups if group["params"]]
     rates = [float(group["lr"]) for group in groups]
     settings = [{**group, "lr": _rate(rate, device, captured)} for group, rate in zip(groups, rates, strict=True)]
     optimizer = torch.optim.AdamW(settings, lr=_rate(rates[0], device, captured), fused=True, capturable=captured)
-    return Plan(optimizer, lambda step: rates)
+    return OptimizerSchedule(optimizer, lambda step: rates)

@@ -11,7 +11,7 @@ After every candidate's part of a round a checkpoint is written; a stage that is
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,8 @@ from workflow.engine.evaluation import evaluate
 from workflow.engine.optimisation import for_recipe
 from workflow.engine.session import Images, classes, images, network, place, session
 from workflow.engine.step import Step
-from workflow.protocol.datasets import DATASETS
-from workflow.protocol.recipes import Recipe, recipe
+from workflow.protocol.recipes import Recipe
+from workflow.protocol.runs import Run, Search
 from workflow.protocol.size_rules import layers_of, random_sizes
 from workflow.support.errors import UserError
 
@@ -43,7 +43,7 @@ class RandomSearchOptions:
             raise ValueError(f"candidates is {self.candidates}: give at least 2.")
 
     @classmethod
-    def from_dict(cls, values: dict) -> "RandomSearchOptions":
+    def from_dict(cls, values: Mapping) -> "RandomSearchOptions":
         """From a run's search options."""
         return cls(**{key: value for key, value in values.items() if key == "candidates"})
 
@@ -60,25 +60,25 @@ def rounds_of(candidates: int, steps: int) -> list[tuple[int, int]]:
 class _Race:
     """The candidates of one search."""
 
-    def __init__(self, run: dict, data, sets: Images, rule: Recipe, device: torch.device) -> None:
+    def __init__(self, run: Run, data, sets: Images, rule: Recipe, device: torch.device) -> None:
         self.run, self.data, self.sets, self.rule, self.device = run, data, sets, rule, device
-        plan = run["search"]
-        if plan["parameters"] is None:
+        wanted = run.search
+        if wanted.parameters is None:
             raise UserError(
-                f"{run['id']}: random search draws sizes for a budget of parameters: give the row's learn one."
+                f"{run.id}: random search draws sizes for a budget of parameters: give the row's learn one."
             )
-        self.layers = layers_of(run["system"], run["arguments"], run["dataset"])
-        count = RandomSearchOptions.from_dict(plan["options"]).candidates
-        self.sizes = [self._drawn(plan["parameters"], number) for number in range(count)]
+        self.layers = layers_of(run.system, run.arguments, run.constants)
+        count = RandomSearchOptions.from_dict(wanted.options).candidates
+        self.sizes = [self._drawn(wanted.parameters, number) for number in range(count)]
 
     def _drawn(self, budget: int, number: int) -> list[int]:
-        return random_sizes(self.layers, {"budget": budget, "draw": f"of search {self.run['seed']}, {number}"})
+        return random_sizes(self.layers, {"budget": budget, "draw": f"of search {self.run.seed}, {number}"})
 
     def part(self, number: int, held: dict | None, steps: int) -> dict:
         """Train candidate `number` on from what is held of it; what is to be held, with its accuracy on the held-out images."""
         model = place(network(self.run, self.data, stage="search", kernel_sizes=self.sizes[number]), self.device)
         optimiser = for_recipe(model, self.rule, steps_per_epoch=self.sets.train.steps, device=self.device)
-        step = Step(model, optimiser, self.sets.train, precision=self.run["precision"])
+        step = Step(model, optimiser, self.sets.train, precision=self.run.precision)
         done = 0
         if held:
             model.load_state_dict(held["model"])
@@ -93,18 +93,18 @@ class _Race:
         if wrong := step.first_non_finite((done + steps - 1) % each + 1):
             raise NonFinite("search", (done + steps - 1) // each + 1, wrong)
         seconds = time.perf_counter() - started
-        score = evaluate(model, self.sets.validation, classes=classes(self.run), precision=self.run["precision"])
+        score = evaluate(model, self.sets.validation, classes=classes(self.run), precision=self.run.precision)
         return {
             "model": model.state_dict(), "optimizer": step.optimizer.state_dict(), "steps": done + steps,
-            "seconds": (held["seconds"] if held else 0.0) + seconds, "accuracy": score["accuracy"],
+            "seconds": (held["seconds"] if held else 0.0) + seconds, "accuracy": score.accuracy,
         }  # fmt: skip
 
 
 def search(
-    run: dict, data, directory: Path, *, digest: str, say: Callable[[str], None] = print, deadline: float | None = None
+    run: Run, data, directory: Path, *, digest: str, say: Callable[[str], None] = print, deadline: float | None = None
 ) -> dict:
     """The best of the random candidates: the measured fields of search.json. Raises OutOfTime, NonFinite, UserError."""
-    plan = run["search"]
+    wanted = run.search
     with session(run, "search", say=say) as device:
         checkpoints = Checkpoints(directory, "search", digest, say)
         state = checkpoints.load(device) or {
@@ -117,15 +117,14 @@ def search(
         }
         if "outcome" in state:
             return state["outcome"]
-        info = DATASETS[run["dataset"]]
         rule = dataclasses.replace(
-            recipe(plan["recipe"], run["dataset"]), schedule="constant", held_out=round(HELD_OUT * info.train_images)
+            wanted.recipe, schedule="constant", held_out=round(HELD_OUT * run.constants.train_images)
         )
-        sets = images(run, data, rule, stage="search", batch_size=plan["batch_size"], device=device)
+        sets = images(run, data, rule, stage="search", batch_size=rule.batch_size, device=device)
         race = _Race(run, data, sets, rule, device)
         state["pieces"] += 1
         state["alive"] = state["alive"] or list(range(len(race.sizes)))
-        rounds = rounds_of(len(race.sizes), plan["epochs"] * math.ceil(len(data.train.images) / plan["batch_size"]))
+        rounds = rounds_of(len(race.sizes), wanted.epochs * math.ceil(len(data.train.images) / rule.batch_size))
         for number in range(state["round"], len(rounds)):
             _round(race, state, rounds[number][1], checkpoints, deadline)
             ranked = sorted(state["alive"], key=lambda candidate: (-state["scores"][candidate], candidate))
@@ -135,7 +134,7 @@ def search(
             state |= {"round": number + 1, "alive": kept, "scores": {}}
             state["held"] = {candidate: held for candidate, held in state["held"].items() if candidate in kept}
             checkpoints.save(state)
-        outcome = _outcome(race, state, plan)
+        outcome = _outcome(race, state, wanted)
         checkpoints.save({"outcome": outcome}, final=True)
         return outcome
 
@@ -164,7 +163,7 @@ def _log(state: dict, race: _Race, best: int, rounds: list[tuple[int, int]], num
     })  # fmt: skip
 
 
-def _outcome(race: _Race, state: dict, plan: dict) -> dict:
+def _outcome(race: _Race, state: dict, wanted: Search) -> dict:
     (best,) = state["alive"]
     sizes, entries = race.sizes[best], [entry for entry in state["log"] if "step" in entry]
     seconds = sum(entry["seconds"] for entry in state["log"] if "seconds" in entry)
@@ -174,10 +173,10 @@ def _outcome(race: _Race, state: dict, plan: dict) -> dict:
         "soft_sizes": [float(size) for size in sizes],
         "chosen": {
             "rule": "successive halving", "step": entries[-1]["step"], "within": True,
-            "deviation": abs(race.layers.parameters(sizes) / plan["parameters"] - 1),
+            "deviation": abs(race.layers.parameters(sizes) / wanted.parameters - 1),
         },
         "parameters": race.layers.parameters(sizes), "macs": race.layers.macs(sizes),
         "trajectory": {field: [entry.get(field, nothing) for entry in entries] for field in FIELDS},
-        "budget": {"parameters": plan["parameters"], "macs": None}, "epochs": plan["epochs"],
-        "seconds_per_epoch": [seconds / plan["epochs"]] * plan["epochs"], "pieces": state["pieces"],
+        "budget": {"parameters": wanted.parameters, "macs": None}, "epochs": wanted.epochs,
+        "seconds_per_epoch": [seconds / wanted.epochs] * wanted.epochs, "pieces": state["pieces"],
     }  # fmt: skip

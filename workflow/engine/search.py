@@ -16,8 +16,8 @@ from workflow.engine.pixels import TrainingImages
 from workflow.engine.randomness import derive
 from workflow.engine.session import classes, images, input_shape, network, place, session
 from workflow.engine.step import Step
-from workflow.protocol.recipes import recipe
-from workflow.protocol.search_methods import METHODS, method_of
+from workflow.protocol.runs import Run
+from workflow.protocol.search_methods import METHODS
 
 
 class BudgetStep(Step):
@@ -36,28 +36,28 @@ def search_step(model: SizeSearch, train: TrainingImages, *, precision: str) -> 
     return stepper(model, optimiser, train, precision=precision)
 
 
-def searched(run: dict, data, device: torch.device) -> SizeSearch:
+def searched(run: Run, data, device: torch.device) -> SizeSearch:
     """The run's network wrapped for learning its kernel sizes under the run's budget, on the device."""
-    plan = run["search"]
-    module, method, options = METHODS[method_of(run)]
+    wanted = run.search
+    module, method, options = METHODS[run.search.method]
     held = importlib.import_module(module)
-    build, chosen = getattr(held, method), getattr(held, options).from_dict(plan["options"])
+    build, chosen = getattr(held, method), getattr(held, options).from_dict(dict(wanted.options))
     # On CUDA launching a step's many small operations takes longer than doing them: fixed shapes make the step one launch.
     if device.type == "cuda" and build is KernelSizeSearch and FramedSearch.supports(chosen) and not chosen.data_free:
         build = FramedSearch
     model = build(
         network(run, data, stage="search"),
         input_shape=input_shape(data),
-        parameters=plan["parameters"],
-        macs=plan["macs"],
+        parameters=wanted.parameters,
+        macs=wanted.macs,
         options=chosen,
-        seed=derive(run["seed"], "search", "predictors"),
+        seed=derive(run.seed, "search", "predictors"),
     )
     return place(model, device)
 
 
 def search(
-    run: dict,
+    run: Run,
     data,
     directory: Path,
     *,
@@ -70,8 +70,8 @@ def search(
     Returns the measured fields of search.json. Raises OutOfTime (a checkpoint is written), NonFinite, UserError, and ValueError for
     a budget that no sizes reach.
     """
-    plan = run["search"]
-    if method_of(run) == "random-search":
+    wanted = run.search
+    if wanted.method == "random-search":
         whole = importlib.import_module(METHODS["random-search"][0]).search
         return whole(run, data, directory, digest=digest, say=say, deadline=deadline)
     with session(run, "search", say=say) as device:
@@ -82,15 +82,15 @@ def search(
         sets = images(
             run,
             data,
-            recipe(plan["recipe"], run["dataset"]),
+            wanted.recipe,
             stage="search",
-            batch_size=plan["batch_size"],
+            batch_size=wanted.recipe.batch_size,
             device=device,
         )
         model = searched(run, data, device)
-        step = search_step(model, sets.train, precision=run["precision"])
+        step = search_step(model, sets.train, precision=run.precision)
         stage = Stage(
-            name="search", step=step, test=sets.test, epochs=plan["epochs"], classes=classes(run),
+            name="search", step=step, test=sets.test, epochs=wanted.epochs, classes=classes(run),
             columns=lambda: {"kernel_sizes": list(model.sizes), "parameters": model.deployed_parameters()},
         )  # fmt: skip
         loop = Loop(stage, directory=directory, checkpoints=checkpoints, say=say, deadline=deadline)
@@ -98,7 +98,7 @@ def search(
         del state  # it may be gigabytes
         rows = loop.run()
         outcome = {
-            **_learned(model), "budget": {"parameters": plan["parameters"], "macs": plan["macs"]}, "epochs": len(rows),
+            **_learned(model), "budget": {"parameters": wanted.parameters, "macs": wanted.macs}, "epochs": len(rows),
             "seconds_per_epoch": [row["seconds"] for row in rows], "pieces": loop.pieces,
         }  # fmt: skip
         # Small on purpose: the literal kernel predictor's state is gigabytes, and the sizes are all that is kept of a search.

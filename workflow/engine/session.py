@@ -18,41 +18,41 @@ from workflow.engine.randomness import global_seed, seed_global
 from workflow.engine.startup import keep_freed_memory, leave_the_compiler_out
 from workflow.engine.validation import split
 from workflow.machine import lease
-from workflow.protocol.datasets import DATASETS
 from workflow.protocol.recipes import Recipe
+from workflow.protocol.runs import Run
 
 TEST_PIXELS = 1000 * 32 * 32  # pixels of an evaluation batch, unless the training batch is larger
 
 
 @contextlib.contextmanager
-def session(run: dict, stage: str, *, say: Callable[[str], None], exclusive: bool = False) -> Iterator[torch.device]:
+def session(run: Run, stage: str, *, say: Callable[[str], None], exclusive: bool = False) -> Iterator[torch.device]:
     """The device of a run, leased, with the run's precision; random state is put back at the end.
 
     `exclusive`: no other job of the suite uses the GPU meanwhile. `say` is told of a precision that the device computes slowly.
     Running out of memory becomes one sentence.
     """
-    check(run["precision"])
-    if not run["compile"]:
+    check(run.precision)
+    if not run.compile:
         leave_the_compiler_out()
     keep_freed_memory()
-    batch_size = run["search" if stage == "search" else "train"]["batch_size"]
-    with lease.lease(run["device"], exclusive=exclusive) as name, contextlib.ExitStack() as stack:
+    recipe = run.search.recipe if stage == "search" and run.search else run.train.recipe
+    with lease.lease(run.device, exclusive=exclusive) as name, contextlib.ExitStack() as stack:
         device = torch.device(name)
         if device.type == "cuda":
             torch.cuda.set_device(device)
             torch.cuda.reset_peak_memory_stats(device)
-        if warning := advice(run["precision"], device):
+        if warning := advice(run.precision, device):
             say(warning)
-        stack.enter_context(memory_errors(device, batch_size, f"{run['id']}, stage {stage},"))
-        stack.enter_context(backend(run["precision"], device, deterministic=run["deterministic"]))
+        stack.enter_context(memory_errors(device, recipe.batch_size, f"{run.id}, stage {stage},"))
+        stack.enter_context(backend(run.precision, device, deterministic=run.deterministic))
         stack.enter_context(torch.random.fork_rng(devices=[device.index] if device.type == "cuda" else []))
-        seed_global(run["seed"], stage, "dropout")
+        seed_global(run.seed, stage, "dropout")
         yield device
 
 
-def classes(run: dict) -> int:
+def classes(run: Run) -> int:
     """How many classes the run's data set has."""
-    return DATASETS[run["dataset"]].classes
+    return run.constants.classes
 
 
 def input_shape(data) -> tuple[int, int, int]:
@@ -61,16 +61,14 @@ def input_shape(data) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def network(run: dict, data, *, stage: str, kernel_sizes: list[int] | None = None) -> nn.Module:
+def network(run: Run, data, *, stage: str, kernel_sizes: list[int] | None = None) -> nn.Module:
     """The run's network, initialised from the run's seed and the stage, on the CPU."""
     channels, _, size = input_shape(data)
-    arguments = dict(run["arguments"])
+    arguments = dict(run.arguments)
     if kernel_sizes is not None:
         arguments["kernel_sizes"] = list(kernel_sizes)
-    with global_seed(run["seed"], stage, "initialisation"):
-        return baselines.build(
-            run["system"], in_channels=channels, num_classes=classes(run), image_size=size, **arguments
-        )
+    with global_seed(run.seed, stage, "initialisation"):
+        return baselines.build(run.system, in_channels=channels, num_classes=classes(run), image_size=size, **arguments)
 
 
 def channels_last(model: nn.Module) -> bool:
@@ -97,10 +95,10 @@ def place(model: Placed, device: torch.device) -> Placed:
     return model
 
 
-def trained(run: dict, model: nn.Module, device: torch.device) -> nn.Module:
+def trained(run: Run, model: nn.Module, device: torch.device) -> nn.Module:
     """The model on the device as the training stage runs it: compiled where the run says so and its shapes are fixed."""
     model = place(model, device)
-    if run["compile"] and not hasattr(model, "pretend_sizes"):
+    if run.compile and not hasattr(model, "pretend_sizes"):
         model.compile()
     return model
 
@@ -114,16 +112,16 @@ class Images:
     validation: TestImages | None
 
 
-def images(run: dict, data, recipe: Recipe, *, stage: str, batch_size: int, device: torch.device) -> Images:
+def images(run: Run, data, recipe: Recipe, *, stage: str, batch_size: int, device: torch.device) -> Images:
     """The training set (its first images, where the run says how many) with the recipe's augmentation, the test set without, both
     normalised alike."""
-    train_images, train_labels, held_out = split(data, recipe.held_out, DATASETS[run["dataset"]].train_images)
-    kept = run["search" if stage == "search" else "train"].get("images")
+    train_images, train_labels, held_out = split(data, recipe.held_out, run.constants.train_images)
+    kept = run.search.images if stage == "search" and run.search else run.train.images
     train_images, train_labels = train_images[:kept], train_labels[:kept]
     mean_image = data.mean_image if recipe.normalisation == "per-pixel-mean" else None
-    norm = normalisation(recipe.normalisation, run["dataset"], train_images.shape[-1], mean_image)
+    norm = normalisation(recipe.normalisation, run.constants, mean_image)
     train = TrainingImages(
-        train_images, train_labels, normalisation=norm, device=device, batch_size=batch_size, seed=run["seed"], stage=stage,
+        train_images, train_labels, normalisation=norm, device=device, batch_size=batch_size, seed=run.seed, stage=stage,
         pad=recipe.pad, pad_mode=recipe.pad_mode, flip=recipe.flip, drop_last=recipe.drop_last, augment=recipe.augmentation,
     )  # fmt: skip
     size = max(batch_size, TEST_PIXELS // (train_images.shape[1] * train_images.shape[2]))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from workflow.engine.optimisation import Plan
+from workflow.engine.optimisation import OptimizerSchedule
 from workflow.engine.pixels import Batch, TrainingImages
 from workflow.engine.precision import autocast
 from workflow.engine.startup import update_of
@@ -20,11 +20,11 @@ from workflow.engine.startup import update_of
 class Step:
     """The steps of one stage. `begin` an epoch, then `take` its steps 0, 1, ... in order."""
 
-    def __init__(self, model: nn.Module, plan: Plan, images: TrainingImages, *, precision: str):
-        self.model, self.optimizer, self.images, self.precision = model, plan.optimizer, images, precision
+    def __init__(self, model: nn.Module, schedule: OptimizerSchedule, images: TrainingImages, *, precision: str):
+        self.model, self.optimizer, self.images, self.precision = model, schedule.optimizer, images, precision
         self.scale = 1.0  # of all rates: what results of earlier epochs make of the schedule
-        self._rates = plan.rates
-        self._update = update_of(plan.optimizer)
+        self._rates = schedule.rates
+        self._update = update_of(schedule.optimizer)
         self.losses = torch.zeros(images.steps, device=images.device)
         self.correct = torch.zeros((), dtype=torch.int64, device=images.device)
         self._plan: Batch | None = None

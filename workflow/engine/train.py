@@ -18,12 +18,12 @@ from workflow.engine.optimisation import for_recipe
 from workflow.engine.pixels import TestImages
 from workflow.engine.session import classes, images, input_shape, listed_sizes, network, session, trained
 from workflow.engine.validation import rate_scale
-from workflow.protocol.recipes import recipe
+from workflow.protocol.runs import Run
 from workflow.support.files import write_bytes
 
 
 def train(
-    run: dict,
+    run: Run,
     data,
     directory: Path,
     *,
@@ -36,36 +36,37 @@ def train(
 
     Returns the measured fields of result.json. Raises OutOfTime (a checkpoint is written), NonFinite, UserError.
     """
-    plan = run["train"]
     with session(run, "train", say=say) as device:
         checkpoints = Checkpoints(directory, "train", digest, say)
         state = checkpoints.load(device)
         if state and "outcome" in state:
             return state["outcome"]
-        rule = recipe(plan["recipe"], run["dataset"]).with_epochs(plan["epochs"])
-        sets = images(run, data, rule, stage="train", batch_size=plan["batch_size"], device=device)
+        recipe = run.train.recipe
+        sets = images(run, data, recipe, stage="train", batch_size=recipe.batch_size, device=device)
         model = trained(run, network(run, data, stage="train", kernel_sizes=kernel_sizes), device)
         step = stepper(
             model,
             lambda captured: for_recipe(
-                model, rule, steps_per_epoch=sets.train.steps, device=device, captured=captured
+                model, recipe, steps_per_epoch=sets.train.steps, device=device, captured=captured
             ),
             sets.train,
-            precision=run["precision"],
+            precision=run.precision,
         )
         stage = Stage(
-            name="train", step=step, test=sets.test, epochs=plan["epochs"], classes=classes(run),
-            columns=lambda: columns(model, sets.validation, classes(run), run["precision"]),
-            rate_scale=partial(rate_scale, seed=run["seed"]) if rule.schedule == "validation" else None,
+            name="train", step=step, test=sets.test, epochs=recipe.epochs, classes=classes(run),
+            columns=lambda: columns(model, sets.validation, classes(run), run.precision),
+            rate_scale=partial(rate_scale, seed=run.seed) if recipe.schedule == "validation" else None,
         )  # fmt: skip
         loop = Loop(stage, directory=directory, checkpoints=checkpoints, say=say, deadline=deadline)
         loop.restore(state)
         del state
         rows = loop.run()
+        scores = loop.scores or evaluate(model, sets.test, classes=classes(run), precision=run.precision)
+        scores.save(directory / "predictions.npz")
         outcome = {
             **summary(rows, test_images=sets.test.count),
             "parameters": count_parameters(model), "macs": count_macs(model, input_shape(data)),
-            "kernel_sizes": listed_sizes(model), "search": None, "peak_memory_mb": peak_memory_mb(device), "pieces": loop.pieces,
+            "kernel_sizes": listed_sizes(model), "peak_memory_mb": peak_memory_mb(device), "pieces": loop.pieces,
         }  # fmt: skip
         save_kernels(model, directory / "kernels.npz")
         checkpoints.save({"outcome": outcome, "model": model.state_dict()}, final=True)
@@ -74,11 +75,11 @@ def train(
 
 def columns(model: nn.Module, validation: TestImages | None, classes: int, precision: str) -> dict:
     """What a training epoch records besides: kernel sizes, accuracy on held-out images, and the model's own columns."""
-    found = {"kernel_sizes": listed_sizes(model), "parameters": None}
+    found: dict = {"kernel_sizes": listed_sizes(model), "parameters": None}
     if hasattr(model, "history_columns"):
         found |= model.history_columns()
     if validation:
-        found["validation_accuracy"] = evaluate(model, validation, classes=classes, precision=precision)["accuracy"]
+        found["validation_accuracy"] = evaluate(model, validation, classes=classes, precision=precision).accuracy
     return found
 
 
@@ -99,6 +100,7 @@ def summary(rows: list[dict], *, test_images: int) -> dict:
     last, best = rows[-1], max(rows, key=lambda row: row["accuracy"])
     return {
         "accuracy": last["accuracy"], "top5": last["top5"], "correct": last["correct"], "test_images": test_images,
+        "cross_entropy": last["cross_entropy"],
         "best_accuracy": best["accuracy"], "best_epoch": best["epoch"], "train_accuracy": last["train_accuracy"],
         "loss": last["loss"], "epochs": len(rows), "seconds_per_epoch": [row["seconds"] for row in rows],
     }  # fmt: skip

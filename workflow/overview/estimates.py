@@ -7,12 +7,14 @@ the median rate of the rows that were timed there, or at a guess where none was.
 
 import json
 import statistics
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from workflow.plan.names import row_of
+from workflow.plan.plan import Plan
 from workflow.plan.steps import Step
 from workflow.protocol.datasets import DATASETS
+from workflow.protocol.runs import Run
 from workflow.records.history import last_epoch
 from workflow.records.records import BadRecord, read_timing, run_folder, timing_path
 from workflow.support.files import ROOT
@@ -48,43 +50,42 @@ def _network(system: str, arguments: str, channels: int, classes: int, size: int
     )
 
 
-def network(run: dict) -> tuple[int, int, tuple, bool]:
+def network(run: Run) -> tuple[int, int, tuple, bool]:
     """`_network` of a run."""
-    info = DATASETS[run["dataset"]]
-    arguments = json.dumps(run["arguments"], sort_keys=True)
-    return _network(run["system"], arguments, info.channels, info.classes, info.image_size)
+    info = run.constants
+    arguments = json.dumps(dict(run.arguments), sort_keys=True)
+    return _network(run.system, arguments, info.channels, info.classes, info.image_size)
 
 
-def deployed(run: dict, runs: dict[str, dict]) -> tuple[int, int]:
+def deployed(run: Run, runs: Mapping[str, Run]) -> tuple[int, int]:
     """(parameters, MACs an image) once sizes are learned, larger kernels costing in proportion. `runs`: the plan's by id."""
     parameters, macs, _, _ = network(run)
-    search = run["search"] or runs.get(run.get("sizes", {}).get("run"), {}).get("search") or {}
-    if search.get("macs"):
-        return parameters, max(macs, search["macs"])
-    wanted = search.get("parameters") or parameters
+    search = run.search or (runs[run.sizes.run].search if run.sizes else None)
+    if search and search.macs:
+        return parameters, max(macs, search.macs)
+    wanted = (search and search.parameters) or parameters
     return wanted, round(macs * max(1.0, wanted / parameters))
 
 
 class Estimates:
     """Seconds of steps. `device`: a part of the device's name whose timings are to be used; None: the kind of the plan's device."""
 
-    def __init__(self, plan: dict, results: Path, *, recorded: Path = RECORDED, device: str | None = None):
+    def __init__(self, plan: Plan, results: Path, *, recorded: Path = RECORDED, device: str | None = None):
         self.plan, self.results, self.device = plan, results, device
-        self.runs = {run["id"]: run for run in plan["runs"]}
-        self.first: dict[str, dict] = {}
-        for run in plan["runs"]:
-            self.first.setdefault(row_of(run), run)
+        self.first: dict[str, Run] = {}
+        for run in plan.runs:
+            self.first.setdefault(run.place, run)
         self.timings = {row: found for row, run in self.first.items() if (found := self._timing(run, recorded))}
         rates = [self._work(self.first[row]) / timing["train_seconds"] for row, (timing, _) in self.timings.items()]
-        self.rate = statistics.median(rates) if rates else RATES[plan["device"]]
+        self.rate = statistics.median(rates) if rates else RATES[plan.device]
         self.guessed = not rates
 
-    def _timing(self, run: dict, recorded: Path) -> tuple[dict, str] | None:
+    def _timing(self, run: Run, recorded: Path) -> tuple[dict, str] | None:
         """A timing of this row that applies, and where it is from."""
         folders = [self.results, *sorted(path for path in recorded.glob("*") if path.is_dir())]
         for folder in folders:
             try:
-                record = read_timing(timing_path(folder, run["dataset"], run["row"]))
+                record = read_timing(timing_path(folder, run.dataset, run.row))
             except BadRecord:
                 continue
             if folder is self.results and self.device is None:
@@ -93,43 +94,42 @@ class Estimates:
             name = record["provenance"].get("device") or record["device"]
             if self.device is not None and self.device.lower() not in name.lower():
                 continue
-            same = (
-                record.get("precision") == run["precision"] and record.get("batch_size") == run["train"]["batch_size"]
-            )
-            if kind == run["device"] and same and self.plan["source"] == "real":
+            same = record.get("precision") == run.precision and record.get("batch_size") == run.train.batch_size
+            if kind == run.device and same and self.plan.source == "real":
                 return record, f"timed on {name}"
         return None
 
-    def images(self, run: dict, stage: str) -> int:
+    def images(self, run: Run, stage: str) -> int:
         """Training images that a stage of a run sees in an epoch."""
-        made_up = self.plan["prepare"][run["data"]]["synthetic"]
-        there = made_up["train"] if made_up else DATASETS[run["dataset"]].train_images
-        if stage == "search" and run["search"]["options"].get("data_free"):
-            return 0
-        return min(there, run[stage].get("images", there))
+        made_up = self.plan.prepare[run.data]["synthetic"]
+        there = made_up["train"] if made_up else run.constants.train_images
+        if stage == "search" and run.search:
+            return 0 if run.search.options.get("data_free") else min(there, run.search.images or there)
+        return min(there, run.train.images or there)
 
-    def _work(self, run: dict, stage: str = "train") -> float:
+    def _work(self, run: Run, stage: str = "train") -> float:
         """Multiply-accumulates of one epoch of a stage."""
         factor = SEARCH_FACTOR if stage == "search" else 1.0
-        return factor * 3.0 * deployed(run, self.runs)[1] * self.images(run, stage)
+        return factor * 3.0 * deployed(run, self.plan.by_id)[1] * self.images(run, stage)
 
     def seconds(self, step: Step) -> tuple[float, str]:
         """Estimated seconds of a step, and what the estimate rests on."""
         row = step.member if step.stage == "time" else step.member.rpartition("/")[0]
-        run = self.first[row] if step.stage == "time" else self.runs[step.member]
+        run = self.first[row] if step.stage == "time" else self.plan.by_id[step.member]
         if step.stage == "time":
-            segments = (2 if run["search"] else 0) + (3 if network(run)[3] else 1)
-            timing = self.plan["timing"]
+            segments = (2 if run.search else 0) + (3 if network(run)[3] else 1)
+            timing = self.plan.timing
             return STARTUP + segments * (timing["slices"] + 1) * timing["slice_seconds"], "its slices"
-        epochs = run[step.stage]["epochs"] * self._left(run, step.stage)
+        planned = run.search if step.stage == "search" and run.search else run.train
+        epochs = planned.epochs * self._left(run, step.stage)
         if row in self.timings:
             record, basis = self.timings[row]
             return STARTUP + epochs * (record.get(f"{step.stage}_seconds") or 0.0), basis
         return STARTUP + epochs * self._work(run, step.stage) / self.rate, "from MACs"
 
-    def _left(self, run: dict, stage: str) -> float:
+    def _left(self, run: Run, stage: str) -> float:
         """The share of a stage's epochs that is still to do."""
-        folder = run_folder(self.results, run["id"])
+        folder = run_folder(self.results, run.id)
         line = last_epoch(folder) if (folder / f"{stage}.pt").exists() else None
         if line is None or line["stage"] != stage:
             return 1.0
@@ -137,7 +137,7 @@ class Estimates:
 
     def basis(self) -> str:
         """One sentence on what all of it rests on."""
-        where = f"a device named '{self.device}'" if self.device else f"a {self.plan['device']} device"
+        where = f"a device named '{self.device}'" if self.device else f"a {self.plan.device} device"
         if self.guessed:
             return (
                 f"No row has been timed on {where}: hours follow from MACs at a guessed {self.rate:.1e} a second, "
@@ -151,24 +151,23 @@ class Estimates:
         )
 
 
-def disk(plan: dict) -> dict[str, int]:
+def disk(plan: Plan) -> dict[str, int]:
     """Bytes: `data` prepared, `kept` of results when all is done, `search` and `train`, the most that one job's checkpoints take."""
     from effconv.kernel_predictor import predictor_parameters
 
     sizes = {"data": 0, "kept": 0, "search": 0, "train": 0}
-    for entry in plan["prepare"].values():
+    for entry in plan.prepare.values():
         info, counts = DATASETS[entry["dataset"]], entry["synthetic"]
         images = counts["train"] + counts["test"] if counts else info.train_images + info.test_images
         height, width, channels = info.shape
         sizes["data"] += images * (height * width * channels + 8)
-    runs = {run["id"]: run for run in plan["runs"]}
-    for run in plan["runs"]:
-        parameters, layers = deployed(run, runs)[0], network(run)[2]
+    for run in plan.runs:
+        parameters, layers = deployed(run, plan.by_id)[0], network(run)[2]
         sizes["kept"] += 4 * parameters + 50_000
         sizes["train"] = max(sizes["train"], CHECKPOINTS * 12 * parameters)  # weights and up to two moments, float32
-        if run["search"]:
-            options = run["search"]["options"]
-            variant, hidden = options.get("kernel_predictor", "literal"), options.get("hidden", 64)
+        if run.search:
+            options = run.search.options
+            variant, hidden = str(options.get("kernel_predictor", "projected")), int(str(options.get("hidden", 64)))
             predictors = predictor_parameters(layers, variant, hidden)
             sizes["search"] = max(sizes["search"], CHECKPOINTS * 12 * (predictors + parameters))
     return sizes

@@ -4,47 +4,47 @@ from pathlib import Path
 
 from workflow.campaign.campaign import _print_best
 from workflow.overview.estimates import Estimates, disk
-from workflow.plan.make import entry_rows
-from workflow.plan.names import row_of
+from workflow.plan.plan import Entry, Plan
 from workflow.plan.steps import Step
-from workflow.records.state import reason
+from workflow.protocol.runs import Run
+from workflow.records.state import state_of
 from workflow.support.durations import rounded
 
 
-def run_seconds(estimates: Estimates, run: dict) -> tuple[float, str]:
+def run_seconds(estimates: Estimates, run: Run) -> tuple[float, str]:
     """Seconds of all stages of a run, and what they rest on."""
-    stages = ["search", "train"] if run["search"] else ["train"]
-    found = [estimates.seconds(Step(stage, run["id"])) for stage in stages]
+    stages = ["search", "train"] if run.search else ["train"]
+    found = [estimates.seconds(Step(stage, run.id)) for stage in stages]
     return sum(seconds for seconds, _ in found), found[-1][1]
 
 
-def print_plan(plan: dict, results: Path, *, hours: float | None = None, device: str | None = None) -> int:
+def print_plan(plan: Plan, results: Path, *, hours: float | None = None, device: str | None = None) -> int:
     """Print a line a run, the sums, hours by table, disk, and what fits into `hours`; exit status 0."""
     estimates = Estimates(plan, results, device=device)
-    later, cost = set(plan["on_demand"]), {}
-    print(plan["banner"])
-    for run in plan["runs"]:
-        why = reason(run, results)
-        if why and run["dataset"] not in plan["unavailable"]:
-            cost[run["id"]] = run_seconds(estimates, run)
-        if row_of(run) in later:
+    later, cost = set(plan.on_demand), {}
+    print(plan.banner)
+    for run in plan.runs:
+        why = state_of(run, results).why
+        if why and run.dataset not in plan.unavailable:
+            cost[run.id] = run_seconds(estimates, run)
+        if run.place in later:
             continue
         if why is None:
-            print(f"{'done':>9}  {run['id']}")
-        elif run["id"] not in cost:
-            print(f"{'waits':>9}  {run['id']:45} {plan['unavailable'][run['dataset']]}")
+            print(f"{'done':>9}  {run.id}")
+        elif run.id not in cost:
+            print(f"{'waits':>9}  {run.id:45} {plan.unavailable[run.dataset]}")
         else:
-            seconds, basis = cost[run["id"]]
-            print(f"{rounded(seconds):>9}  {run['id']:45} {why} ({basis})")
-    rows = {run["id"]: row_of(run) for run in plan["runs"]}
+            seconds, basis = cost[run.id]
+            print(f"{rounded(seconds):>9}  {run.id:45} {why} ({basis})")
+    rows = {run.id: run.place for run in plan.runs}
     due = {name: seconds for name, (seconds, _) in cost.items() if rows[name] not in later}
     print(
-        f"{len(due)} of {sum(row not in later for row in rows.values())} runs to do on {plan['device']}: "
+        f"{len(due)} of {sum(row not in later for row in rows.values())} runs to do on {plan.device}: "
         f"about {rounded(sum(due.values()))} one after the other, without the timing stage."
     )
     print(estimates.basis())
-    for name in plan["tables"]:
-        members = entry_rows(plan, name)
+    for name in plan.tables:
+        members = plan.rows_of(name)
         wanted = {run for run, row in rows.items() if row in members}
         if not wanted:  # left out by the configuration's `only`
             continue
@@ -52,8 +52,8 @@ def print_plan(plan: dict, results: Path, *, hours: float | None = None, device:
         total = sum(cost[run][0] for run in asked)
         own = f", {sum(rows[run] in later for run in asked)} of them run for it alone" if later & members else ""
         print(f"{rounded(total):>9}  snakemake {name}: {len(asked)} of {len(wanted)} runs to do{own}")
-        waits = plan["tables"][name]["dataset"] in plan["unavailable"]
-        for seconds, asks in sorted(questions(plan, plan["tables"][name], {run: cost[run][0] for run in asked})):
+        waits = plan.tables[name].dataset in plan.unavailable
+        for seconds, asks in sorted(questions(plan, plan.tables[name], {run: cost[run][0] for run in asked})):
             print(f"{'waits' if waits else rounded(seconds) if seconds else 'done':>13}  {asks}")
     sizes = {name: f"{size / 1e9:.2f} GB" for name, size in disk(plan).items()}
     print(
@@ -65,16 +65,16 @@ def print_plan(plan: dict, results: Path, *, hours: float | None = None, device:
     return 0
 
 
-def questions(plan: dict, entry: dict, missing: dict[str, float]) -> list[tuple[float, str]]:
+def questions(plan: Plan, entry: Entry, missing: dict[str, float]) -> list[tuple[float, str]]:
     """(seconds, question) of a chapter: those of the missing runs of every row that it compares, shared ones counted for each.
 
     A question of which one side is not in the plan is left out.
     """
     found, planned = [], {}
-    for run in plan["runs"]:
-        if run["dataset"] == entry["dataset"]:
-            planned.setdefault(run["row"], []).append(run["id"])
-    for question in entry.get("questions", ()):
+    for run in plan.runs:
+        if run.dataset == entry.dataset:
+            planned.setdefault(run.row, []).append(run.id)
+    for question in entry.questions:
         sides = [[row for row in question[side] if row in planned] for side in ("row", "others")]
         if all(sides):
             runs = [run for row in {*sides[0], *sides[1]} for run in planned[row]]

@@ -17,7 +17,7 @@ CHAPTERS = ROOT / "config" / "chapters"
 KINDS = {"tables": "table", "figures": "figure", "chapters": "chapter"}
 
 
-def known(kind: str, value: str, names: Iterable[str], where: str) -> None:
+def check_name(kind: str, value: str, names: Iterable[str], where: str) -> None:
     """A UserError with the nearest names, unless `value` is one of `names`."""
     if value in (names := list(names)):
         return
@@ -36,10 +36,10 @@ def load_tables(path: Path = TABLES, chapters: Path = CHAPTERS) -> dict:
     tables = {**read_yaml(path), "chapters": {file.stem: read_yaml(file) for file in sorted(chapters.glob("*.yaml"))}}
     validate(tables, "tables", path.name)
     for dataset, protocol in tables["datasets"].items():
-        known("data set", dataset, DATASETS, f"{path.name}, datasets")
-        known("recipe", protocol["recipe"], recipes.names(), f"{path.name}, datasets.{dataset}")
+        check_name("data set", dataset, DATASETS, f"{path.name}, datasets")
+        check_name("recipe", protocol["recipe"], recipes.names(), f"{path.name}, datasets.{dataset}")
     for name, entry in entries_of(tables).items():
-        known("data set", entry["dataset"], tables["datasets"], f"{path.name}, {name}")
+        check_name("data set", entry["dataset"], tables["datasets"], f"{path.name}, {name}")
         for row in entry["rows"]:
             if isinstance(row, dict):
                 _check_row(row, f"{path.name}, {name}, row '{row['row']}'")
@@ -48,13 +48,13 @@ def load_tables(path: Path = TABLES, chapters: Path = CHAPTERS) -> dict:
 
 def _check_row(row: dict, where: str) -> None:
     if "system" in row:
-        known("system", row["system"], baselines.names(), where)
+        check_name("system", row["system"], baselines.names(), where)
     elif lone := {"learn", "recipe", "arguments", "presets", "sizes", "seeds", "precision", "compile"} & set(row):
         raise UserError(f"{where}: '{min(lone)}' needs a 'system': add it, or take it out.")
     if "recipe" in row:
-        known("recipe", row["recipe"], recipes.names(), where)
+        check_name("recipe", row["recipe"], recipes.names(), where)
     if "method" in row.get("learn", {}):
-        known("method", row["learn"]["method"], search_methods.METHODS, where)
+        check_name("method", row["learn"]["method"], search_methods.METHODS, where)
     if "sizes" in row:
         row_sizes.check(row, where)
 
@@ -75,13 +75,13 @@ def catalogue(tables: dict) -> dict[tuple[str, str], dict]:
     for name, entry in entries.items():
         for row in (*entry["rows"], *(r for q in entry.get("questions", ()) for r in (*q["row"], *q["others"]))):
             if isinstance(row, str):
-                known("row", row, [r for d, r in rows if d == entry["dataset"]], f"tables.yaml, {name}")
+                check_name("row", row, [r for d, r in rows if d == entry["dataset"]], f"tables.yaml, {name}")
         for row in (row for row in entry["rows"] if isinstance(row, dict)):
             if (origin := row_sizes.source(row, entry["dataset"])) and "learn" not in rows.get(origin, {}):
                 searched = [r for (d, r), found in rows.items() if d == origin[0] and "learn" in found]
-                known("searched row", origin[1], searched, f"tables.yaml, {name}, row '{row['row']}'")
+                check_name("searched row", origin[1], searched, f"tables.yaml, {name}, row '{row['row']}'")
         if "reference" in entry:
-            known(
+            check_name(
                 "row",
                 entry["reference"],
                 [r for d, r in rows if d == entry["dataset"]],

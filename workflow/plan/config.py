@@ -10,7 +10,7 @@ from workflow.machine.gpus import cuda_devices
 from workflow.support.errors import UserError
 from workflow.support.files import ROOT, read_yaml
 
-PRESETS = ("smoke", "quick", "paper")
+PRESETS = ("smoke", "short", "paper")
 
 
 def merge(base: dict, over: dict) -> dict:
@@ -75,7 +75,7 @@ def _on_a_cluster(given: dict) -> None:
 def _changed(preset: dict, config: dict) -> str:
     """A sentence on what the configuration changes of its preset's protocol, after a space; nothing where it changes nothing."""
     found = []
-    for key in ("source", "epochs", "images", "batch_size"):
+    for key in ("source", "epochs", "short", "images", "batch_size"):
         value, usual = config.get(key), preset.get(key)
         if isinstance(value, dict):
             value = {part: number for part, number in value.items() if number != (usual or {}).get(part)}
@@ -99,8 +99,8 @@ def load(user: dict | None = None) -> dict:
     _on_a_cluster(given)
     name, why = given.get("preset", "auto"), "it was asked for"
     if name == "auto":
-        name = "paper" if cuda_devices() else "smoke"
-        why = "a CUDA device is here" if name == "paper" else "no CUDA device was found"
+        name = "short" if cuda_devices() else "smoke"
+        why = "a CUDA device is here" if name == "short" else "no CUDA device was found"
     if name not in PRESETS:
         raise UserError(f"config: key 'preset' is {name!r}, but must be one of auto, {', '.join(PRESETS)}: correct it.")
     preset = read_yaml(ROOT / "config" / "presets" / f"{name}.yaml")

@@ -1,20 +1,22 @@
-"""From the configuration to the list of runs, jobs and expected digests. Torch-free: the Snakefile asks it at every `snakemake -n`.
+"""From the configuration to the plan. Torch-free: the Snakefile asks it at every `snakemake -n`.
 
-A *row* is one line of a table (a system on a data set, perhaps with a budget), a *run* one seed of it, a *job* the runs that one
-process does. Tables and figures only name rows; a row that two of them share is run once.
+Tables and figures only name rows; a row that two of them share is run once.
 """
 
 import fnmatch
-import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from workflow.plan import row_sizes
-from workflow.plan.catalogue import catalogue, entries_of, known, load_tables
+from workflow.plan.catalogue import catalogue, check_name, entries_of, load_tables
 from workflow.plan.config import PRESETS
-from workflow.plan.names import row_of
+from workflow.plan.plan import Entry, EntryRow, Plan
 from workflow.protocol import recipes
 from workflow.protocol.datasets import DATASETS
-from workflow.records.records import SCHEMA
+from workflow.protocol.recipes import Recipe
+from workflow.protocol.runs import Run, Search, Training
+from workflow.protocol.search_methods import DEFAULT
 from workflow.support.errors import UserError
 
 
@@ -24,7 +26,7 @@ def data_folder(config: dict, dataset: str, counts: dict | None = None) -> str:
     return f"{base}/synthetic-{dataset}-{counts['train']}-{counts['test']}" if counts else f"{base}/{dataset}"
 
 
-def _lightened(config: dict, dataset: str, row: dict) -> tuple[dict | None, dict]:
+def _smoke_overrides(config: dict, dataset: str, row: dict) -> tuple[dict | None, dict]:
     """(counts of made-up images or None for real ones, the system's arguments) of a row; less for systems that are heavy."""
     arguments = row.get("arguments", {})
     if config["source"] == "real":
@@ -39,8 +41,8 @@ def unavailable(config: dict, datasets: set[str]) -> dict[str, str]:
     """Data set -> what to do, for those that are neither here nor to be downloaded. Their rows wait; nothing else does."""
     if config["source"] == "synthetic":
         return {}
-    from workflow.data.download import DOWNLOADABLE
-    from workflow.data.layouts import find, missing  # here, since only the real data sets need numpy at planning
+    from workflow.data.download import DOWNLOADABLE  # here, since only the real data sets need numpy at planning
+    from workflow.data.layouts import find, missing
 
     folder, sentences = Path(config["data"]), {}
     for dataset in sorted(datasets - set(DOWNLOADABLE)):
@@ -50,36 +52,56 @@ def unavailable(config: dict, datasets: set[str]) -> dict[str, str]:
     return sentences
 
 
-def _run(config: dict, protocol: dict, dataset: str, row: dict, seed: int) -> dict:
+def _training(config: dict, recipe: Recipe) -> Training:
+    """The training stage of a run by the preset's protocol: the recipe's own, the short one, or the configuration's numbers."""
+    short, epochs = config.get("short"), config["epochs"]
+    if short and recipe.dataset in short["epochs"]:
+        made = recipe.shortened(short["epochs"][recipe.dataset], peak=short["peak"], weight_decay=short["weight_decay"])
+        protocol = "short"
+    else:
+        made = recipe.with_epochs(epochs.get("train") or max(1, round(recipe.epochs * epochs.get("factor", 1))))
+        protocol = "paper" if made == recipe else "changed"
+    images = config.get("images", {}).get("train")
+    if "batch_size" in config:
+        made = replace(made, batch_size=config["batch_size"])
+    if images or config["source"] != "real" or "batch_size" in config or config["changed"]:
+        protocol = "changed"
+    return Training(recipe=made, images=images, protocol=protocol)
+
+
+def _search(config: dict, learn: dict | None, planned: int, recipe: Recipe) -> Search | None:
+    """The search stage of a row with `learn`; `planned`: the data set's epochs of a search."""
+    if learn is None:
+        return None
+    if "batch_size" in config:
+        recipe = replace(recipe, batch_size=config["batch_size"])
+    epochs = config["epochs"].get("search") or learn.get("epochs", planned)
+    images = config.get("images", {}).get("search")
+    whole = config["source"] == "real" and epochs == planned and not images and "batch_size" not in config
+    return Search(
+        epochs=epochs, recipe=recipe, parameters=learn.get("parameters"), macs=learn.get("macs"),
+        method=learn.get("method", DEFAULT), options={**config["search_options"], **learn.get("options", {})}, images=images,
+        protocol="paper" if whole else "changed",
+    )  # fmt: skip
+
+
+def _run(config: dict, protocol: dict, dataset: str, row: dict, seed: int) -> Run:
     """One run, described wholly."""
-    name = row.get("recipe", protocol["recipe"])
-    recipe = recipes.recipe(name, dataset)
-    epochs, factor = config["epochs"], config["epochs"].get("factor", 1)
-    counts, arguments = _lightened(config, dataset, row)
-    batch_size = config.get("batch_size", recipe.batch_size)
-    shortened = {stage: {"images": count} for stage, count in config.get("images", {}).items()}
-    search = None
-    if learn := row.get("learn"):
-        learn_epochs = learn.get("epochs", protocol["search_epochs"])
-        search = {
-            "epochs": epochs.get("search") or max(1, round(learn_epochs * factor)),
-            "parameters": learn.get("parameters"), "macs": learn.get("macs"), "recipe": name, "batch_size": batch_size,
-            "options": {**config["search_options"], **learn.get("options", {})},
-            **({"method": learn["method"]} if "method" in learn else {}), **shortened.get("search", {}),
-        }  # fmt: skip
-    return {
-        "id": f"{dataset}/{row['row']}/seed{seed}", "dataset": dataset, "row": row["row"], "label": row["label"], "seed": seed,
-        "system": row["system"], "arguments": arguments, "data": data_folder(config, dataset, counts), "search": search,
-        "train": {"recipe": name, "epochs": epochs.get("train") or max(1, round(recipe.epochs * factor)), "batch_size": batch_size,
-                  **shortened.get("train", {})},
-        "precision": row.get("precision", config["precision"]), "device": config["device"],
-        "deterministic": config.get("deterministic", False), "compile": row.get("compile", config.get("compile", False)),
-        **row_sizes.resolved({**row, "arguments": arguments}, dataset, seed, config["seeds"]),
-    }  # fmt: skip
+    recipe = recipes.recipe(row.get("recipe", protocol["recipe"]), dataset)
+    counts, arguments = _smoke_overrides(config, dataset, row)
+    sized = row_sizes.resolve({**row, "arguments": arguments}, dataset, seed, config["seeds"])
+    return Run(
+        id=f"{dataset}/{row['row']}/seed{seed}", dataset=dataset, row=row["row"], label=row["label"], seed=seed,
+        system=row["system"], arguments=sized.get("arguments", arguments), constants=DATASETS[dataset],
+        data=data_folder(config, dataset, counts), train=_training(config, recipe),
+        search=_search(config, row.get("learn"), protocol["search_epochs"], recipe), sizes=sized.get("sizes"),
+        precision=row.get("precision", config["precision"]), device=config["device"],
+        deterministic=config.get("deterministic", False), compile=row.get("compile", config.get("compile", False)),
+    )  # fmt: skip
 
 
 def _jobs(
-    config: dict, runs: list[dict], homes: dict[str, str], absent: dict[str, str]
+    config: dict, runs: Sequence[Run], homes: dict[str, str], absent: dict[str, str]
 ) -> dict[str, dict[str, list[str]]]:
     """Stage -> job name -> run ids (search, train) or `dataset/row` (time).
 
@@ -87,22 +109,21 @@ def _jobs(
     """
     jobs: dict[str, dict[str, list[str]]] = {"search": {}, "train": {}, "time": {}}
     for run in runs:
-        row = row_of(run)
-        if {run["dataset"], run.get("sizes", {}).get("dataset")} & absent.keys():
+        if {run.dataset, run.sizes.run.split("/")[0] if run.sizes else None} & absent.keys():
             continue
-        group = f"{homes[row]}/{run['system']}" if config["jobs"].get("rows") == "system" else row
-        job = f"{group}/seed{run['seed']}" if config["jobs"]["seeds"] == "one" else f"{group}/all"
-        jobs["train"].setdefault(job, []).append(run["id"])
-        if run["search"]:
-            jobs["search"].setdefault(job, []).append(run["id"])
-        clock = jobs["time"].setdefault(row if config["jobs"]["timing"] == "row" else homes[row], [])
-        if row not in clock:
-            clock.append(row)
+        group = f"{homes[run.place]}/{run.system}" if config["jobs"].get("rows") == "system" else run.place
+        job = f"{group}/seed{run.seed}" if config["jobs"]["seeds"] == "one" else f"{group}/all"
+        jobs["train"].setdefault(job, []).append(run.id)
+        if run.search:
+            jobs["search"].setdefault(job, []).append(run.id)
+        clock = jobs["time"].setdefault(run.place if config["jobs"]["timing"] == "row" else homes[run.place], [])
+        if run.place not in clock:
+            clock.append(run.place)
     return jobs
 
 
-def make_plan(config: dict, tables: dict | None = None) -> dict:
-    """The plan: a JSON-able dict with the runs, the jobs, and the tables and figures with their rows resolved."""
+def make_plan(config: dict, tables: dict | None = None) -> Plan:
+    """The plan of a configuration: its runs, the jobs that do them, and the tables and figures with their rows resolved."""
     tables = tables or load_tables()
     rows = catalogue(tables)
     chosen = [key for key, row in rows.items() if _wanted(config, *key, row)]
@@ -114,68 +135,58 @@ def make_plan(config: dict, tables: dict | None = None) -> dict:
         )
     for dataset in {d for d, _ in chosen}:
         if config["source"] == "synthetic":
-            known("data set", dataset, config.get("synthetic", {}), "config, synthetic")
-    runs = [
+            check_name("data set", dataset, config.get("synthetic", {}), "config, synthetic")
+    runs = tuple(
         _run(config, tables["datasets"][d], d, rows[d, r], seed)
         for d, r in chosen
         for seed in row_sizes.seeds_of(rows[d, r], config["seeds"])
-    ]
-    entries, shown = entries_of(tables), {}
-    for name, entry in entries.items():
-        names = [row if isinstance(row, str) else row["row"] for row in entry["rows"]]
-        shown[name] = {**entry, "rows": [_shown(rows[entry["dataset"], row]) for row in names]}
+    )
+    entries = entries_of(tables)
     homes = {
         f"{entry['dataset']}/{row['row']}": name
         for name, entry in entries.items()
         for row in entry["rows"]
         if isinstance(row, dict)
     }
+    shown = {name: _entry(entry, rows) for name, entry in entries.items()}
     absent = unavailable(config, {dataset for dataset, _ in chosen})
-    plan = {
-        "schema": SCHEMA, "preset": config["preset"], "why": config["why"],
-        "comparable": config["preset"] == "paper" and not config["changed"],
-        "banner": BANNERS[config["preset"]] + config["changed"], "seeds": config["seeds"], "device": config["device"],
-        "source": config["source"],
-        "data": config["data"], "prepare": _prepare(config, [(d, rows[d, r]) for d, r in chosen]),
-        "timing": config["timing"], "time_limit": config.get("time_limit"),
-        "runs": runs, "unavailable": absent, "on_demand": _on_demand(config, shown),
-        "jobs": _jobs(config, runs, homes, absent), "tables": shown,
-    }  # fmt: skip
-    return json.loads(json.dumps(plan))  # the same types as when read back from plan.json
+    return Plan(
+        preset=config["preset"], why=config["why"], banner=BANNERS[config["preset"]] + config["changed"],
+        seeds=tuple(config["seeds"]), device=config["device"], source=config["source"], data=config["data"],
+        prepare=_prepare(config, [(d, rows[d, r]) for d, r in chosen]),
+        timing=config["timing"], time_limit=config.get("time_limit"), runs=runs, unavailable=absent,
+        on_demand=_on_demand(config, shown), jobs=_jobs(config, runs, homes, absent), tables=shown,
+    )  # fmt: skip
 
 
 def _prepare(config: dict, rows: list[tuple[str, dict]]) -> dict[str, dict]:
     """Folder -> the data set to prepare there, and the counts of made-up images (None: the real ones)."""
     found = {}
     for dataset, row in rows:
-        counts, _ = _lightened(config, dataset, row)
+        counts, _ = _smoke_overrides(config, dataset, row)
         found[data_folder(config, dataset, counts)] = {"dataset": dataset, "synthetic": counts}
     return found
 
 
-def _on_demand(config: dict, shown: dict) -> list[str]:
+def _on_demand(config: dict, shown: dict[str, Entry]) -> tuple[str, ...]:
     """`dataset/row` of the rows that only chapters outside the plain report have: run when such a chapter is asked for."""
     chosen = config.get("chapters", [])
     for chapter in chosen:
-        known(
-            "chapter",
-            chapter,
-            [name for name, entry in shown.items() if entry["kind"] == "chapter"],
-            "config, chapters",
-        )
+        chapters = [name for name, entry in shown.items() if entry.kind == "chapter"]
+        check_name("chapter", chapter, chapters, "config, chapters")
     always: set[str] = set()
     others: set[str] = set()
     for name, entry in shown.items():
-        names = {f"{entry['dataset']}/{row['row']}" for row in entry["rows"] if row["system"]}
-        (others if entry["kind"] == "chapter" and name not in chosen else always).update(names)
-    return sorted(others - always)
+        places = {f"{entry.dataset}/{row.row}" for row in entry.rows if row.system}
+        (others if entry.kind == "chapter" and name not in chosen else always).update(places)
+    return tuple(sorted(others - always))
 
 
 BANNERS = {
     "smoke": "Smoke preset: small made-up images and a few steps of training. Networks, parameters and MACs are real; "
     "accuracies and seconds are not comparable with the paper's.",
-    "quick": "Quick preset: the real data with a tenth of the epochs. Seconds per epoch are right; "
-    "accuracies are not comparable with the paper's.",
+    "short": "Short preset: the real data, all images, few epochs with a learning rate that falls to zero. Rows can be compared with "
+    "each other; accuracies are not the paper's. Seconds per epoch and searches are.",
     "paper": "Paper preset: the paper's protocol on the real data.",
 }
 
@@ -190,22 +201,17 @@ def _wanted(config: dict, dataset: str, name: str, row: dict) -> bool:
     return any(fnmatch.fnmatchcase(f"{dataset}/{name}", pattern) for pattern in config.get("only", ["*"]))
 
 
-def _shown(row: dict) -> dict:
-    """A row as the report needs it."""
-    return {
-        "row": row["row"], "label": row["label"], "size": row.get("size"), "system": row.get("system"),
-        "learn": row.get("learn"), "in_paper": "paper" in row, "paper": row.get("paper"), "note": row.get("note"),
-        "selection": row.get("selection"),
-    }  # fmt: skip
-
-
-def entry_rows(plan: dict, name: str) -> set[str]:
-    """`dataset/row` of every row of one table, figure or chapter that the plan runs."""
-    entry = plan["tables"][name]
-    wanted = {f"{entry['dataset']}/{row['row']}" for row in entry["rows"]}
-    return {row_of(run) for run in plan["runs"]} & wanted
-
-
-def report_rows(plan: dict) -> set[str]:
-    """`dataset/row` of every row that the plain report waits for."""
-    return {row_of(run) for run in plan["runs"]} - set(plan["on_demand"])
+def _entry(entry: dict, rows: dict[tuple[str, str], dict]) -> Entry:
+    """A table, figure or chapter with its rows as the report shows them."""
+    names = [row if isinstance(row, str) else row["row"] for row in entry["rows"]]
+    shown = []
+    for row in (rows[entry["dataset"], name] for name in names):
+        kept = {key: row[key] for key in ("size", "system", "learn", "note", "selection") if key in row}
+        shown.append(
+            EntryRow(row=row["row"], label=row["label"], in_paper="paper" in row, paper=row.get("paper", {}), **kept)
+        )
+    kept = {key: entry[key] for key in ("reference", "text", "x_label", "paper") if key in entry}
+    return Entry(
+        kind=entry["kind"], title=entry["title"], dataset=entry["dataset"], rows=tuple(shown),
+        questions=tuple(entry.get("questions", ())), x=tuple(entry.get("x", ())), **kept,
+    )  # fmt: skip

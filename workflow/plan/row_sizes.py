@@ -4,8 +4,10 @@ A rule that needs no search becomes the run's argument `kernel_sizes`. One that 
 `sizes`: the rule with `run`, the run whose search it waits for: the same seed's unless `seed: next` asks for the next one's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from workflow.protocol.datasets import DATASETS
+from workflow.protocol.runs import Run, SizesFrom
 from workflow.protocol.size_rules import NEEDS, PLANNED, SEARCHED, layers_of
 from workflow.support.errors import UserError
 
@@ -21,7 +23,7 @@ def check(row: dict, where: str) -> None:
         raise UserError(f"{where}: rule '{spec['rule']}' needs '{need}': add it.")
     if "learn" in row or "kernel_sizes" in row.get("arguments", {}):
         raise UserError(f"{where}: sizes come from a rule, a search or a list, one of them: take the others out.")
-    layers_of(row["system"], row.get("arguments", {}), "cifar10")
+    layers_of(row["system"], row.get("arguments", {}), DATASETS["cifar10"])
 
 
 def source(row: dict, dataset: str) -> tuple[str, str] | None:
@@ -38,31 +40,33 @@ def seeds_of(row: dict, seeds: Sequence[int]) -> list[int]:
     return list(seeds)[: row.get("seeds", len(seeds))]
 
 
-def resolved(row: dict, dataset: str, seed: int, seeds: Sequence[int]) -> dict:
-    """What a row's rule adds to its run: {"arguments": ...}, {"sizes": ...}, or nothing."""
+def resolve(row: dict, dataset: str, seed: int, seeds: Sequence[int]) -> dict:
+    """What a row's rule adds to its run: {"arguments": ...}, {"sizes": SizesFrom}, or nothing."""
     spec = row.get("sizes")
     if spec is None:
         return {}
     arguments = row.get("arguments", {})
     if "of" not in spec:
-        sizes = PLANNED[spec["rule"]](layers_of(row["system"], arguments, dataset), spec)
+        sizes = PLANNED[spec["rule"]](layers_of(row["system"], arguments, DATASETS[dataset]), spec)
         return {"arguments": {**arguments, "kernel_sizes": sizes}}
     origin = seeds[(list(seeds).index(seed) + 1) % len(seeds)] if spec.get("seed") == "next" else seed
+    options = {key: spec[key] for key in ("budget", "macs", "draw", "within") if key in spec}
+    if spec.get("draw") == "seed":
+        options["draw"] = seed
     where, name = source(row, dataset)
-    return {"sizes": {**spec, "run": f"{where}/{name}/seed{origin}"}}
+    return {"sizes": SizesFrom(rule=spec["rule"], run=f"{where}/{name}/seed{origin}", options=options)}
 
 
-def from_search(run: dict, searched: Sequence[int]) -> list[int]:
+def from_search(run: Run, searched: Sequence[int]) -> list[int]:
     """The sizes of a run whose rule starts from the sizes that a search has found."""
-    layers = layers_of(run["system"], run["arguments"], run["dataset"])
+    layers = layers_of(run.system, run.arguments, run.constants)
     if len(searched) != len(layers.weights):
         raise UserError(
-            f"{run['sizes']['run']} has {len(searched)} sizes and {run['id']} {len(layers.weights)} layers: name a row of its depth."
+            f"{run.sizes.run} has {len(searched)} sizes and {run.id} {len(layers.weights)} layers: name a row of its depth."
         )
-    return SEARCHED[run["sizes"]["rule"]](layers, run["sizes"], searched)
+    return SEARCHED[run.sizes.rule](layers, run.sizes.options, searched)
 
 
-def sources_of(runs: Sequence[dict]) -> set[str]:
+def sources_of(runs: Iterable[Run]) -> set[str]:
     """Ids of the runs whose searches the given runs need."""
-    needed = {run["id"] for run in runs if run["search"]}
-    return needed | {run["sizes"]["run"] for run in runs if run.get("sizes")}
+    return {run.id for run in runs if run.search} | {run.sizes.run for run in runs if run.sizes}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from workflow.plan.names import row_of
+from workflow.plan.plan import Plan
 
 
 @dataclass(frozen=True, order=True)
@@ -16,19 +16,19 @@ class Step:
         return f"{self.stage} {self.member}"
 
 
-def steps(plan: dict) -> dict[Step, tuple[Step, ...]]:
+def steps(plan: Plan) -> dict[Step, tuple[Step, ...]]:
     """Every step of a plan whose data can be had -> what has to be done before it."""
     found: dict[Step, tuple[Step, ...]] = {}
-    for run in plan["runs"]:
-        if run["dataset"] in plan["unavailable"]:
+    for run in plan.runs:
+        if run.dataset in plan.unavailable:
             continue
         before: tuple[Step, ...] = ()
-        if run["search"]:
-            before = (Step("search", run["id"]),)
+        if run.search:
+            before = (Step("search", run.id),)
             found[before[0]] = ()
-        elif run.get("sizes"):  # a rule that starts from another run's search
-            before = (Step("search", run["sizes"]["run"]),)
+        elif run.sizes:  # a rule that starts from another run's search
+            before = (Step("search", run.sizes.run),)
             found[before[0]] = ()
-        found[Step("train", run["id"])] = before
-        found.setdefault(Step("time", row_of(run)), before)  # at the sizes of the first seed
+        found[Step("train", run.id)] = before
+        found.setdefault(Step("time", run.place), before)  # at the sizes of the first seed
     return found

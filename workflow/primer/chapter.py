@@ -138,10 +138,10 @@ def context(evidence: Evidence) -> dict:
         "topics": _topics(held["statements"]) if known else [], "tally": {name: tally[name] for name in VERDICTS if tally[name]},
         "wrong": [s for s in held["statements"] if s.verdict == WRONG] if known else [],
         "vgg16": held["vgg16"] if known else [], "bridge": _bridge(held["costs"]) if known else None,
-        "small": known and evidence.plan["preset"] == "smoke", "primer_symbols": SYMBOLS, "primer_classes": CLASSES, "rows": rows,
+        "small": known and evidence.plan.preset == "smoke", "primer_symbols": SYMBOLS, "primer_classes": CLASSES, "rows": rows,
         "experiments": [(e, [part for part in parts if part.experiment == e]) for e in EXPERIMENTS],
         "times": time_ratios(evidence), "curves": curves,
-        "epochs": sorted({s.run["train"]["epochs"] for row in rows for s in row.states}),
-        "precision": sorted({s.run["precision"] for row in rows for s in row.states}),
+        "epochs": sorted({s.run.train.epochs for row in rows for s in row.states}),
+        "precision": sorted({s.run.precision for row in rows for s in row.states}),
         "drawing": _drawing("curves", drawings.draw_curves(curves), drawings.alt_curves(curves)),
     }  # fmt: skip

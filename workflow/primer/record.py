@@ -4,9 +4,9 @@ import json
 import math
 from pathlib import Path
 
-from workflow.plan.digests import _code
 from workflow.primer.statement import Statement
 from workflow.records.records import SCHEMA, BadRecord
+from workflow.support.code_digests import code_digests
 
 FILE = "primer.json"
 
@@ -39,4 +39,5 @@ def read(path: Path) -> dict:
 
 def primer_digests() -> dict[str, str]:
     """Digests of the code that computes the primer's statements."""
-    return _code("primer", None)
+    topics = ("parameters", "stacking", "blocks", "winners", "shapes", "sliding", "vgg", "costs")
+    return code_digests([f"workflow.primer.{topic}" for topic in topics], within=("workflow.primer", "effconv"))

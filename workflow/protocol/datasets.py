@@ -1,16 +1,15 @@
-"""The data sets: image size, classes, counts and normalisation constants. No torch here.
+"""The data sets of config/datasets.yaml: what is known of each before a file of it is seen. Torch-free."""
 
-The constants are those of FlexConv's published commands (rjbruin/flexconv, experiments/readme.md), which the EffConv experiments
-follow. They are used as published, although for CIFAR-10 and ImageNet-32 they are ImageNet's, not the set's own; a set's own mean
-and deviation stand in its manifest.
-"""
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from dataclasses import dataclass, replace
+from workflow.support.errors import UserError
+from workflow.support.files import ROOT, read_yaml
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
-    """What is known of a data set before a file of it is seen. Means and deviations are per channel, of pixels in 0..1."""
+    """Image size, classes, counts, and normalisation constants per channel, of pixels in 0..1."""
 
     name: str
     title: str
@@ -31,60 +30,18 @@ class DatasetInfo:
         """The number of images of "train" or "test"."""
         return {"train": self.train_images, "test": self.test_images}[split]
 
+    @classmethod
+    def from_json(cls, values: Mapping) -> "DatasetInfo":
+        """From plain values; lists become tuples."""
+        return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-DATASETS: dict[str, DatasetInfo] = {
-    "mnist": DatasetInfo(
-        name="mnist",
-        title="MNIST",
-        classes=10,
-        image_size=28,
-        channels=1,
-        train_images=60_000,
-        test_images=10_000,
-        mean=(0.1307,),
-        std=(0.3081,),
-    ),
-    "cifar10": DatasetInfo(
-        name="cifar10",
-        title="CIFAR-10",
-        classes=10,
-        image_size=32,
-        channels=3,
-        train_images=50_000,
-        test_images=10_000,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-    ),
-    "stl10": DatasetInfo(
-        name="stl10",
-        title="STL-10",
-        classes=10,
-        image_size=96,
-        channels=3,
-        train_images=5_000,
-        test_images=8_000,
-        mean=(0.4467, 0.4398, 0.4066),
-        std=(0.2603, 0.2566, 0.2713),
-    ),
-    "imagenet32": DatasetInfo(
-        name="imagenet32",
-        title="ImageNet-32",
-        classes=1000,
-        image_size=32,
-        channels=3,
-        train_images=1_281_167,
-        test_images=50_000,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-    ),
-}
+def _read() -> dict[str, DatasetInfo]:
+    path = ROOT / "config" / "datasets.yaml"
+    try:
+        return {name: DatasetInfo.from_json({"name": name, **values}) for name, values in read_yaml(path).items()}
+    except (TypeError, KeyError) as error:
+        raise UserError(f"{path} has an entry that is no data set ({error}): give it the keys of the others.") from None
 
-# The other sizes of downsampled ImageNet: in no table of the suite, prepared by the same readers.
-OTHER_SIZES: dict[str, DatasetInfo] = {
-    f"imagenet{size}": replace(
-        DATASETS["imagenet32"], name=f"imagenet{size}", title=f"ImageNet-{size}", image_size=size
-    )
-    for size in (16, 64)
-}
+
+DATASETS: dict[str, DatasetInfo] = _read()

@@ -1,25 +1,22 @@
-"""Training recipes by name: optimiser, schedule, length, augmentation and normalisation, each with its source. Torch-free.
+"""Training recipes: how a network is trained on a data set. The table is config/recipes.yaml; the arithmetic of the learning-rate
+schedules is the engine's (workflow/engine/schedules.py). Torch-free.
 
-* `resnet_sgd`      He et al. 2016, section 4.2: SGD, rate 0.1 divided by 10 at 1/2 and 3/4 of the training.
-* `flexconv_adam`   FlexConv's published commands: Adam, 5 epochs of warm-up from rate 0, then a cosine, step by step.
-* `ckconv_siren_adam`  The same for CKConv's SIREN kernels, at a tenth of the rate.
-* `wrn_sgd`         Zagoruyko and Komodakis 2016: SGD with Nesterov momentum, rate 0.1 times 0.2 at epochs 60, 120, 160.
-* `imagenet32_wrn`  Chrabaszcz et al. 2017: SGD, rate 0.01 times 0.2 at epochs 10, 20, 30; every image and its mirror in each epoch.
-
-Those of single baselines' authors stand in `authors_recipes.py`.
-
-What a source leaves open for a data set is decided here, in `_BY_DATASET`, and said in the recipe's `note`. Where one recipe is
-used for a search, its augmentation, normalisation and batch size apply; the search has an optimiser of its own.
+`Recipe.with_epochs` stretches or compresses a recipe; `Recipe.shortened` is its form in the short protocol.
 """
 
 import dataclasses
 import difflib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from workflow.protocol import authors_recipes
 from workflow.support.errors import UserError
+from workflow.support.files import ROOT, read_yaml
+
+WORDS = ("name", "dataset", "source", "note")  # of a recipe: no number depends on them
+WARM_UP = 0.2  # share of the linear schedule of the short protocol in which the rate rises
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +38,10 @@ class Recipe:
     epochs: int
     batch_size: int
     drop_last: bool = False  # False: the last, partial batch of an epoch is a step of its own
-    schedule: str = "multistep"  # constant | multistep | warmup_cosine | exponential | validation
+    schedule: str = "multistep"  # constant | multistep | warmup_cosine | linear | exponential | validation
     milestones: tuple[int, ...] = ()  # epochs after which the rate is multiplied by gamma
     gamma: float = 0.1  # exponential: every epoch
-    warmup_epochs: int = 0
+    warmup_epochs: float = 0
     eta_min: float = 0.0  # exponential: the floor of the recipe's own rate, of others in proportion
     held_out: int = 0  # training images kept aside for validation, of the whole set; schedule validation goes by them
     pad: int = 0  # random crops of the image padded by this many pixels on every side
@@ -53,39 +50,23 @@ class Recipe:
     augmentation: str = "none"  # capsnet | perspective-rotation | none
     normalisation: str = "dataset"  # imagenet | dataset | wrn | per-pixel-mean | unit | unit-256
 
+    @classmethod
+    def from_json(cls, values: Mapping) -> "Recipe":
+        """From plain values; lists become tuples."""
+        plain: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**plain)
+
     @property
     def passes(self) -> int:
         """How often an epoch shows each image."""
         return 2 if self.flip == "both" else 1
 
-    def steps_per_epoch(self, images: int, batch_size: int | None = None) -> int:
+    def steps_per_epoch(self, images: int) -> int:
         """Steps in one epoch over so many training images; at least one."""
-        size, shown = batch_size or self.batch_size, self.passes * images
-        return shown // size if self.drop_last and shown >= size else -(-shown // size)
-
-    def rate(self, step: int, steps_per_epoch: int, base: float | None = None) -> float:
-        """Learning rate of step 0, 1, ... for a parameter group whose own base rate is `base` (default: the recipe's)."""
-        base = self.lr if base is None else base
-        if self.schedule == "multistep":
-            return base * self.gamma ** sum(step >= milestone * steps_per_epoch for milestone in self.milestones)
-        if self.schedule == "warmup_cosine":
-            return self._warmup_cosine(step, steps_per_epoch, base)
-        if self.schedule == "exponential":
-            floor = self.eta_min * base / self.lr
-            return max(floor, base * self.gamma ** (step // steps_per_epoch))
-        return base
-
-    def _warmup_cosine(self, step: int, steps_per_epoch: int, base: float) -> float:
-        """b i / W up to i = W + 1: the first step has rate 0, the peak is b (W + 1) / W; then a cosine to eta_min over T steps."""
-        warmup = self.warmup_epochs * steps_per_epoch
-        if warmup == 0:
-            peak, start = base, 0
-        elif step <= warmup + 1:
-            return base * step / warmup
-        else:
-            peak, start = base * (warmup + 1) / warmup, warmup + 1
-        length = max(1, (self.epochs - self.warmup_epochs) * steps_per_epoch)
-        return self.eta_min + (peak - self.eta_min) * (1 + math.cos(math.pi * (step - start) / length)) / 2
+        shown = self.passes * images
+        return shown // self.batch_size if self.drop_last and shown >= self.batch_size else -(-shown // self.batch_size)
 
     def with_epochs(self, epochs: int) -> "Recipe":
         """The recipe stretched or shortened to `epochs`, milestones and warm-up in proportion (rounded to whole epochs).
@@ -106,94 +87,63 @@ class Recipe:
         gamma = self.gamma ** (1 / factor) if self.schedule == "exponential" else self.gamma
         return dataclasses.replace(self, epochs=epochs, milestones=milestones, warmup_epochs=warmup, gamma=gamma)
 
+    def shortened(self, epochs: int, *, peak: float, weight_decay: float) -> "Recipe":
+        """The recipe in the short protocol.
 
-_RECIPES: dict[str, dict[str, Any]] = {
-    "resnet_sgd": {
-        "source": "He, Zhang, Ren, Sun: Deep Residual Learning, CVPR 2016, section 4.2",
-        "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "batch_size": 128, "gamma": 0.1,
-    },
-    "flexconv_adam": {
-        "source": "Romero et al.: FlexConv, ICLR 2022, the commands of its published code",
-        "optimizer": "adam", "lr": 0.01, "schedule": "warmup_cosine", "warmup_epochs": 5, "eta_min": 1e-6,
-        "batch_size": 64, "epochs": 350,
-    },
-    "ckconv_siren_adam": {
-        "source": "Romero et al.: FlexConv, ICLR 2022, the command of CKCNN-16: SIREN kernels take a tenth of flexconv_adam's rate",
-        "optimizer": "adam", "lr": 0.001, "schedule": "warmup_cosine", "warmup_epochs": 5, "eta_min": 1e-6,
-        "batch_size": 64, "epochs": 350,
-    },
-    "wrn_sgd": {
-        "source": "Zagoruyko, Komodakis: Wide Residual Networks, BMVC 2016, and its published code",
-        "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4, "batch_size": 128,
-        "epochs": 200, "milestones": (60, 120, 160), "gamma": 0.2,
-    },
-    "imagenet32_wrn": {
-        "source": "Chrabaszcz, Loshchilov, Hutter: A Downsampled Variant of ImageNet, 2017, and its published code",
-        "optimizer": "sgd", "lr": 0.01, "momentum": 0.9, "weight_decay": 1e-3, "decay_biases": False, "batch_size": 128,
-        "epochs": 40, "milestones": (10, 20, 30), "gamma": 0.2, "drop_last": True,
-    },
-    **authors_recipes.RECIPES,
-}  # fmt: skip
+        SGD: Nesterov momentum 0.9, the given weight decay, a rate that rises to `peak` over the first fifth of the steps and falls
+        linearly to zero. A warm-up with a cosine keeps its shape, compressed to the fraction of an epoch. Others: `with_epochs`.
+        """
+        if self.optimizer == "sgd":
+            return dataclasses.replace(
+                self, epochs=epochs, lr=peak, momentum=0.9, nesterov=True, weight_decay=weight_decay, schedule="linear",
+                milestones=(), warmup_epochs=WARM_UP * epochs,
+            )  # fmt: skip
+        if self.schedule == "warmup_cosine":
+            return dataclasses.replace(self, epochs=epochs, warmup_epochs=self.warmup_epochs * epochs / self.epochs)
+        return self.with_epochs(epochs)
 
-_CROPS = {"pad": 4, "pad_mode": "zero", "flip": "random"}
-_BY_DATASET: dict[tuple[str, str], dict[str, Any]] = {
-    ("resnet_sgd", "cifar10"): {
-        **_CROPS, "epochs": 164, "milestones": (82, 123), "normalisation": "per-pixel-mean",
-        "note": "64,000 steps, the rate divided at 32,000 and 48,000, in whole epochs of all 50,000 images",
-    },
-    ("resnet_sgd", "mnist"): {
-        "epochs": 136, "milestones": (68, 102), "normalisation": "dataset",
-        "note": "open: the 64,000 steps of CIFAR-10 in whole epochs; no augmentation, as in FlexConv's command",
-    },
-    ("resnet_sgd", "stl10"): {
-        "epochs": 350, "milestones": (175, 262), "normalisation": "dataset",
-        "note": "open: as many epochs as FlexConv's authors gave their ResNet-18 control, the rate divided at 1/2 and 3/4; "
-        "no augmentation, as in FlexConv's command",
-    },
-    ("resnet_sgd", "imagenet32"): {
-        **_CROPS, "epochs": 40, "milestones": (20, 30), "normalisation": "imagenet",
-        "note": "open: the length of FlexConv's authors' own ResNet-32 runs, the rate divided at 1/2 and 3/4",
-    },
-    ("flexconv_adam", "cifar10"): {**_CROPS, "normalisation": "imagenet"},
-    ("ckconv_siren_adam", "cifar10"): {**_CROPS, "normalisation": "imagenet"},
-    ("flexconv_adam", "mnist"): {"normalisation": "dataset"},
-    ("flexconv_adam", "stl10"): {
-        "normalisation": "dataset", "batch_size": 256, "epochs": 100,
-        "note": "100 epochs as commanded; the authors' runs stopped after about 80 at a time limit",
-    },
-    ("flexconv_adam", "imagenet32"): {
-        **_CROPS, "normalisation": "imagenet", "batch_size": 2048,
-        "note": "the command's penalty of 1e-5 on the norms of generated kernels is the network's own option",
-    },
-    ("wrn_sgd", "cifar10"): {"pad": 4, "pad_mode": "reflect", "flip": "random", "normalisation": "wrn"},
-    ("wrn_sgd", "mnist"): {"normalisation": "dataset", "note": "open: CIFAR-10's recipe without augmentation"},
-    ("wrn_sgd", "stl10"): {"normalisation": "dataset", "note": "open: CIFAR-10's recipe without augmentation"},
-    ("wrn_sgd", "imagenet32"): {
-        "pad": 4, "pad_mode": "reflect", "flip": "random", "normalisation": "imagenet", "epochs": 40, "milestones": (12, 24, 32),
-        "note": "open: CIFAR-10's recipe in 40 epochs, the milestones in proportion",
-    },
-    ("imagenet32_wrn", "imagenet32"): {
-        "pad": 4, "pad_mode": "zero", "flip": "both", "normalisation": "per-pixel-mean",
-        "note": "an epoch shows every image and its mirror, so 40 epochs are 80 passes; shuffled over the whole set, not file by file",
-    },
-    **authors_recipes.BY_DATASET,
-}  # fmt: skip
+    def numbers(self) -> dict:
+        """The fields that the numbers of a training depend on."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if key not in WORDS}
+
+    def of_images(self) -> dict:
+        """The fields that say which images a step sees: all that a search takes from its row's recipe."""
+        fields = ("batch_size", "drop_last", "held_out", "pad", "pad_mode", "flip", "augmentation", "normalisation")
+        return {key: getattr(self, key) for key in fields}
+
+
+@cache
+def _table() -> dict:
+    return read_yaml(ROOT / "config" / "recipes.yaml")
 
 
 def names() -> list[str]:
     """The recipes' names."""
-    return list(_RECIPES)
+    return list(_table())
 
 
 def recipe(name: str, dataset: str) -> Recipe:
-    """The recipe `name` as it applies to a data set (mnist, cifar10, stl10, imagenet32)."""
-    if name not in _RECIPES:
-        close = difflib.get_close_matches(name, _RECIPES, n=1)
-        advice = f"did you mean '{close[0]}'?" if close else f"the recipes are {', '.join(_RECIPES)}."
+    """The recipe `name` as it applies to a data set. Raises UserError for a name or a pair that is not in the table."""
+    table = _table()
+    if name not in table:
+        close = difflib.get_close_matches(name, table, n=1)
+        advice = f"did you mean '{close[0]}'?" if close else f"the recipes are {', '.join(table)}."
         raise UserError(f"unknown recipe '{name}'; {advice}")
-    if (name, dataset) not in _BY_DATASET:
-        known = ", ".join(d for r, d in _BY_DATASET if r == name)
+    entry = table[name]
+    if dataset not in entry["datasets"]:
         raise UserError(
-            f"recipe '{name}' is not defined for data set '{dataset}', only for {known}: choose another recipe."
+            f"recipe '{name}' is not defined for data set '{dataset}', only for {', '.join(entry['datasets'])}: "
+            "choose another recipe."
         )
-    return Recipe(name=name, dataset=dataset, **{**_RECIPES[name], **_BY_DATASET[name, dataset]})
+    try:
+        return Recipe.from_json(
+            {
+                "name": name,
+                "dataset": dataset,
+                "source": entry["source"],
+                **entry["recipe"],
+                **entry["datasets"][dataset],
+            }
+        )
+    except TypeError as error:
+        raise UserError(f"config/recipes.yaml, recipe '{name}', {dataset}: {error}: correct the entry.") from None

@@ -12,11 +12,6 @@ METHODS: dict[str, tuple[str, str, str]] = {
 }
 
 
-def method_of(run: dict) -> str:
-    """The name of a run's search method."""
-    return run["search"].get("method", DEFAULT)
-
-
 def module_of(name: str) -> str:
     """The module that holds a method."""
     return METHODS[name][0]

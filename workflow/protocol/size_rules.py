@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from workflow.protocol.datasets import DATASETS
+from workflow.protocol.datasets import DatasetInfo
 from workflow.support.errors import UserError
 
 LARGEST = 7
@@ -201,14 +201,14 @@ SEARCHED: dict[str, Callable[[Layers, Mapping, Sequence[int]], list[int]]] = {
 NEEDS = {"uniform": "size", "of": "of", "permuted": "of"}  # else a budget
 
 
-def layers_of(system: str, arguments: dict, dataset: str) -> Layers:
+def layers_of(system: str, arguments: Mapping, info: DatasetInfo) -> Layers:
     """The layers of a run's network, which must be a CIFAR ResNet."""
     found = re.fullmatch(r"cifar_resnet(\d+)", system)
     if not found:
         raise UserError(
             f"rules of kernel sizes are for CIFAR ResNets, not for '{system}': take 'sizes' out of the row."
         )
-    info, widths = DATASETS[dataset], arguments.get("widths", (16, 32, 64))
+    widths = arguments.get("widths", (16, 32, 64))
     return cifar_resnet_layers(
         int(found[1]), widths=widths, channels=info.channels, classes=info.classes, image_size=info.image_size
     )

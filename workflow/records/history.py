@@ -1,42 +1,9 @@
-"""A run's history: one line of JSON an epoch."""
+"""A run's history: history.jsonl, a line of JSON an epoch."""
 
 import json
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
-from workflow.records.records import BadRecord
-
-
-def last_epoch(folder: Path) -> dict | None:
-    """The last whole line of a run's history."""
-    try:
-        lines = (folder / "history.jsonl").read_text().splitlines()
-    except OSError:
-        return None
-    for line in reversed(lines):
-        try:
-            return json.loads(line)
-        except ValueError:
-            continue
-    return None
-
-
-@cache
-def _cached(reader: Callable[[Path], dict], path: Path, modified: int, size: int) -> dict | str:
-    try:
-        return reader(path)
-    except BadRecord as error:
-        return str(error)
-
-
-def _read(reader: Callable[[Path], dict], path: Path) -> dict | str | None:
-    """The record, or the reason why it is refused, or None where there is no file. Read once a process unless it changes."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return _cached(reader, path, status.st_mtime_ns, status.st_size)
+from workflow.records.records import read_cached
 
 
 def _lines(path: Path) -> dict:
@@ -52,7 +19,12 @@ def _lines(path: Path) -> dict:
 
 
 def read_history(folder: Path) -> list[dict]:
-    """The epochs recorded in a run's folder; an epoch done twice (a killed process) counts as done last."""
-    found = _read(_lines, folder / "history.jsonl")
+    """The epochs recorded in a run's folder, search before train; an epoch done twice (a killed process) counts as done last."""
+    found = read_cached(_lines, folder / "history.jsonl")
     latest = {(entry["stage"], entry["epoch"]): entry for entry in (found["epochs"] if isinstance(found, dict) else [])}
     return [latest[key] for key in sorted(latest, key=lambda key: (key[0] != "search", key[1]))]
+
+
+def last_epoch(folder: Path) -> dict | None:
+    """The last recorded epoch of a run; None before the first."""
+    return next(reversed(read_history(folder)), None)

@@ -8,17 +8,23 @@ carries a seal over its own content, so that a digit that changed on the disk or
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+import zipfile
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from workflow.plan.names import inside
+from workflow.plan.names import check_path
+from workflow.plan.plan import SCHEMA
 from workflow.support.files import write_json
 
-SCHEMA = 1
+if TYPE_CHECKING:
+    import numpy as np
 
 _COMMON = {"schema": int, "status": str, "digests": dict, "provenance": dict}
 _FIELDS = {
-    "result": {"run": dict, "accuracy": float, "correct": int, "test_images": int, "best_accuracy": float, "best_epoch": int,
+    "result": {"run": dict, "accuracy": float, "correct": int, "test_images": int, "cross_entropy": float,
+               "best_accuracy": float, "best_epoch": int,
                "parameters": int, "macs": int, "epochs": int, "seconds_per_epoch": list},
     "search": {"run": dict, "layers": list, "sizes": list, "soft_sizes": list, "parameters": int, "macs": int, "epochs": int,
                "seconds_per_epoch": list, "trajectory": dict},
@@ -43,12 +49,12 @@ def write_record(path: Path, record: dict) -> None:
 
 def run_folder(results: Path, run_id: str) -> Path:
     """Where everything of one run lies."""
-    return results / "runs" / inside(run_id)
+    return results / "runs" / check_path(run_id)
 
 
 def timing_path(results: Path, dataset: str, row: str) -> Path:
     """Where the seconds per epoch of one row lie."""
-    return results / "timings" / inside(f"{dataset}/{row}.json")
+    return results / "timings" / check_path(f"{dataset}/{row}.json")
 
 
 def _numbers(value: object) -> Iterable[float]:
@@ -93,7 +99,7 @@ def _check_epochs(path: Path, record: dict, planned: int) -> None:
 def read_result(path: Path) -> dict:
     """A finished run's result.json."""
     record = _read(path, "result")
-    _check_epochs(path, record, record["run"]["train"]["epochs"])
+    _check_epochs(path, record, record["run"]["train"]["recipe"]["epochs"])
     if not 0 <= record["correct"] <= record["test_images"]:
         raise BadRecord(f"{path} has {record['correct']} correct of {record['test_images']} test images")
     if abs(100 * record["correct"] / record["test_images"] - record["accuracy"]) > 1e-6:
@@ -115,6 +121,24 @@ def read_timing(path: Path) -> dict:
     return _read(path, "timing")
 
 
+def read_predictions(path: Path, images: int) -> tuple[np.ndarray, np.ndarray]:
+    """A run's predictions.npz: predicted classes, uint16 [images], and log-probabilities of the true classes, float16 [images]."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as packed:
+            classes, likely = packed["classes"], packed["log_probability"]
+    except FileNotFoundError:
+        raise BadRecord(f"{path.name} is missing") from None
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise BadRecord(
+            f"{path} cannot be read as predictions ({error}); delete the run's folder and run again"
+        ) from None
+    if classes.shape != (images,) or likely.shape != (images,) or not (likely <= 0).all():
+        raise BadRecord(f"{path} does not hold a class and a log-probability of each of {images} images; run again")
+    return classes, likely
+
+
 def read_failure(path: Path) -> dict | None:
     """A run's failure.json: {"run", "stage", "reason", "epoch", "when"}; None where the run has not failed."""
     try:
@@ -124,3 +148,20 @@ def read_failure(path: Path) -> dict | None:
     except (OSError, ValueError):
         return {"run": None, "stage": "unknown", "reason": f"{path} cannot be read", "epoch": None, "when": None}
     return record
+
+
+@cache
+def _cached(read: Callable[[Path], dict], path: Path, modified: int, size: int) -> dict | str:
+    try:
+        return read(path)
+    except BadRecord as error:
+        return str(error)
+
+
+def read_cached(read: Callable[[Path], dict], path: Path) -> dict | str | None:
+    """The record, or the reason why it is refused, or None where there is no file. Read once a process unless it changes."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return _cached(read, path, status.st_mtime_ns, status.st_size)

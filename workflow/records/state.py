@@ -1,15 +1,20 @@
-"""Where a run stands."""
+"""Where a run stands: the one answer, for jobs, Snakemake's rules, the overview, campaigns and the report.
 
-from collections.abc import Callable
+done: a sound result.json of this description and code · stale: a sound one of another · failed: failure.json, with its sentence ·
+rejected: a record that does not pass its checks · unfinished: epochs or a checkpoint, but no result · not run.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from workflow.plan.digests import expected_digests
-from workflow.plan.names import row_of
+from workflow.plan.plan import Plan
 from workflow.plan.steps import Step, steps
-from workflow.records.history import _read, read_history
+from workflow.protocol.runs import Run
+from workflow.records.history import read_history
 from workflow.records.records import (
-    BadRecord,
+    read_cached,
     read_failure,
     read_result,
     read_search,
@@ -21,9 +26,9 @@ from workflow.records.records import (
 
 @dataclass(frozen=True)
 class RunState:
-    """One planned run and what there is of it. `stale`: names whose digests differ from the plan's."""
+    """One run and what there is of it. `stale`: names whose digests differ from the expected ones."""
 
-    run: dict
+    run: Run
     folder: Path
     status: str
     reason: str | None = None
@@ -36,85 +41,70 @@ class RunState:
         """The epochs so far, search before train."""
         return read_history(self.folder)
 
+    @property
+    def sizes(self) -> list:
+        """Kernel sizes in forward order, ints or [height, width]: the learned ones, else the trained network's; may be empty."""
+        if self.search:
+            return self.search["sizes"]
+        return (self.result or {}).get("kernel_sizes") or []
 
-def expected(run: dict, stage: str) -> dict[str, str]:
-    """The digests that a current record of `stage` carries."""
-    from workflow.plan.digests import expected_digests
-
-    return expected_digests(run, stage)
-
-
-def _stale(record: dict, run: dict, stage: str, check: bool) -> tuple[str, ...]:
-    if not check:
-        return ()
-    return tuple(name for name, digest in expected(run, stage).items() if record["digests"].get(name) != digest)
+    @property
+    def why(self) -> str | None:
+        """Why the run would run in words; None where its result is there and current."""
+        return {
+            "done": None, "stale": f"changed: {', '.join(self.stale)}", "failed": f"failed before: {self.reason}",
+            "rejected": self.reason, "unfinished": "interrupted", "not run": "no result yet",
+        }[self.status]  # fmt: skip
 
 
-def _state(run: dict, results: Path, check: bool) -> RunState:
-    folder = run_folder(results, run["id"])
-    search = _read(read_search, folder / "search.json") if run["search"] else None
+def changed_digests(record: Mapping, expected: Mapping[str, str]) -> tuple[str, ...]:
+    """The names whose digests in a record are not the expected ones."""
+    return tuple(name for name, digest in expected.items() if record["digests"].get(name) != digest)
+
+
+def read_if_current(read: Callable[[Path], dict], path: Path, expected: Mapping[str, str]) -> dict | None:
+    """The record at `path` if it is sound and was made by this code from this description, else None."""
+    record = read_cached(read, path)
+    return record if isinstance(record, dict) and not changed_digests(record, expected) else None
+
+
+def state_of(run: Run, results: Path) -> RunState:
+    """Where a run stands in `results`, a folder laid out like results/<preset>."""
+    folder = run_folder(results, run.id)
+    search = read_cached(read_search, folder / "search.json") if run.search else None
     learned = search if isinstance(search, dict) else None
-    result = _read(read_result, folder / "result.json")
-    if isinstance(result, dict) and result["run"].get("id", run["id"]) != run["id"]:
+    result = read_cached(read_result, folder / "result.json")
+    if isinstance(result, dict) and result["run"].get("id", run.id) != run.id:
         result = f"{folder / 'result.json'} belongs to run {result['run']['id']}"
     if isinstance(result, dict):
-        stale = _stale(result, run, "train", check)
-        return RunState(run, folder, "done", result=result, search=learned, stale=stale)
+        stale = changed_digests(result, expected_digests(run, "train"))
+        return RunState(run, folder, "stale" if stale else "done", result=result, search=learned, stale=stale)
     if failure := read_failure(folder / "failure.json"):
         epoch = f", epoch {failure['epoch']}" if failure.get("epoch") is not None else ""
         return RunState(run, folder, "failed", f"{failure['stage']}{epoch}: {failure['reason']}", search=learned)
-    refused = next((reason for reason in (result, search) if isinstance(reason, str)), None)
-    if refused:
-        return RunState(run, folder, "rejected", _relative(refused, results), search=learned)
+    if refused := next((reason for reason in (result, search) if isinstance(reason, str)), None):
+        return RunState(run, folder, "rejected", refused.replace(f"{results}/", ""), search=learned)
     if history := read_history(folder):
         last = history[-1]
         reason = f"{last['stage']} epoch {last['epoch']} of {last.get('epochs', '?')}"
         return RunState(run, folder, "unfinished", reason, search=learned)
-    return RunState(run, folder, "not run", search=learned)
+    status = "unfinished" if any(folder.glob("*.pt")) else "not run"
+    return RunState(run, folder, status, "in its first epoch" if status == "unfinished" else None, search=learned)
 
 
-def _relative(reason: str, results: Path) -> str:
-    return reason.replace(f"{results}/", "")
-
-
-def current(read: Callable[[Path], dict], path: Path, expected: dict[str, str]) -> dict | None:
-    """The record at `path` if it is sound and was made by this code from this description, else None."""
-    try:
-        record = read(path)
-    except BadRecord:
-        return None
-    return record if all(record["digests"].get(key) == value for key, value in expected.items()) else None
-
-
-def reason(run: dict, results: Path) -> str | None:
-    """Why a run would run, None where its result is there and current."""
-    folder = run_folder(results, run["id"])
-    try:
-        record = read_result(folder / "result.json")
-    except BadRecord as error:
-        failure = read_failure(folder / "failure.json")
-        if failure:
-            return f"failed before: {failure['reason']}"
-        return "interrupted" if any(folder.glob("*.pt")) else "no result yet" if "missing" in str(error) else str(error)
-    changed = [
-        f"{name} {record['digests'].get(name, 'new')} -> {digest}"
-        for name, digest in expected_digests(run, "train").items()
-        if record["digests"].get(name) != digest
-    ]
-    return "changed: " + ", ".join(changed) if changed else None
-
-
-def done_steps(plan: dict, results: Path) -> set[Step]:
+def done_steps(plan: Plan, results: Path) -> set[Step]:
     """Steps of a plan whose records are there and current."""
-    found, first = set(), {}
-    for run in plan["runs"]:
-        row, folder = row_of(run), run_folder(results, run["id"])
-        if current(read_result, folder / "result.json", expected_digests(run, "train")):
-            found |= {Step("train", run["id"]), Step("search", run["id"])}
-        elif run["search"] and current(read_search, folder / "search.json", expected_digests(run, "search")):
-            found.add(Step("search", run["id"]))
-        if first.setdefault(row, run) is run:
-            path = timing_path(results, run["dataset"], run["row"])
-            if current(read_timing, path, expected_digests(run, "time")):
-                found.add(Step("time", row))
+    found: set[Step] = set()
+    timed: set[str] = set()
+    for run in plan.runs:
+        state = state_of(run, results)
+        if state.status == "done":
+            found |= {Step("train", run.id), Step("search", run.id)}
+        elif state.search and not changed_digests(state.search, expected_digests(run, "search")):
+            found.add(Step("search", run.id))
+        if run.place not in timed:
+            timed.add(run.place)
+            path = timing_path(results, run.dataset, run.row)
+            if read_if_current(read_timing, path, expected_digests(run, "time")):
+                found.add(Step("time", run.place))
     return found & set(steps(plan))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from workflow.plan.plan import Plan
 from workflow.records.state import RunState
 from workflow.report.results import gather
 from workflow.report.rows import Row, rows_of
@@ -12,7 +13,6 @@ from workflow.support.files import write_text
 def _run_line(state: RunState) -> dict:
     run, result = state.run, state.result or {}
     source = result.get("provenance", {})
-    sizes = (state.search or {}).get("sizes") or result.get("kernel_sizes")
     fields = (
         "accuracy",
         "top5",
@@ -26,14 +26,14 @@ def _run_line(state: RunState) -> dict:
         "macs",
     )
     return {
-        "id": run["id"], "dataset": run["dataset"], "row": run["row"], "label": run["label"], "seed": run["seed"],
-        "system": run["system"], "precision": run["precision"], "compile": run.get("compile", False),
+        "id": run.id, "dataset": run.dataset, "row": run.row, "label": run.label, "seed": run.seed,
+        "system": run.system, "precision": run.precision, "compile": run.compile,
         "status": state.status, "reason": state.reason, "stale": " ".join(state.stale),
         **{field: result.get(field) for field in fields},
-        "kernel_sizes": " ".join("x".join(map(str, s)) if isinstance(s, list) else str(s) for s in sizes or []),
-        "search_epochs": (run["search"] or {}).get("epochs"), "train_epochs": run["train"]["epochs"],
-        "peak_memory_mb": result.get("peak_memory_mb"),
-        **{field: source.get(field) for field in ("device", "torch", "git_commit", "started", "ended", "pieces")},
+        "kernel_sizes": " ".join("x".join(map(str, s)) if isinstance(s, list) else str(s) for s in state.sizes),
+        "search_epochs": run.search and run.search.epochs, "train_epochs": run.train.epochs,
+        "peak_memory_mb": result.get("peak_memory_mb"), "pieces": result.get("pieces"),
+        **{field: source.get(field) for field in ("device", "torch", "git_commit", "started", "ended")},
     }  # fmt: skip
 
 
@@ -50,8 +50,8 @@ def summary_line(row: Row) -> dict:
         row.seconds_range,
     )
     return {
-        "dataset": row.dataset, "row": row.id, "label": row.entry["label"], "size": row.entry.get("size"),
-        "system": row.entry.get("system"), "in_paper": row.entry["in_paper"], "status": row.status,
+        "dataset": row.dataset, "row": row.id, "label": row.entry.label, "size": row.entry.size,
+        "system": row.entry.system, "in_paper": row.entry.in_paper, "status": row.status,
         "seeds_planned": len(row.states), "seeds": len(row.done),
         **pair(row.accuracy, "accuracy"), "accuracy_low": interval and interval[0], "accuracy_high": interval and interval[1],
         **pair(row.top5, "top5"), **pair(row.over_seeds("best_accuracy"), "best_accuracy"), **pair(row.wrong, "wrong"),
@@ -74,7 +74,7 @@ def to_csv(lines: list[dict], header: tuple[str, ...] = ()) -> str:
     return str(frame.to_csv(index=False, lineterminator="\n"))
 
 
-def write_csv(plan: dict, results: Path) -> None:
+def write_csv(plan: Plan, results: Path) -> None:
     """runs.csv and summary.csv of a plan, each whole or not at all."""
     evidence = gather(plan, results)
     write_text(results / "runs.csv", to_csv([_run_line(state) for state in evidence.states], ("id",)))

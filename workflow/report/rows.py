@@ -1,9 +1,11 @@
 """One summary a (data set, row): seeds, spread, counts, seconds, and the paper's numbers beside them."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from workflow.plan.plan import EntryRow
 from workflow.records.state import RunState
 from workflow.report.results import NOT_TIMED, Evidence, Key
 from workflow.report.stats import Difference, Sample, sample, welch
@@ -16,7 +18,7 @@ class Row:
     """One line of a table: what the paper prints of it and what was measured. `entry`: the row as the plan shows it."""
 
     dataset: str
-    entry: dict
+    entry: EntryRow
     states: tuple[RunState, ...]
     timing: dict | None
     timing_reason: str | None
@@ -24,24 +26,24 @@ class Row:
 
     @property
     def key(self) -> Key:
-        return self.dataset, self.entry["row"]
+        return self.dataset, self.entry.row
 
     @property
     def id(self) -> str:
-        return self.entry["row"]
+        return self.entry.row
 
     @property
     def name(self) -> str:
         """Label with the size where a budget tells rows of one label apart."""
-        return f"{self.entry['label']} ({self.entry['size']})" if self.entry.get("size") else self.entry["label"]
+        return self.entry.name
 
     @property
-    def paper(self) -> dict:
-        return self.entry.get("paper") or {}
+    def paper(self) -> Mapping[str, float]:
+        return self.entry.paper
 
     @cached_property
     def done(self) -> list[RunState]:
-        return [state for state in self.states if state.status == "done"]
+        return [state for state in self.states if state.result]
 
     def over_seeds(self, field: str) -> Sample | None:
         """A field of result.json over the finished seeds."""
@@ -54,7 +56,7 @@ class Row:
     @cached_property
     def by_seed(self) -> dict[int, float]:
         """The accuracy of each finished seed."""
-        return {state.run["seed"]: state.result["accuracy"] for state in self.done}
+        return {state.run.seed: state.result["accuracy"] for state in self.done}
 
     @cached_property
     def top5(self) -> Sample | None:
@@ -87,7 +89,7 @@ class Row:
         if self.timing is None or not self.states:
             return None
         run, ends = self.states[0].run, {"low": 0.0, "high": 0.0}
-        epochs = {"search": run["search"]["epochs"] if run["search"] else 0, "train": run["train"]["epochs"]}
+        epochs = {"search": run.search.epochs if run.search else 0, "train": run.train.epochs}
         for stage, count in epochs.items():
             parts = [part for part in self.timing["segments"] if part["stage"] == stage]
             if count and not all({"low", "high"} <= part.keys() for part in parts):
@@ -116,13 +118,12 @@ class Row:
     @cached_property
     def sizes(self) -> list[list]:
         """Kernel sizes of the finished (or at least searched) seeds, one list a seed, in forward order."""
-        found = [(s.search["sizes"] if s.search else (s.result or {}).get("kernel_sizes")) for s in self.states]
-        return [sizes for sizes in found if sizes]
+        return [state.sizes for state in self.states if state.sizes]
 
     @property
     def status(self) -> str:
         """measured | n/m seeds | failed | not run | not measured."""
-        if not self.entry.get("system"):
+        if not self.entry.system:
             return "not measured"
         if self.done:
             return "measured" if len(self.done) == len(self.states) else f"{len(self.done)}/{len(self.states)} seeds"
@@ -137,7 +138,7 @@ class Row:
     @property
     def problems(self) -> list[str]:
         """One sentence for each seed, and for the seconds, that are not there for a known reason."""
-        found = [f"seed {state.run['seed']} {state.status}: {state.reason}" for state in self.states if state.reason]
+        found = [f"seed {state.run.seed} {state.status}: {state.reason}" for state in self.states if state.reason]
         timed = self.timing_reason is None or self.timing_reason == NOT_TIMED
         return found if timed else [*found, f"seconds per epoch: {self.timing_reason}"]
 
@@ -146,11 +147,11 @@ def rows_of(evidence: Evidence) -> dict[Key, Row]:
     """Every row of the plan's tables and figures by (data set, row), tables first."""
     if evidence.rows:
         return evidence.rows
-    for shown in evidence.plan["tables"].values():
-        for entry in shown["rows"]:
+    for shown in evidence.plan.tables.values():
+        for entry in shown.rows:
             if isinstance(entry, str):
                 continue
-            key = (shown["dataset"], entry["row"])
+            key = (shown.dataset, entry.row)
             if key not in evidence.rows:
                 states = tuple(evidence.by_row.get(key, ()))
                 timing, reason = evidence.timings.get(key), evidence.timing_reasons.get(key)
@@ -160,9 +161,8 @@ def rows_of(evidence: Evidence) -> dict[Key, Row]:
 
 def rows_in(evidence: Evidence, name: str) -> list[Row]:
     """The rows of one table or figure, in its order."""
-    shown, rows = evidence.plan["tables"][name], rows_of(evidence)
-    ids = [entry if isinstance(entry, str) else entry["row"] for entry in shown["rows"]]
-    return [rows[shown["dataset"], row] for row in ids if (shown["dataset"], row) in rows]
+    shown, rows = evidence.plan.tables[name], rows_of(evidence)
+    return [rows[shown.dataset, row.row] for row in shown.rows if (shown.dataset, row.row) in rows]
 
 
 def side(size: int | list[int]) -> float:

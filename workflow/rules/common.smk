@@ -3,16 +3,16 @@
 
 def runs_of(stage, job):
     """The runs of a job; for the time stage, the first seed of each of its rows."""
-    members = PLAN["jobs"][stage].get(job, [])
+    members = PLAN.jobs[stage].get(job, [])
     if stage == "time":
-        members = [f"{row}/seed{PLAN['seeds'][0]}" for row in members]
-    return [run for run in PLAN["runs"] if run["id"] in members]
+        members = [f"{row}/seed{PLAN.seeds[0]}" for row in members]
+    return [run for run in PLAN.runs if run.id in members]
 
 
 def manifests(stage):
     """The prepared data of a job."""
     return lambda wildcards: sorted(
-        {f"{run['data']}/manifest.json" for run in runs_of(stage, wildcards.job)}
+        {f"{run.data}/manifest.json" for run in runs_of(stage, wildcards.job)}
     )
 
 
@@ -27,7 +27,7 @@ def digests(stage, layer):
             for name, digest in code.expected_digests(run, stage).items():
                 if name.split(".")[0] == layer:
                     found.add(
-                        f"{run['id']} {digest}" if name == "run" else f"{name} {digest}"
+                        f"{run.id} {digest}" if name == "run" else f"{name} {digest}"
                     )
         return sorted(found)
 
@@ -39,7 +39,7 @@ def learned(stage):
 
     def of_job(wildcards):
         needed = sources_of(runs_of(stage, wildcards.job))
-        jobs = PLAN["jobs"]["search"]
+        jobs = PLAN.jobs["search"]
         return [
             f"{RESULTS}/jobs/search/{job}.json"
             for job in jobs
@@ -51,10 +51,10 @@ def learned(stage):
 
 def stamps(rows):
     """Stamps of every job that the given rows (`dataset/row`) need before they can be shown."""
-    wanted = {run["id"]: row_of(run) for run in PLAN["runs"]}
+    wanted = {run.id: run.place for run in PLAN.runs}
     found = []
     for stage in ("train", "time"):
-        for job, members in PLAN["jobs"][stage].items():
+        for job, members in PLAN.jobs[stage].items():
             if rows & {wanted.get(member, member) for member in members}:
                 found.append(f"{RESULTS}/jobs/{stage}/{job}.json")
     return found

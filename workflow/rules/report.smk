@@ -6,7 +6,7 @@ BESIDE_RUNS = {"primer": [f"{RESULTS}/primer.json"]}
 
 rule aggregate:
     input:
-        stamps(planning.report_rows(PLAN)),
+        stamps(PLAN.report_rows),
     output:
         f"{RESULTS}/runs.csv",
         f"{RESULTS}/summary.csv",
@@ -24,7 +24,7 @@ rule aggregate:
 
 rule table:
     input:
-        lambda wildcards: stamps(planning.entry_rows(PLAN, wildcards.product)),
+        lambda wildcards: stamps(PLAN.rows_of(wildcards.product)),
     output:
         multiext("reports/tables/{product}", ".csv", ".md", ".tex"),
     log:
@@ -46,7 +46,7 @@ use rule table as figure with:
 
 use rule table as chapter with:
     input:
-        lambda wildcards: stamps(planning.entry_rows(PLAN, wildcards.product)),
+        lambda wildcards: stamps(PLAN.rows_of(wildcards.product)),
         lambda wildcards: BESIDE_RUNS.get(wildcards.product, []),
     output:
         "reports/chapters/{product}.csv",
@@ -54,7 +54,7 @@ use rule table as chapter with:
 
 rule judge:
     input:
-        stamps(planning.report_rows(PLAN)),
+        stamps(PLAN.report_rows),
     output:
         "reports/claims.csv",
     log:

@@ -12,14 +12,14 @@ rule prepare:
     log:
         f"{LOGS}/prepare/{{folder}}.log",
     wildcard_constraints:
-        folder="|".join(sorted(PLAN["prepare"])),
+        folder="|".join(sorted(PLAN.prepare)),
     conda:
         ENVIRONMENT
     resources:
         download=1,
     params:
         plan=PLAN_FILE,
-        code=code.data_digests() if PLAN["source"] == "synthetic" else "",
+        code=code.data_digests() if PLAN.source == "synthetic" else "",
     shell:
         "python -m workflow prepare {wildcards.folder} --plan {params.plan} > {log} 2>&1"
 

@@ -11,13 +11,13 @@ rule claims:
         "reports/claims.csv",
 
 
-for name, entry in PLAN["tables"].items():
+for name, entry in PLAN.tables.items():
 
     rule:
         name:
             name
         input:
-            f"reports/{entry['kind']}s/{name}.csv",
+            f"reports/{entry.kind}s/{name}.csv",
 
 
 # Prints every run, why it would run, its estimated cost, and the sum. Trains nothing.
@@ -35,14 +35,14 @@ rule plan:
 # The jobs read the plan from its file. It is written here and not by a rule: with a rule, a plan that is about to be written made
 # Snakemake 9.27 forget what `-R train` had forced.
 onstart:
-    write_json(Path(PLAN_FILE), PLAN)
+    write_json(Path(PLAN_FILE), PLAN.to_json())
     logger.info(
-        f"Preset {PLAN['preset']} ({PLAN['why']}), device {PLAN['device']}, {len(PLAN['runs'])} runs. {PLAN['banner']}"
+        f"Preset {PLAN.preset} ({PLAN.why}), device {PLAN.device}, {len(PLAN.runs)} runs. {PLAN.banner}"
     )
-    for dataset, sentence in PLAN["unavailable"].items():
+    for dataset, sentence in PLAN.unavailable.items():
         logger.info(f"The rows of {dataset} have to wait: {sentence}")
     logger.info(
-        "Another: --config preset=smoke|quick|paper. Costs, run by run: snakemake plan. Progress: python -m workflow status"
+        "Another: --config preset=smoke|short|paper. Costs, run by run: snakemake plan. Progress: python -m workflow status"
     )
 
 

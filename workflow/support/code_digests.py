@@ -1,13 +1,13 @@
 """Digests of the code behind a result, so that a change of it is noticed and a comment is not.
 
-A module's digest is taken over its syntax tree without docstrings, positions and comments, in a form that does not depend on
-Python's version. What a stage depends on is found by following imports from its entry modules through our own packages; a name
-imported from a package leads to the module that defines it, so a package's index drags in nothing that is not used.
+A module's digest is taken over its syntax tree without docstrings, positions, comments and the texts of errors, in a form that does
+not depend on Python's version. What a stage depends on is found by following imports from its entry modules through our own packages;
+a name imported from a package leads to the module that defines it, so a package's index drags in nothing that is not used.
 """
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -43,6 +43,8 @@ def _canonical(node: object) -> str:
         return "[" + ",".join(_canonical(item) for item in node) + "]"
     if not isinstance(node, ast.AST):
         return repr(node)
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        return f"Raise({_canonical(node.exc.func)})"  # which error, not its words
     fields = []
     for name, value in ast.iter_fields(node):
         if name == "body" and isinstance(node, _BLOCKS) and value and _is_docstring(value[0]):
@@ -100,16 +102,20 @@ def _imports(module: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def code_digests(entries: Iterable[str], *, without: str | None = None) -> dict[str, str]:
-    """Digest of each module reached from the entry modules, entries included, by name; modules of package `without` left out."""
+def code_digests(entries: Iterable[str], *, within: Sequence[str]) -> dict[str, str]:
+    """Digest of each module reached from the entry modules, entries included, by name.
+
+    Imports out of the packages `within` are not followed.
+    """
     waiting, seen = list(entries), set()
     while waiting:
         module = waiting.pop()
-        if module not in seen and not (without and f"{module}.".startswith(f"{without}.")):
-            if _file(module) is None:
-                raise ValueError(f"'{module}' is no module of {', '.join(PACKAGES)}: correct the entry.")
-            seen.add(module)
-            waiting.extend(_imports(module))
+        if module in seen or not any(f"{module}.".startswith(f"{package}.") for package in within):
+            continue
+        if _file(module) is None:
+            raise ValueError(f"'{module}' is no module of {', '.join(PACKAGES)}: correct the entry.")
+        seen.add(module)
+        waiting.extend(_imports(module))
     return {module: module_digest(module) for module in sorted(seen)}
 
 

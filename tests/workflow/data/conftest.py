@@ -18,9 +18,6 @@ def small(monkeypatch):
         monkeypatch.setitem(
             datasets.DATASETS, name, replace(datasets.DATASETS[name], train_images=train, test_images=test)
         )
-    for size in (16, 64):
-        other = replace(datasets.OTHER_SIZES[f"imagenet{size}"], train_images=200, test_images=30)
-        monkeypatch.setitem(datasets.OTHER_SIZES, f"imagenet{size}", other)
     return COUNTS
 
 

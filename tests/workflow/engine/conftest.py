@@ -1,10 +1,15 @@
 """A small data set and a tiny network in place of the real systems, for every test of the engine."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+
+from workflow.protocol.datasets import DATASETS
+from workflow.protocol.recipes import recipe
+from workflow.protocol.runs import Run, Search, Training
 
 
 def tiny_system(name, *, in_channels, num_classes, image_size, kernel_sizes=None, **arguments):
@@ -31,19 +36,23 @@ def made_up(train: int = 56, test: int = 30, size: int = 8, channels: int = 3, c
     return data
 
 
-def a_run(**changes) -> dict:
-    """A run of both stages: 2 epochs each of 56 images in batches of 16, the last one of 8."""
-    run = {
-        "id": "cifar10/tiny/seed0", "dataset": "cifar10", "row": "tiny", "label": "Tiny", "seed": 0, "system": "tiny",
-        "arguments": {}, "data": "unused", "precision": "fp32", "device": "cpu",
-        "deterministic": False, "compile": False,
-        "search": {
-            "epochs": 2, "parameters": 12_000, "macs": None, "recipe": "resnet_sgd", "batch_size": 16,
-            "options": {"kernel_predictor": "projected", "hidden": 4, "record_every": 1, "lr_size_predictor": 0.01},
-        },
-        "train": {"recipe": "resnet_sgd", "epochs": 2, "batch_size": 16},
-    }  # fmt: skip
-    return {**run, **changes}
+RECIPE = dataclasses.replace(recipe("resnet_sgd", "cifar10").with_epochs(2), batch_size=16)
+OPTIONS = {"kernel_predictor": "projected", "hidden": 4, "record_every": 1, "lr_size_predictor": 0.01}
+RUN = Run(
+    id="cifar10/tiny/seed0", dataset="cifar10", row="tiny", label="Tiny", seed=0, system="tiny", arguments={}, data="unused",
+    constants=DATASETS["cifar10"], search=Search(epochs=2, recipe=RECIPE, parameters=12_000, options=OPTIONS),
+    train=Training(recipe=RECIPE),
+)  # fmt: skip
+
+
+def a_run(*, recipe: dict | None = None, options: dict | None = None, search: dict | None = None, **changes) -> Run:
+    """A run of both stages: 2 epochs each of 56 images in batches of 16, the last one of 8.
+
+    `recipe`: changes of both stages' recipe; `options`: of the search.
+    """
+    own = dataclasses.replace(RECIPE, **(recipe or {}))
+    wanted = dataclasses.replace(RUN.search, recipe=own, options={**OPTIONS, **(options or {})}, **(search or {}))
+    return dataclasses.replace(RUN, **{"search": wanted, "train": Training(recipe=own), **changes})
 
 
 @pytest.fixture

@@ -93,10 +93,15 @@ def test_evaluation_counts_every_image_once():
     test = TestImages(images, labels, normalisation=norm, device=torch.device("cpu"), batch_size=3)
     model = Says().train()
     scores = evaluate(model, test, classes=200, precision="fp32")
-    assert (scores["correct"], scores["top5_correct"], scores["images"]) == (3, 5, 7)
-    assert scores["top5"] == pytest.approx(500 / 7)
+    assert (scores.correct, scores.top5_correct, len(scores.classes)) == (3, 5, 7)
+    assert scores.top5 == pytest.approx(500 / 7)
+    # By hand: the outputs fall off as e^-|k - x|; over 200 classes the softmax of the class at distance d is e^-d / sum.
+    sums = [sum(math.exp(-abs(k - 10 * i)) for k in range(200)) for i in range(7)]
+    by_hand = [-abs(int(label) - 10 * i) - math.log(sums[i]) for i, label in enumerate(labels)]
+    assert scores.log_probability.tolist() == pytest.approx(by_hand, rel=1e-5)
+    assert scores.cross_entropy == pytest.approx(-sum(by_hand) / 7, rel=1e-6)
     assert model.training
-    assert evaluate(model, test, classes=99, precision="fp32")["top5"] is None
+    assert evaluate(model, test, classes=99, precision="fp32").top5 is None
 
 
 @pytest.mark.filterwarnings("ignore")  # the compiler's own

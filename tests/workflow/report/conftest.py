@@ -6,12 +6,14 @@ import pytest
 import report_factory as factory
 
 from workflow.records import state
+from workflow.report import results
 
 
 @pytest.fixture(autouse=True)
 def current(monkeypatch):
     """The digests that records must carry: those that the factory writes."""
-    monkeypatch.setattr(state, "expected", lambda run, stage: {"run": "current"})
+    monkeypatch.setattr(state, "expected_digests", lambda run, stage: {"run": "current"})
+    monkeypatch.setattr(results, "expected_digests", lambda run, stage: {"run": "current"})
 
 
 @pytest.fixture(scope="session")
@@ -20,15 +22,15 @@ def partial(tmp_path_factory) -> tuple[dict, Path]:
     root = tmp_path_factory.mktemp("partial")
     plan, results = factory.configured_plan(), root / "results" / "paper"
     markup = "<script>alert('x')</script> & co"
-    for table in plan["tables"].values():
+    for table in plan.tables.values():
         for row in table["rows"]:
             if row["row"] == "cifar-resnet-32" and table["dataset"] == "mnist":
                 row["label"] = markup
-    for run in plan["runs"]:
-        if run["row"] == "cifar-resnet-32" and run["dataset"] == "mnist":
-            run["label"] = markup
+    for run in plan.runs:
+        if run.row == "cifar-resnet-32" and run.dataset == "mnist":
+            run.label = markup
     factory.fill(plan, results)
-    runs = {run["id"]: run for run in plan["runs"]}
+    runs = {run.id: run for run in plan.runs}
     failed = runs["cifar10/effconv-32-0.66m/seed1"]
     (results / "runs" / failed["id"] / "result.json").unlink()
     factory.write_failure(results, failed, "the loss is not a number: lower the learning rate <b>now</b>")

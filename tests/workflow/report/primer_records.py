@@ -37,8 +37,8 @@ def plan_with_chapter(**options) -> dict:
     chapter = yaml.safe_load((factory.ROOT / "config" / "chapters" / "primer.yaml").read_text())
     rows = [factory.entry(row["row"], label=row["label"], system=row["system"]) for row in chapter["rows"]]
     plan = factory.configured_plan(**options)
-    plan["runs"] = [factory.run_of("cifar10", row, seed) for row in rows for seed in plan["seeds"]]
-    plan["tables"]["primer"] = {**chapter, "kind": "chapter", "rows": rows}
+    plan.runs = [factory.run_of("cifar10", row, seed) for row in rows for seed in plan.seeds]
+    plan.tables["primer"] = {**chapter, "kind": "chapter", "rows": rows}
     return {**plan, "on_demand": [f"cifar10/{row['row']}" for row in rows]}
 
 

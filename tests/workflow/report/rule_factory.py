@@ -33,8 +33,8 @@ def found(
     rows.append(factory.entry("absent", system=None, paper={"acc": 90.0}))
     plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": rows}}, preset=preset, seeds=seeds)
     results = tmp_path / "results"
-    for run in plan["runs"]:
-        name, seed = run["row"], run["seed"]
+    for run in plan.runs:
+        name, seed = run.row, run.seed
         if sizes and name in sizes and seed < len(sizes[name]):
             factory.write_search(results, run, sizes[name][seed], parameters=options.get("count"))
         if accuracies and name in accuracies and seed < len(accuracies[name]):
@@ -46,7 +46,7 @@ def found(
                 results,
                 run,
                 seconds[name][0],
-                search=seconds[name][0] if run["search"] else None,
+                search=seconds[name][0] if run.search else None,
                 spread=seconds[name][1],
             )
     return judge(Setting(gather(plan, results), "cifar10"), part)

@@ -46,10 +46,10 @@ def test_nothing_measured_still_gives_both_files(small):
 
 def test_means_spreads_and_differences(small):
     plan, results = small
-    for run, accuracy in zip(plan["runs"][:3], (92.0, 92.3, 92.6), strict=True):
+    for run, accuracy in zip(plan.runs[:3], (92.0, 92.3, 92.6), strict=True):
         factory.write_search(results, run, [3] * 18)
         factory.write_result(results, run, accuracy)
-    factory.write_timing(results, plan["runs"][0], 10.0, search=16.0)
+    factory.write_timing(results, plan.runs[0], 10.0, search=16.0)
     report.aggregate(plan, results)
     line = read(results / "summary.csv")["cifar10", "eff"]
     assert (line["seeds"], line["seeds_planned"], line["status"]) == ("3", "3", "measured")
@@ -66,7 +66,7 @@ def test_means_spreads_and_differences(small):
 
 def test_partial_failed_and_rejected_seeds(small):
     plan, results = small
-    first, second, third, *others = plan["runs"]
+    first, second, third, *others = plan.runs
     factory.write_result(results, first, 92.0)
     factory.write_failure(results, second, "the loss is not a number: lower the learning rate")
     bad = factory.write_result(results, third, 92.0)
@@ -75,7 +75,7 @@ def test_partial_failed_and_rejected_seeds(small):
     (results / "runs" / others[0]["id"] / "result.json").unlink()
     report.aggregate(plan, results)
     runs = read(results / "runs.csv")
-    assert [runs["cifar10", run["id"]]["status"] for run in plan["runs"]] == [
+    assert [runs["cifar10", run.id]["status"] for run in plan.runs] == [
         "done",
         "failed",
         "rejected",
@@ -92,15 +92,15 @@ def test_partial_failed_and_rejected_seeds(small):
 
 def test_too_few_epochs_are_rejected(small):
     plan, results = small
-    run = plan["runs"][3]
+    run = plan.runs[3]
     factory.write_result(results, run, 90.0, epochs=3, seconds_per_epoch=[1.0] * 3)
-    state = next(state for state in gather(plan, results).states if state.run["id"] == run["id"])
+    state = next(state for state in gather(plan, results).states if state.run.id == run.id)
     assert state.status == "rejected" and "3 of 4 epochs" in state.reason
 
 
 def test_results_of_other_code_are_stale_but_shown(small):
     plan, results = small
-    factory.write_result(results, plan["runs"][3], 90.0, digests={"run": "older"})
+    factory.write_result(results, plan.runs[3], 90.0, digests={"run": "older"})
     evidence = gather(plan, results)
     row = rows_of(evidence)["cifar10", "plain"]
     assert row.stale == ("run",) and row.accuracy.mean == 90.0
@@ -109,18 +109,18 @@ def test_results_of_other_code_are_stale_but_shown(small):
 
 def test_an_epoch_done_twice_counts_once(small):
     plan, results = small
-    run = plan["runs"][3]
+    run = plan.runs[3]
     factory.write_result(results, run, 90.0)
-    path = results / "runs" / run["id"] / "history.jsonl"
+    path = results / "runs" / run.id / "history.jsonl"
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:2], lines[1], *lines[2:], '{"stage": "tra']))
-    state = next(state for state in gather(plan, results).states if state.run["id"] == run["id"])
+    state = next(state for state in gather(plan, results).states if state.run.id == run.id)
     assert [entry["epoch"] for entry in state.history] == [1, 2, 3, 4]
 
 
 def test_a_failed_and_a_stale_timing_are_said(small):
     plan, results = small
-    plain = plan["runs"][3]
+    plain = plan.runs[3]
     reason = {
         "run": "cifar10/eff",
         "stage": "time",

@@ -165,12 +165,12 @@ CHAPTER = {
 
 def planned(tmp_path, preset="paper"):
     plan = factory.configured_plan(preset=preset)
-    own = next(r for r in plan["tables"]["table2"]["rows"] if r["row"] == "effconv-20-0.66m")
+    own = next(r for r in plan.tables["table2"]["rows"] if r["row"] == "effconv-20-0.66m")
     extra = [factory.entry(name) for name in ("r1", "r2", "r3", "p1", "later")]
-    plan["runs"] = [run for run in plan["runs"] if (run["dataset"], run["row"]) == ("cifar10", own["row"])]
+    plan.runs = [run for run in plan.runs if (run.dataset, run.row) == ("cifar10", own["row"])]
     for shown in extra[:-1]:
-        plan["runs"] += [factory.run_of("cifar10", shown, seed) for seed in range(1 if shown["row"] == "r1" else 3)]
-    plan["tables"]["sizes-matter"] = {**CHAPTER, "rows": [own, *extra]}
+        plan.runs += [factory.run_of("cifar10", shown, seed) for seed in range(1 if shown["row"] == "r1" else 3)]
+    plan.tables["sizes-matter"] = {**CHAPTER, "rows": [own, *extra]}
     results = tmp_path / "results" / preset
     factory.fill(plan, results)
     return {**plan, "on_demand": []}, results
@@ -199,8 +199,8 @@ def test_made_up_images_answer_nothing(tmp_path):
 
 def test_the_chapters_csv_charges_the_search_to_the_row(tmp_path):
     plan, results = planned(tmp_path)
-    for run in plan["runs"]:
-        if run["search"]:
+    for run in plan.runs:
+        if run.search:
             factory.write_result(results, run, 92.0, search={"epochs": 2, "seconds_per_epoch": [3.0, 3.0], "sizes": []})
     products.write_chapter("sizes-matter", plan, results, tmp_path / "out")
     with (tmp_path / "out" / "chapters" / "sizes-matter.csv").open() as file:

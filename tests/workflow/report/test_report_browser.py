@@ -61,7 +61,8 @@ def page(partial, tmp_path_factory):
     plan, results = partial
     out = tmp_path_factory.mktemp("browser")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workflow.records.state.expected", lambda run, stage: {"run": "current"})
+        patch.setattr("workflow.records.state.expected_digests", lambda run, stage: {"run": "current"})
+        patch.setattr("workflow.report.results.expected_digests", lambda run, stage: {"run": "current"})
         report.write_page(plan, results, out, out / "recorded")
     return out
 

@@ -10,10 +10,10 @@ from workflow.report.results import gather
 
 def planned(tmp_path):
     plan, deep = factory.configured_plan(), factory.entry("deep")
-    plan["runs"] = [run for run in plan["runs"] if (run["dataset"], run["row"]) == ("cifar10", "cifar-resnet-20")]
-    plan["runs"] += [factory.run_of("cifar10", deep, seed) for seed in range(3)]
-    known = next(row for row in plan["tables"]["table2"]["rows"] if row["row"] == "cifar-resnet-20")
-    plan["tables"]["depth"] = {
+    plan.runs = [run for run in plan.runs if (run.dataset, run.row) == ("cifar10", "cifar-resnet-20")]
+    plan.runs += [factory.run_of("cifar10", deep, seed) for seed in range(3)]
+    known = next(row for row in plan.tables["table2"]["rows"] if row["row"] == "cifar-resnet-20")
+    plan.tables["depth"] = {
         "title": "Depth", "kind": "chapter", "dataset": "cifar10", "text": "Does depth matter?", "rows": [known, deep],
     }  # fmt: skip
     return {**plan, "on_demand": ["cifar10/deep"]}, tmp_path / "results" / "paper"
@@ -26,12 +26,12 @@ def page_of(plan, results, tmp_path):
 
 def test_rows_on_demand_are_counted_and_shown_once_they_were_asked_for(tmp_path):
     plan, results = planned(tmp_path)
-    plain = {**plan, "runs": [run for run in plan["runs"] if run["row"] != "deep"]}
+    plain = {**plan, "runs": [run for run in plan.runs if run.row != "deep"]}
     factory.fill(plain, results)
     assert len(gather(plan, results).states) == 3
     page = page_of(plan, results, tmp_path)
     assert "3 of 3 runs" in page and 'id="depth"' not in page
-    deep = next(run for run in plan["runs"] if run["row"] == "deep")
+    deep = next(run for run in plan.runs if run.row == "deep")
     factory.write_result(results, deep, 93.5)
     page = page_of(plan, results, tmp_path)
     assert "4 of 6 runs" in page and 'id="depth"' in page and "Does depth matter?" in page

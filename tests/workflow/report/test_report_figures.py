@@ -38,10 +38,10 @@ def test_series_have_the_paper_the_mean_and_the_seeds(partial):
 def test_kernels_of_a_run_are_shown_where_they_were_kept(partial, tmp_path):
     rows = [factory.entry("a", learn=660000)]
     plan = factory.plan_of({"figure2": {"dataset": "cifar10", "rows": rows}}, seeds=(0,))
-    results, run = tmp_path / "results", plan["runs"][0]
+    results, run = tmp_path / "results", plan.runs[0]
     factory.write_search(results, run, [3, 1])
     numpy.savez(
-        results / "runs" / run["id"] / "kernels.npz",
+        results / "runs" / run.id / "kernels.npz",
         first=numpy.full((2, 2, 3, 3), 2.0),
         second=numpy.array([[[[3.0]], [[4.0]]]]),
     )

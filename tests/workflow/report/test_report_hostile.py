@@ -53,7 +53,7 @@ def a_page(folder, text: str) -> tuple[str, Page]:
         **{key: text for key in ("device", "python", "torch", "driver", "cpu", "git_commit", "platform")},
     }
     source["packages"] = {"torch": text, text: "1"}
-    results, (first, second, third) = folder / "results", plan["runs"]
+    results, (first, second, third) = folder / "results", plan.runs
     write_search(results, first, [3] * 18)
     write_result(results, first, 90.0, sizes=[3] * 18, provenance=source)
     write_failure(results, second, text)

@@ -75,13 +75,14 @@ def made(partial, tmp_path_factory):
     recorded = out.parent / "recorded"
     kept = factory.plan_of(
         {"table2": {"dataset": "cifar10", "rows": [factory.entry("x", label="CIFARResNet-20")]}},
-        preset="quick",
+        preset="short",
         seeds=(0,),
     )
     factory.fill(kept, recorded / "h200-quick")
-    factory.write_result(recorded / "h200-quick", kept["runs"][0], 55.55)
+    factory.write_result(recorded / "h200-quick", kept.runs[0], 55.55)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workflow.records.state.expected", lambda run, stage: {"run": "current"})
+        patch.setattr("workflow.records.state.expected_digests", lambda run, stage: {"run": "current"})
+        patch.setattr("workflow.report.results.expected_digests", lambda run, stage: {"run": "current"})
         report.aggregate(plan, results)
         for name in ("table1", "table2", "table3", "table4"):
             report.write_table(name, plan, results, out)
@@ -147,8 +148,8 @@ def test_numbers_are_those_of_the_summary(made, page):
         summary = {(line["dataset"], line["row"]): line for line in csv.DictReader(file)}
     checked = 0
     for name in ("table1", "table2", "table3", "table4"):
-        for row in plan["tables"][name]["rows"]:
-            line, cells = summary[plan["tables"][name]["dataset"], row["row"]], page.cells[f"{name}-{row['row']}"]
+        for row in plan.tables[name]["rows"]:
+            line, cells = summary[plan.tables[name]["dataset"], row["row"]], page.cells[f"{name}-{row['row']}"]
             # Cells beside the row's heading: accuracy (paper, measured, strip, difference), top-5, counts, seconds, ratios, status.
             keys = [
                 "paper_accuracy",

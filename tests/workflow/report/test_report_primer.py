@@ -30,10 +30,10 @@ NEAR, FAR = {"article-stacked-3x3": 80.0, "article-single-5x5": 77.0, "article-s
 
 def fill(plan, results, accuracies=NEAR, *, seeds=3):
     """Results with a spread of 0.1 over the seeds."""
-    for run in plan["runs"]:
-        if run["row"] in accuracies and run["seed"] < seeds:
-            parameters, macs = COUNTS[run["row"]]
-            accuracy = accuracies[run["row"]] + 0.1 * (run["seed"] - 1)
+    for run in plan.runs:
+        if run.row in accuracies and run.seed < seeds:
+            parameters, macs = COUNTS[run.row]
+            accuracy = accuracies[run.row] + 0.1 * (run.seed - 1)
             factory.write_result(results, run, accuracy, parameters=parameters, macs=int(macs))
 
 
@@ -62,8 +62,8 @@ def verdicts(plan, results):
 def test_the_whole_chapter(planned, tmp_path):
     plan, results = planned
     fill(plan, results)
-    for run in plan["runs"][::3]:
-        factory.write_timing(results, run, {"article-single-5x5": 30.0}.get(run["row"], 20.0))
+    for run in plan.runs[::3]:
+        factory.write_timing(results, run, {"article-single-5x5": 30.0}.get(run.row, 20.0))
     primer.save(results)
     page, chapter = page_of(plan, results, tmp_path)
     parsed = Page(page)  # complains about open tags

@@ -35,11 +35,11 @@ def test_every_recorded_run_is_sound(evidence, done):
 def test_counts_are_those_by_hand(done):
     # Stem 864 + 64, classifier 330; four units of 9 * 1024 + 64, two of 25 * 1024 + 64, four of 288 + 1024 + 64.
     expected = {"article-stacked-3x3": 38_378, "article-single-5x5": 52_586, "article-separable-3x3": 6_762}
-    assert {state.run["row"]: state.result["parameters"] for state in done} == expected
+    assert {state.run.row: state.result["parameters"] for state in done} == expected
 
 
 def test_readings_rest_on_every_seed(evidence, done):
-    n = Counter(state.run["row"] for state in done)
+    n = Counter(state.run.row for state in done)
     found = {f"{part.experiment.key}-{part.key}": part.finding for part in readings(evidence)}
     for key, other in (("stacked-better", "article-single-5x5"), ("separable-better", "article-separable-3x3")):
         assert f"n = {n['article-stacked-3x3']} and {n[other]}" in found[key].measured

@@ -19,9 +19,9 @@ BEATS = {"rule": "beats", "better": "a", "worse": "b"}
         ([91.0, 91.1, 91.05], NARROW, "paper", FAILS),
         ([92.3, 91.9, 92.6], [92.1, 92.5, 91.8], "paper", UNDECIDED),
         ([93.0], [91.0], "paper", UNDECIDED),
-        (NARROW, [91.0, 91.1, 91.05], "quick", NOT_COMPARABLE),
-        (NARROW, [92.1, 92.5, 91.8], "quick", NOT_COMPARABLE),
-        ([91.0, 91.1, 91.05], NARROW, "quick", NOT_COMPARABLE),
+        (NARROW, [91.0, 91.1, 91.05], "short", NOT_COMPARABLE),
+        (NARROW, [92.1, 92.5, 91.8], "short", NOT_COMPARABLE),
+        ([91.0, 91.1, 91.05], NARROW, "short", NOT_COMPARABLE),
         (NARROW, [], "paper", NOT_RUN),
         (NARROW, [], "smoke", NOT_RUN),
     ],
@@ -105,7 +105,7 @@ def test_rises(tmp_path, b, c, verdict):
 @pytest.mark.parametrize(
     ("slow", "preset", "verdict"),
     [
-        ((80, 0.01), "paper", HOLDS), ((60, 0.01), "quick", TOLERANCE), ((55, 0.05), "paper", UNDECIDED), ((20, 0.01), "paper", FAILS),
+        ((80, 0.01), "paper", HOLDS), ((60, 0.01), "short", TOLERANCE), ((55, 0.05), "paper", UNDECIDED), ((20, 0.01), "paper", FAILS),
         ((80, 0.01), "smoke", NOT_COMPARABLE),
     ],
 )  # fmt: skip

@@ -84,13 +84,13 @@ def settled(tmp_path, *searches):
     """What `searches_settle` finds on a seed of one row each: parameters (of 660,000), soft sizes of one layer by record, options."""
     rows = [factory.entry("a", learn=660_000)]
     plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": rows}}, seeds=tuple(range(len(searches))))
-    for run, given in zip(plan["runs"], searches, strict=True):
+    for run, given in zip(plan.runs, searches, strict=True):
         if given is None:  # still to come
             continue
         count, soft, options = given
-        run["search"]["options"] = options
+        run.search.options = options
         factory.write_search(tmp_path, run, [3], parameters=count)
-        path = tmp_path / "runs" / run["id"] / "search.json"
+        path = tmp_path / "runs" / run.id / "search.json"
         record = json.loads(path.read_text())
         path.write_text(
             json.dumps({**record, "trajectory": {**record["trajectory"], "soft_sizes": [[size] for size in soft]}})

@@ -14,7 +14,7 @@ from workflow.report.results import gather
 def three(tmp_path):
     """A row of three seeds, all done: (plan, results)."""
     plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": [factory.entry("a")]}})
-    for run in plan["runs"]:
+    for run in plan.runs:
         factory.write_result(tmp_path, run, 90.0)
     return plan, tmp_path
 
@@ -43,22 +43,22 @@ def test_nothing_to_beware_of(three):
 )
 def test_a_result_from_elsewhere_is_told(three, provenance, sentence):
     plan, results = three
-    written(results, plan["runs"][1], **provenance)
+    written(results, plan.runs[1], **provenance)
     assert said(three) == [sentence]
 
 
 def test_what_an_unknown_origin_says_is_nothing(three):
     plan, results = three
-    written(results, plan["runs"][1], device=None, git_commit=None)
+    written(results, plan.runs[1], device=None, git_commit=None)
     assert said(three) == []
 
 
 def test_mixed_arithmetic_is_told_unless_a_chapter_asked_for_it(three):
     plan, results = three
-    plan["runs"][2]["precision"] = "bf16"
-    factory.write_result(results, plan["runs"][2], 90.0)
+    plan.runs[2]["precision"] = "bf16"
+    factory.write_result(results, plan.runs[2], 90.0)
     assert said(three) == ["Results come from 2 kinds of arithmetic: bf16, fp32."]
-    plan["on_demand"] = ["cifar10/a"]
+    plan.on_demand = ["cifar10/a"]
     assert said(three) == []
 
 
@@ -72,18 +72,18 @@ def test_the_words_for_arithmetic():
 
 def test_arithmetics_are_those_of_finished_runs_or_of_the_plan(three, tmp_path):
     plan, results = three
-    plan["runs"][0]["precision"] = "bf16"
-    factory.write_result(results, plan["runs"][0], 90.0)
+    plan.runs[0]["precision"] = "bf16"
+    factory.write_result(results, plan.runs[0], 90.0)
     assert summary.arithmetics(gather(plan, results)) == ["fp32", "bf16"]
-    (results / "runs" / plan["runs"][0]["id"] / "result.json").unlink()
+    (results / "runs" / plan.runs[0]["id"] / "result.json").unlink()
     assert summary.arithmetics(gather(plan, results)) == ["fp32"]
     assert summary.arithmetics(gather(plan, tmp_path / "nothing")) == ["fp32", "bf16"]
 
 
 def test_lost_and_stale_runs_are_counted(three):
     plan, results = three
-    first, second, _ = plan["runs"]
-    (results / "runs" / first["id"] / "result.json").unlink()
+    first, second, _ = plan.runs
+    (results / "runs" / first.id / "result.json").unlink()
     factory.write_failure(results, first, "out of memory")
     factory.write_result(results, second, 90.0, digests={"run": "older"})
     lost, stale = said(three)
@@ -96,7 +96,7 @@ def test_lost_and_stale_runs_are_counted(three):
 
 def test_disturbed_clocks_are_told(three):
     plan, results = three
-    factory.write_timing(results, plan["runs"][0], 2.0)
+    factory.write_timing(results, plan.runs[0], 2.0)
     assert said(three) == []
     (path,) = (results / "timings").rglob("*.json")
     record = json.loads(path.read_text())
@@ -108,13 +108,13 @@ def test_disturbed_clocks_are_told(three):
 
 def test_environments_are_counted_most_used_first(three):
     plan, results = three
-    written(results, plan["runs"][0], device="Another GPU")
+    written(results, plan.runs[0], device="Another GPU")
     found, of_run = summary.environments(gather(plan, results))
     assert [(env.name, env.facts["device"], env.runs) for env in found] == [
         ("E1", "Example GPU", 2),
         ("E2", "Another GPU", 1),
     ]
-    assert [of_run[run["id"]] for run in plan["runs"]] == ["E2", "E1", "E1"]
+    assert [of_run[run.id] for run in plan.runs] == ["E2", "E1", "E1"]
 
 
 def test_the_outcome_in_one_sentence():

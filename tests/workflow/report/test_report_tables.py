@@ -16,7 +16,8 @@ def written(partial, tmp_path_factory):
     plan, results = partial
     out = tmp_path_factory.mktemp("reports")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workflow.records.state.expected", lambda run, stage: {"run": "current"})
+        patch.setattr("workflow.records.state.expected_digests", lambda run, stage: {"run": "current"})
+        patch.setattr("workflow.report.results.expected_digests", lambda run, stage: {"run": "current"})
         for name in ("table1", "table2", "table3", "table4"):
             report.write_table(name, plan, results, out)
     return plan, results, out / "tables"
@@ -32,7 +33,7 @@ def test_every_row_of_the_paper_is_there(written):
     for name, count in (("table1", 5), ("table2", 19), ("table3", 5), ("table4", 4)):  # rows as printed in the paper
         found = lines(folder / f"{name}.csv")
         assert sum(line["in_paper"] == "True" for line in found.values()) == count
-        assert list(found) == [row["row"] for row in plan["tables"][name]["rows"]]
+        assert list(found) == [row["row"] for row in plan.tables[name]["rows"]]
 
 
 def test_missing_seeds_are_in_the_cell_and_published_rows_are_marked(written):
@@ -95,7 +96,7 @@ def test_latex_is_escaped_and_complete(written):
 def test_one_seed_has_no_spread(tmp_path):
     rows = [factory.entry("plain", label="CIFARResNet-20")]
     plan = factory.plan_of({"table2": {"dataset": "cifar10", "reference": "plain", "rows": rows}}, seeds=(0,))
-    factory.write_result(tmp_path / "results", plan["runs"][0], 91.2)
+    factory.write_result(tmp_path / "results", plan.runs[0], 91.2)
     report.write_table("table2", plan, tmp_path / "results", tmp_path)
     text = (tmp_path / "tables" / "table2.md").read_text().splitlines()[-1]
     assert "91.20 (n = 1)" in text and "±" not in text

@@ -4,6 +4,7 @@ front of accuracy against arithmetic and time. Each is drawn only where there is
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from workflow.plan.plan import Entry
 from workflow.report import text
 from workflow.report.chapters.answers import NO, UNDECIDED, UNKNOWN, YES, Answer, level
 from workflow.report.figures.style import BLUE, GREEN, MUTED, SURFACE, VERMILION, panels
@@ -18,17 +19,17 @@ Drawn = tuple[str, str, str, "Figure", str]  # id, title, caption, figure, alter
 FAMILIES = (("ours", "ours", VERMILION, "D"), ("effconv", "EffConv", BLUE, "o"), ("", "others", MUTED, "s"))
 
 
-def drawings(entry: Mapping, rows: Mapping[str, Row], given: Sequence[Answer]) -> Iterator[Drawn]:
+def drawings(entry: Entry, rows: Mapping[str, Row], given: Sequence[Answer]) -> Iterator[Drawn]:
     """The figures of a chapter (its entry in the plan) for which there are numbers."""
     if shown := [answer for answer in given if answer.difference]:
         yield _differences(shown)
-    for question, answer in zip(entry["questions"], given, strict=True):
+    for question, answer in zip(entry.questions, given, strict=True):
         if question["rule"] == "cloud" and answer.compared >= 2:
             yield _cloud(question, answer, rows)
-    for question in entry["questions"]:
+    for question in entry.questions:
         if question["id"] == "order" and (drawn := _pairs(question, rows)):
             yield drawn
-    own = [rows[row["row"]] for row in entry["rows"] if row["row"] in rows and rows[row["row"]].accuracy]
+    own = [rows[row.row] for row in entry.rows if row.row in rows and rows[row.row].accuracy]
     if len(own) >= 2:
         yield _front(own)
 

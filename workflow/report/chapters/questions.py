@@ -12,14 +12,14 @@ from workflow.report.rows import Row, rows_in, rows_of
 
 
 def _answers(name: str, evidence: Evidence) -> list[answers.Answer]:
-    entry = evidence.plan["tables"][name]
-    rows = {key[1]: row for key, row in rows_of(evidence).items() if key[0] == entry["dataset"]}
-    return answers.answers(entry["questions"], rows, made_up=evidence.plan["source"] == "synthetic")
+    entry = evidence.plan.tables[name]
+    rows = {key[1]: row for key, row in rows_of(evidence).items() if key[0] == entry.dataset}
+    return answers.answers(entry.questions, rows, made_up=evidence.plan.source == "synthetic")
 
 
 def given_answers(evidence: Evidence) -> list[answers.Answer]:
     """The answers of all chapters to those questions for which something was measured."""
-    chapters = [name for name, entry in evidence.plan["tables"].items() if entry.get("questions")]
+    chapters = [name for name, entry in evidence.plan.tables.items() if entry.questions]
     return [answer for name in chapters for answer in _answers(name, evidence) if answer.compared]
 
 
@@ -68,7 +68,7 @@ def context(name: str, evidence: Evidence) -> dict[str, Any]:
     rows, given = rows_in(evidence, name), _answers(name, evidence)
     return {
         "answers": given, "rows": [(row, spent(row)) for row in rows], "verdicts": question_figures.CLASSES,
-        "figures": _figures(name, evidence, given), "made_up": evidence.plan["source"] == "synthetic",
+        "figures": _figures(name, evidence, given), "made_up": evidence.plan.source == "synthetic",
     }  # fmt: skip
 
 
@@ -77,8 +77,8 @@ def _figures(name: str, evidence: Evidence, given: list[answers.Answer]) -> list
 
     from workflow.report.figures.style import inline, svg_text
 
-    entry = evidence.plan["tables"][name]
-    rows = {key[1]: row for key, row in rows_of(evidence).items() if key[0] == entry["dataset"]}
+    entry = evidence.plan.tables[name]
+    rows = {key[1]: row for key, row in rows_of(evidence).items() if key[0] == entry.dataset}
     found = []
     for key, title, caption, figure, words in question_figures.drawings(entry, rows, given):
         alt = html.escape(f"{title}. {text.plain(words)}", quote=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from workflow.plan.plan import Plan
 from workflow.report import text
 from workflow.report.claims import size_rules as _size_rules  # noqa: F401, imported for the rules that it registers
 from workflow.report.claims import verdicts
@@ -51,7 +52,7 @@ def judge(setting: Setting, part: dict) -> Finding:
             f"claims.yaml: rule '{part['rule']}' and its arguments do not fit ({error}): correct them."
         ) from error
     plan = setting.evidence.plan
-    comparable = {"counts": True, "seconds": setting.evidence.real_data}.get(basis, plan["comparable"])
+    comparable = {"counts": True, "seconds": setting.evidence.real_data}.get(basis, plan.comparable)
     return (
         finding
         if comparable or finding.verdict == verdicts.NOT_RUN
@@ -75,7 +76,7 @@ def counts(claims: list[Claim]) -> dict[str, int]:
     return {verdict: tally[verdict] for verdict in verdicts.VERDICTS}
 
 
-def write(plan: dict, results: Path, out: Path) -> None:
+def write(plan: Plan, results: Path, out: Path) -> None:
     """claims.csv and claims.json."""
     lines = [
         {"id": c.id, "claim": c.says, "where": c.where, "paper": c.paper,
@@ -83,4 +84,4 @@ def write(plan: dict, results: Path, out: Path) -> None:
         for c in judged(gather(plan, results))
     ]  # fmt: skip
     write_text(out / "claims.csv", to_csv(lines))
-    write_json(out / "claims.json", {"preset": plan["preset"], "claims": lines})
+    write_json(out / "claims.json", {"preset": plan.preset, "claims": lines})

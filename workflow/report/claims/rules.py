@@ -105,7 +105,7 @@ def same(setting: Setting, *, row: str, other: str, tolerance: float) -> Finding
 def best(setting: Setting, *, row: str, table: str) -> Finding:
     """`row` is the most accurate of the rows of a table that the paper has."""
     setting.metric(row)
-    rivals = [other.id for other in rows_in(setting.evidence, table) if other.entry["in_paper"] and other.id != row]
+    rivals = [other.id for other in rows_in(setting.evidence, table) if other.entry.in_paper and other.id != row]
     findings = []
     for rival in rivals:
         try:

@@ -88,11 +88,11 @@ def searches_settle(setting: Setting, *, budget: float, drift: float) -> Finding
     misses, drifts, settings = [], [], set()
     for row in rows_of(setting.evidence).values():
         for state in row.states:
-            wanted = (state.run["search"] or {}).get("parameters")
+            wanted = state.run.search and state.run.search.parameters
             if state.search is None or not wanted:
                 continue
             misses.append(abs(state.search["parameters"] / wanted - 1))
-            settings.add(repr(sorted(state.run["search"]["options"].items())))
+            settings.add(repr(sorted(state.run.search.options.items())))
             if soft := state.search["trajectory"].get("soft_sizes"):
                 before = soft[max(0, int(0.9 * len(soft)) - 1)]
                 drifts.append(sum(abs(x - y) for x, y in zip(before, soft[-1], strict=True)) / len(before))

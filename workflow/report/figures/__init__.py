@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from workflow.plan.plan import Entry, Plan
 from workflow.report import text
 from workflow.report.csv_files import to_csv
 from workflow.report.figures import dynamics, figure3, kernels, scatter
@@ -24,7 +25,7 @@ class Drawing:
     caption: str
     lines: Callable[[str, Evidence], list[dict]]
     draw: Callable
-    alt: Callable[[list[dict], dict], str]
+    alt: Callable[[list[dict], Entry], str]
 
 
 DRAWINGS = {
@@ -80,39 +81,39 @@ def _code() -> bytes:
     return b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
 
 
-def shown_by(name: str, plan: dict) -> dict:
+def shown_by(name: str, plan: Plan) -> dict:
     """The plan's entry of a figure: title, x values; empty for figures that are not in the plan."""
-    return {key: value for key, value in plan["tables"].get(name, {}).items() if key != "rows"}
+    return {key: value for key, value in plan.tables.get(name, {}).items() if key != "rows"}
 
 
 def lines_of(name: str, evidence: Evidence) -> list[dict]:
     """The lines of a figure; none where the plan does not have it."""
     drawing = DRAWINGS[name]
-    if name.startswith("figure") and name not in evidence.plan["tables"]:
+    if name.startswith("figure") and name not in evidence.plan.tables:
         return []
     return drawing.lines(name, evidence)
 
 
-def alt_of(name: str, found: list[dict], plan: dict) -> str:
+def alt_of(name: str, found: list[dict], plan: Plan) -> str:
     """Alternative text, from the numbers."""
     return f"{DRAWINGS[name].title}. {text.plain(DRAWINGS[name].alt(found, shown_by(name, plan)))}"
 
 
-def write(name: str, plan: dict, results: Path, out: Path, evidence: Evidence | None = None) -> Path:
+def write(name: str, plan: Plan, results: Path, out: Path, evidence: Evidence | None = None) -> Path:
     """The three files of a figure; the path of its SVG."""
     from workflow.report.figures.style import png_bytes, svg_text
 
     found = lines_of(name, evidence or gather(plan, results))
     content, base = to_csv(found), out / "figures" / name
     shown = shown_by(name, plan)
-    mark = hashlib.sha256(
-        b"\0".join([content.encode(), repr((shown, plan["comparable"])).encode(), _code()])
-    ).hexdigest()[:16]
+    mark = hashlib.sha256(b"\0".join([content.encode(), repr((shown, plan.comparable)).encode(), _code()])).hexdigest()[
+        :16
+    ]
     svg, png = base.with_suffix(".svg"), base.with_suffix(".png")
     if svg.exists() and png.exists() and f"<!-- drawn from {mark} -->" in svg.read_text(encoding="utf-8")[-60:]:
         write_text(base.with_suffix(".csv"), content)
         return svg
-    drawn = DRAWINGS[name].draw(found, plan["comparable"], shown)
+    drawn = DRAWINGS[name].draw(found, plan.comparable, shown)
     write_bytes(png, png_bytes(drawn))
     write_text(base.with_suffix(".csv"), content)
     write_text(svg, f"{svg_text(drawn)}<!-- drawn from {mark} -->\n")

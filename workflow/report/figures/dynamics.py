@@ -3,6 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
+from workflow.plan.plan import Entry
 from workflow.report.figures.scatter import family
 from workflow.report.figures.style import BLUE, INK, TITLES, VERMILION, empty, panels
 from workflow.report.results import Evidence
@@ -26,7 +27,7 @@ def trajectory_lines(name: str, evidence: Evidence) -> list[dict]:
     """kind (soft size, parameters, budget, gradient ...), step, layer, value: the first searched seed of figure 2's row."""
     state = (
         next((s for row in rows_in(evidence, "figure2") for s in row.states if s.search), None)
-        if "figure2" in evidence.plan["tables"]
+        if "figure2" in evidence.plan.tables
         else None
     )
     if state is None:
@@ -37,8 +38,8 @@ def trajectory_lines(name: str, evidence: Evidence) -> list[dict]:
         found.append(
             {
                 "kind": kind,
-                "row": state.run["row"],
-                "seed": state.run["seed"],
+                "row": state.run.row,
+                "seed": state.run.seed,
                 "step": step,
                 "layer": layer,
                 "value": value,
@@ -54,13 +55,13 @@ def trajectory_lines(name: str, evidence: Evidence) -> list[dict]:
             if index < len(record.get(field, [])):
                 values = [abs(value) for value in record[field][index]]
                 add(kind, step, None, sum(values) / len(values))
-    budget = (state.run["search"] or {}).get("parameters")
+    budget = state.run.search.parameters if state.run.search else None
     if budget and found:
         add("budget", found[-1]["step"], None, budget)
     return found
 
 
-def draw_trajectories(found: list[dict], comparable: bool, shown: dict) -> "Figure":
+def draw_trajectories(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
     """Three panels over the search's steps."""
     if not found:
         return empty("No search has been recorded yet.")
@@ -108,7 +109,7 @@ def draw_trajectories(found: list[dict], comparable: bool, shown: dict) -> "Figu
     return figure
 
 
-def alt_trajectories(found: list[dict], shown: dict) -> str:
+def alt_trajectories(found: list[dict], shown: Entry) -> str:
     """First and last soft sizes, and what the count came to."""
     soft = [line for line in found if line["kind"] == "soft size"]
     if not soft:
@@ -157,7 +158,7 @@ def _joined(lines: list[dict]) -> tuple[tuple[list, list], tuple[list, list]]:
     return (epochs, values), ends
 
 
-def draw_curves(found: list[dict], comparable: bool, shown: dict) -> "Figure":
+def draw_curves(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
     """A panel a data set, a line a row, coloured by the kind of network."""
     datasets = list(dict.fromkeys(line["dataset"] for line in found))
     if not datasets:
@@ -189,7 +190,7 @@ def _key(figure: "Figure", found: list[dict]) -> None:
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
 
 
-def alt_curves(found: list[dict], shown: dict) -> str:
+def alt_curves(found: list[dict], shown: Entry) -> str:
     """Where each curve ends."""
     last = {(line["dataset"], line["label"]): line for line in found}
     parts = [

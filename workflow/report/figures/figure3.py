@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from workflow.plan.plan import Entry
 from workflow.report import text
 from workflow.report.figures.style import BLUE, INK, MUTED, SURFACE, VERMILION, empty, panels
 from workflow.report.results import Evidence
@@ -17,7 +18,7 @@ LABELS = {"accuracy": "accuracy, %", "seconds": "seconds per epoch"}
 
 def lines(name: str, evidence: Evidence) -> list[dict]:
     """One line a value: metric, x, row, source (paper, mean, seed N), value, spread, n."""
-    shown, found = evidence.plan["tables"][name], []
+    shown, found = evidence.plan.tables[name], []
 
     def add(
         metric: str,
@@ -31,15 +32,15 @@ def lines(name: str, evidence: Evidence) -> list[dict]:
         if value is not None:
             found.append({"metric": metric, "x": x, "row": row, "source": source, "value": value, "std": std, "n": n})
 
-    paper = {float(x): values for x, values in shown.get("paper", {}).items()}
-    for x, row in zip(shown["x"], rows_in(evidence, name), strict=True):
+    paper = {float(x): values for x, values in shown.paper.items()}
+    for x, row in zip(shown.x, rows_in(evidence, name), strict=True):
         printed = paper.get(float(x), {})
         add("accuracy", x, row.id, "paper", printed.get("acc"), printed.get("std"))
         add("seconds", x, row.id, "paper", printed.get("sec"))
         if row.accuracy:
             add("accuracy", x, row.id, "mean", row.accuracy.mean, row.accuracy.std, row.accuracy.n)
             for state in row.done:
-                add("accuracy", x, row.id, f"seed {state.run['seed']}", state.result["accuracy"])
+                add("accuracy", x, row.id, f"seed {state.run.seed}", state.result["accuracy"])
         add("seconds", x, row.id, "mean", row.seconds)
     return found
 
@@ -84,7 +85,7 @@ def _paper(axes: "Axes", points: list[dict]) -> None:
         )  # fmt: skip
 
 
-def draw(found: list[dict], comparable: bool, shown: dict) -> "Figure":
+def draw(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
     """Both metrics over x; where the numbers are not comparable, the paper's stand in panels of their own."""
     if not found:
         return empty("Nothing measured yet.")
@@ -99,7 +100,7 @@ def draw(found: list[dict], comparable: bool, shown: dict) -> "Figure":
             axes_row[0].set_yticks([])
         axes_row[0].set_ylabel(LABELS[metric])
         for axes in axes_row:
-            axes.set_xticks(shown["x"])
+            axes.set_xticks(shown.x)
             axes.margins(y=0.15)
     if not comparable:
         grid[0][0].set_title("Paper")
@@ -109,16 +110,16 @@ def draw(found: list[dict], comparable: bool, shown: dict) -> "Figure":
     }
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles))
     for axes in grid[-1]:
-        axes.set_xlabel(shown["x_label"])
+        axes.set_xlabel(shown.x_label)
     return figure
 
 
-def alt(found: list[dict], shown: dict) -> str:
+def alt(found: list[dict], shown: Entry) -> str:
     """The measured values in words."""
     parts = []
     for metric, unit in (("accuracy", "percent"), ("seconds", "seconds per epoch")):
         means = [line for line in found if line["metric"] == metric and line["source"] == "mean"]
         if means:
             values = "; ".join(f"{line['x']:g}: {text.significant(line['value'], 4)}" for line in means)
-            parts.append(f"Measured {unit} by {shown['x_label']}: {values}.")
+            parts.append(f"Measured {unit} by {shown.x_label}: {values}.")
     return " ".join(parts) or "Nothing measured yet."

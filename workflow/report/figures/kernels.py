@@ -7,6 +7,7 @@ square over the leading axes. Without it the layers' squares are drawn to scale,
 import math
 from typing import TYPE_CHECKING
 
+from workflow.plan.plan import Entry
 from workflow.records.state import RunState
 from workflow.report.figures.style import BLUE, INK, MARKERS, MUTED, SERIES, SURFACE, TITLES, empty, panels
 from workflow.report.results import Evidence
@@ -21,13 +22,13 @@ MAP_ROWS = 40  # networks in the map of sizes; all are in its CSV
 
 
 def _sizes(state: RunState) -> list:
-    return (state.search or {}).get("sizes") or (state.result or {}).get("kernel_sizes") or []
+    return state.sizes
 
 
 def size_lines(name: str, evidence: Evidence) -> list[dict]:
     """row, seed, layer (from 1), size: every learned size of a figure's rows."""
     return [
-        {"row": row.id, "label": row.name, "seed": state.run["seed"], "layer": layer, "size": side(size)}
+        {"row": row.id, "label": row.name, "seed": state.run.seed, "layer": layer, "size": side(size)}
         for row in rows_in(evidence, name)
         for state in row.states
         for layer, size in enumerate(_sizes(state), 1)
@@ -58,7 +59,7 @@ def _kernel_lines(row: str, label: str, state: RunState) -> list[dict]:
             kernel = arrays[key].astype(float)
             image = numpy.sqrt((kernel**2).mean(axis=tuple(range(kernel.ndim - 2))))
             for (i, j), value in numpy.ndenumerate(image):
-                lines.append({"kind": "kernel", "row": row, "label": label, "seed": state.run["seed"], "layer": layer,
+                lines.append({"kind": "kernel", "row": row, "label": label, "seed": state.run.seed, "layer": layer,
                               "size": float(image.shape[0]), "i": i, "j": j, "value": round(float(value), 6)})  # fmt: skip
     return lines
 
@@ -110,7 +111,7 @@ def _squares(axes: "Axes", found: list[dict], kernels: list[dict]) -> None:
     axes.set_xlabel(f"residual layer, input to output; squares: kernels of seed {first} ({what})")
 
 
-def draw_figure2(found: list[dict], comparable: bool, shown: dict) -> "Figure":
+def draw_figure2(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
     """Bars of sizes above the kernels."""
     sizes = [line for line in found if line["kind"] == "size"]
     if not sizes:
@@ -121,7 +122,7 @@ def draw_figure2(found: list[dict], comparable: bool, shown: dict) -> "Figure":
     return figure
 
 
-def draw_figure3c(found: list[dict], comparable: bool, shown: dict) -> "Figure":
+def draw_figure3c(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
     """Sizes of several budgets side by side."""
     if not found:
         return empty("No sizes have been learned yet.")
@@ -146,7 +147,7 @@ def draw_figure3c(found: list[dict], comparable: bool, shown: dict) -> "Figure":
     return figure
 
 
-def alt_sizes(found: list[dict], shown: dict) -> str:
+def alt_sizes(found: list[dict], shown: Entry) -> str:
     """Mean sizes of each row, layer by layer."""
     parts = []
     for row in dict.fromkeys(line["row"] for line in found):
@@ -166,7 +167,7 @@ def map_lines(name: str, evidence: Evidence) -> list[dict]:
     for row in sorted(
         rows_of(evidence).values(), key=lambda row: list(TITLES).index(row.dataset) if row.dataset in TITLES else 9
     ):
-        seeds = [sizes for sizes in row.sizes if len(set(map(str, sizes))) > 1 or row.entry.get("learn")]
+        seeds = [sizes for sizes in row.sizes if len(set(map(str, sizes))) > 1 or row.entry.learn]
         for layer in range(max(map(len, seeds), default=0)):
             mean = sample(side(sizes[layer]) for sizes in seeds if layer < len(sizes)).mean
             found.append({"dataset": row.dataset, "row": row.id, "label": row.name, "layer": layer + 1, "size": mean})
@@ -188,7 +189,7 @@ def _cells(found: list[dict], keys: list[tuple[str, str]]) -> dict[float, tuple[
     return cells
 
 
-def draw_map(found: list[dict], comparable: bool, shown: dict) -> "Figure":
+def draw_map(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
     """A line a network, a cell a layer, shade by size."""
     if not found:
         return empty("No sizes have been learned yet.")
@@ -215,7 +216,7 @@ def draw_map(found: list[dict], comparable: bool, shown: dict) -> "Figure":
     return figure
 
 
-def alt_map(found: list[dict], shown: dict) -> str:
+def alt_map(found: list[dict], shown: Entry) -> str:
     """For each network, its smallest and largest mean size and where the largest is."""
     parts = []
     for key in dict.fromkeys((line["dataset"], line["row"]) for line in found):

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from workflow.plan.plan import Entry
 from workflow.report import text
 from workflow.report.figures.style import BLUE, GREEN, INK, MUTED, PURPLE, SURFACE, VERMILION, empty, panels
 from workflow.report.results import Evidence
@@ -176,12 +177,12 @@ def _draw(found: list[dict], comparable: bool, costs: tuple[str, ...]) -> "Figur
     return figure
 
 
-def draw_time(found: list[dict], comparable: bool, shown: dict) -> "Figure":
+def draw_time(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
     """Accuracy against seconds per epoch."""
     return _draw(found, comparable, ("seconds",))
 
 
-def draw_cost(found: list[dict], comparable: bool, shown: dict) -> "Figure":
+def draw_cost(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
     """Accuracy against parameters, and against multiply-accumulates."""
     return _draw(found, comparable, ("parameters", "macs"))
 
@@ -196,11 +197,11 @@ def _alt(found: list[dict], cost: str) -> str:
     return f"Measured accuracy by {LABELS[cost]}. " + " ".join(parts) if parts else "Nothing measured yet."
 
 
-def alt_time(found: list[dict], shown: dict) -> str:
+def alt_time(found: list[dict], shown: Entry) -> str:
     """Every measured point."""
     return _alt(found, "seconds")
 
 
-def alt_cost(found: list[dict], shown: dict) -> str:
+def alt_cost(found: list[dict], shown: Entry) -> str:
     """Every measured point."""
     return _alt(found, "parameters")

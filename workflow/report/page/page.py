@@ -5,17 +5,15 @@ records, so the same results give the same bytes.
 """
 
 import html
-import json
 import os
 import re
 from functools import cache
 from pathlib import Path
 
-from workflow.plan.names import row_of
+from workflow.plan.plan import Plan
 from workflow.records.state import RunState
 from workflow.report import text
 from workflow.report.chapters import sections
-from workflow.report.chapters.questions import given_answers
 from workflow.report.claims import verdicts
 from workflow.report.claims.claims import counts, judged
 from workflow.report.figures import DRAWINGS, alt_of, lines_of
@@ -23,10 +21,8 @@ from workflow.report.figures import write as write_figure
 from workflow.report.figures.style import TITLES, inline
 from workflow.report.page import summary
 from workflow.report.results import Evidence, gather
-from workflow.report.rows import rows_of
 from workflow.report.tables import cells, sparklines
 from workflow.support.durations import rounded
-from workflow.support.errors import UserError
 from workflow.support.files import ROOT, read_yaml, write_text
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -59,13 +55,13 @@ def _tables(evidence: Evidence) -> list[dict]:
     from markupsafe import Markup
 
     found = []
-    for name in (name for name, entry in evidence.plan["tables"].items() if entry["kind"] == "table"):
+    for name in (name for name, entry in evidence.plan.tables.items() if entry.kind == "table"):
         table = cells.view(name, evidence)
         strips = {}
-        span = sparklines.strip_range(list(table.rows), evidence.plan["comparable"])
+        span = sparklines.strip_range(list(table.rows), evidence.plan.comparable)
         for row in table.rows:
             if span and row.accuracy:
-                published = row.published() if evidence.plan["comparable"] else None
+                published = row.published() if evidence.plan.comparable else None
                 strips[row.id] = Markup(sparklines.strip(row.accuracy, published, span))
         groups: list[list] = []
         for column in table.columns:
@@ -93,7 +89,7 @@ def _figure_table(found: list[dict]) -> tuple[list[str], list[list[str]]]:
     return [*heads, "sizes, first layer to last"], [[*key, " ".join(values)] for key, values in groups.items()]
 
 
-def _figures(evidence: Evidence, plan: dict, results: Path, out: Path) -> list[dict]:
+def _figures(evidence: Evidence, plan: Plan, results: Path, out: Path) -> list[dict]:
     from markupsafe import Markup
 
     found = []
@@ -124,15 +120,15 @@ def _run(state: RunState, out: Path, environment: str, jobs: dict[str, str], res
 
     history, result = state.history, state.result
     curve = [entry["accuracy"] for entry in history if entry["stage"] == "train" and entry.get("accuracy") is not None]
-    sizes = (state.search or {}).get("sizes") or (result or {}).get("kernel_sizes") or []
-    if sizes and not state.run["search"] and len({str(size) for size in sizes}) == 1:
+    sizes = state.sizes
+    if sizes and not state.run.search and len({str(size) for size in sizes}) == 1:
         sizes = []
-    log = results / "logs" / "train" / f"{jobs.get(state.run['id'], state.run['id'])}.log"
+    log = results / "logs" / "train" / f"{jobs.get(state.run.id, state.run.id)}.log"
     return {
         "state": state, "run": state.run, "result": result, "spark": Markup(sparklines.spark(curve)),
         "sizes": " ".join(map(text.size, sizes)), "environment": environment,
         "history": _link(state.folder / "history.jsonl", out), "log": _link(log, out),
-        "seconds": _elapsed(history), "system": state.run["system"], "arithmetic": summary.arithmetic(state.run),
+        "seconds": _elapsed(history), "system": state.run.system, "arithmetic": summary.arithmetic(state.run),
     }  # fmt: skip
 
 
@@ -146,35 +142,12 @@ def duration(seconds: float | None) -> str:
     return text.NONE if seconds is None else rounded(seconds)
 
 
-def _recorded(folder: Path) -> list[dict]:
-    """Measured results kept with the code, each on its own: never mixed with the local ones."""
-    found = []
-    for path in sorted(folder.glob("*/plan.json")) if folder.is_dir() else []:
-        try:
-            plan = json.loads(path.read_text(encoding="utf-8"))
-            evidence = gather(plan, path.parent, check_digests=False)
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(
-                f"{path} cannot be read as a recorded plan ({error}): restore it from version control."
-            ) from error
-        rows = [row for row in rows_of(evidence).values() if row.done or row.timing]
-        if not rows:  # searches alone, kept for the library's guide
-            continue
-        environments, _ = summary.environments(evidence)
-        found.append({
-            "name": path.parent.name, "plan": plan, "rows": rows, "environments": environments,
-            "arithmetics": summary.arithmetics(evidence),
-            "ended": summary.latest(evidence), "tally": summary.completeness(evidence), "answers": given_answers(evidence),
-        })  # fmt: skip
-    return found
-
-
-def _options(plan: dict) -> dict[str, str]:
+def _options(plan: Plan) -> dict[str, str]:
     """Search options as the runs of the paper's own rows use them: name -> value(s); chapters vary them on purpose."""
     found: dict[str, set[str]] = {}
-    later = set(plan.get("on_demand", ()))
-    for run in (run for run in plan["runs"] if row_of(run) not in later):
-        for name, value in ((run["search"] or {}).get("options") or {}).items():
+    later = set(plan.on_demand)
+    for run in (run for run in plan.runs if run.place not in later):
+        for name, value in (run.search.options if run.search else {}).items():
             found.setdefault(name, set()).add(str(value))
     return {name: ", ".join(sorted(values)) for name, values in found.items()}
 
@@ -184,7 +157,7 @@ def context(evidence: Evidence, results: Path, out: Path, recorded: Path) -> dic
     plan = evidence.plan
     claims = judged(evidence)
     environments, of_run = summary.environments(evidence)
-    jobs = {member: job for job, members in plan["jobs"].get("train", {}).items() for member in members}
+    jobs = {member: job for job, members in plan.jobs.get("train", {}).items() for member in members}
     return {
         "plan": plan, "claims": claims, "tally": counts(claims), "outcome": summary.outcome(claims),
         "complete": summary.completeness(evidence), "warnings": summary.warnings(evidence), "latest": summary.latest(evidence),
@@ -194,12 +167,12 @@ def context(evidence: Evidence, results: Path, out: Path, recorded: Path) -> dic
         "protocol": read_yaml(ROOT / "config" / "protocol.yaml")["points"],
         "findings": read_yaml(ROOT / "config" / "findings.yaml")["findings"],
         "options": _options(plan), "test_sets": summary.test_sets(evidence), "cost": duration(summary.cost(evidence)),
-        "runs": [_run(state, out, of_run.get(state.run["id"], ""), jobs, results) for state in evidence.states],
-        "recorded": _recorded(recorded), "duration": duration, "results": results.as_posix(),
+        "runs": [_run(state, out, of_run.get(state.run.id, ""), jobs, results) for state in evidence.states],
+        "recorded": [], "duration": duration, "results": results.as_posix(),
     }  # fmt: skip
 
 
-def write(plan: dict, results: Path, out: Path, recorded: Path) -> None:
+def write(plan: Plan, results: Path, out: Path, recorded: Path) -> None:
     """`out`/index.html."""
     evidence = gather(plan, results)
     page = _environment().get_template("page.html.j2").render(context(evidence, results, out, recorded))

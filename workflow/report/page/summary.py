@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from workflow.plan.names import row_of
+from workflow.protocol.runs import Run
 from workflow.report import text
 from workflow.report.claims import verdicts
 from workflow.report.claims.claims import Claim, counts
@@ -45,21 +45,21 @@ def environments(evidence: Evidence) -> tuple[list[Environment], dict[str, str]]
     for state in evidence.states:
         if state.result:
             facts = _facts(state.result["provenance"])
-            groups.setdefault(repr(facts), (facts, []))[1].append(state.run["id"])
+            groups.setdefault(repr(facts), (facts, []))[1].append(state.run.id)
     ordered = sorted(groups.values(), key=lambda group: -len(group[1]))
     found = [Environment(f"E{i}", facts, len(ids)) for i, (facts, ids) in enumerate(ordered, 1)]
     return found, {run: env.name for env, (_, ids) in zip(found, ordered, strict=True) for run in ids}
 
 
-def arithmetic(run: dict) -> str:
+def arithmetic(run: Run) -> str:
     """What a run computes in: its precision, and what else changes a number's last digits."""
-    further = {"compiled": run.get("compile"), "deterministic": run.get("deterministic")}
-    return ", ".join([run["precision"], *(word for word, chosen in further.items() if chosen)])
+    further = {"compiled": run.compile, "deterministic": run.deterministic}
+    return ", ".join([run.precision, *(word for word, chosen in further.items() if chosen)])
 
 
 def arithmetics(evidence: Evidence) -> list[str]:
     """Those of the finished runs, most used first; of the planned ones while there are none."""
-    runs = [state.run for state in evidence.states if state.result] or evidence.plan["runs"]
+    runs = [state.run for state in evidence.states if state.result] or evidence.plan.runs
     return [name for name, _ in Counter(map(arithmetic, runs)).most_common()]
 
 
@@ -99,8 +99,8 @@ def _several(facts: set, what: str) -> list[str]:
 def warnings(evidence: Evidence) -> list[str]:
     """Sentences, most serious first; none where there is nothing to say."""
     plan, tally, found = evidence.plan, completeness(evidence), []
-    if not plan["comparable"]:
-        found.append(plan["banner"])
+    if not plan.comparable:
+        found.append(plan.banner)
     if lost := tally["failed"] + tally["rejected"]:
         found.append(
             f"{lost} of {len(evidence.states)} runs failed or were refused; their reasons stand under the tables and in the runs."
@@ -114,8 +114,8 @@ def warnings(evidence: Evidence) -> list[str]:
         )
     sources = [state.result["provenance"] for state in evidence.states if state.result]
     found += _several({source.get("device") for source in sources}, "devices")
-    asked = set(plan.get("on_demand", ()))  # rows of chapters, which may differ in it on purpose
-    computed = {arithmetic(state.run) for state in evidence.states if state.result and row_of(state.run) not in asked}
+    asked = set(plan.on_demand)  # rows of chapters, which may differ in it on purpose
+    computed = {arithmetic(state.run) for state in evidence.states if state.result and state.run.place not in asked}
     found += _several(computed, "kinds of arithmetic")
     found += _several({source.get("torch") for source in sources}, "versions of torch")
     found += _several({(source.get("git_commit") or "")[:10] or None for source in sources}, "commits")
@@ -149,11 +149,11 @@ def test_sets(evidence: Evidence) -> dict[str, dict]:
 def cost(evidence: Evidence) -> float | None:
     """Seconds of training and searching that the whole plan takes by the timing records; None if a row has none."""
     total = 0.0
-    for run in evidence.plan["runs"]:
-        timing = evidence.timings.get((run["dataset"], run["row"]))
+    for run in evidence.plan.runs:
+        timing = evidence.timings.get((run.dataset, run.row))
         if timing is None:
             return None
-        total += run["train"]["epochs"] * timing["train_seconds"]
-        if run["search"]:
-            total += run["search"]["epochs"] * (timing.get("search_seconds") or 0)
+        total += run.train.epochs * timing["train_seconds"]
+        if run.search:
+            total += run.search.epochs * (timing.get("search_seconds") or 0)
     return total

@@ -83,7 +83,7 @@ def _metric_cells(row: Row, metric: str) -> dict[str, Cell]:
     versus_sub = text.interval(versus.low, versus.high) if versus else ""
     first = metric == "accuracy"
     paper_text = text.published(published.mean, published.std) if published else text.NONE
-    if published and row.entry.get("selection") == "test":
+    if published and row.entry.selection == "test":
         paper_text += SELECTED
     paper_sub = _wrong(row, published.mean) if first and published else ""
     sub = [_count(row)] if measured else []
@@ -124,10 +124,10 @@ def _time_cells(row: Row, reference: Row | None) -> dict[str, Cell]:
 def _line(row: Row, reference: Row | None, has_top5: bool) -> dict[str, Cell]:
     params = row.paper.get("params")
     parameters, macs = (sample.mean if sample else None for sample in (row.parameters, row.macs))
-    size = row.entry.get("size") or ""
-    tags = [] if row.entry["in_paper"] else ["not in the paper"]
+    size = row.entry.size or ""
+    tags = [] if row.entry.in_paper else ["not in the paper"]
     return {
-        "row": Cell(row.entry["label"], None, "\n".join([size] * bool(size) + tags), "text"),
+        "row": Cell(row.entry.label, None, "\n".join([size] * bool(size) + tags), "text"),
         "paper_parameters": Cell(
             text.NONE if params is None else f"{params:.{1 if params >= 10 else 2}f}M", params, "", "paper"
         ),
@@ -142,13 +142,13 @@ def _line(row: Row, reference: Row | None, has_top5: bool) -> dict[str, Cell]:
 
 def view(name: str, evidence: Evidence) -> TableView:
     """A table's cells."""
-    shown = evidence.plan["tables"][name]
+    shown = evidence.plan.tables[name]
     rows = rows_in(evidence, name)
-    reference = next((row for row in rows if row.id == shown.get("reference")), None)
+    reference = next((row for row in rows if row.id == shown.reference), None)
     has_top5 = any("top5" in row.paper or row.top5 for row in rows)
     lines = tuple(_line(row, reference, has_top5) for row in rows)
     label = reference.name if reference else ""
-    return TableView(name, shown["title"], shown["dataset"], label, _columns(has_top5), tuple(rows), lines)
+    return TableView(name, shown.title, shown.dataset, label, _columns(has_top5), tuple(rows), lines)
 
 
 def caption(table: TableView, banner: str = "") -> str:
@@ -159,7 +159,7 @@ def caption(table: TableView, banner: str = "") -> str:
         "difference to the paper with its 95 % interval.",
         f"Time ratio: seconds per epoch over those of {table.reference}." if table.reference else "",
         f"{SELECTED} The published accuracy is that of an epoch chosen on the test set, which raises it by an unknown amount."
-        if any(row.entry.get("selection") for row in table.rows)
+        if any(row.entry.selection for row in table.rows)
         else "",
         banner,
     ]

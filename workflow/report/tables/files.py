@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from workflow.plan.plan import Plan
 from workflow.report import text
 from workflow.report.csv_files import to_csv
 from workflow.report.results import gather
@@ -15,10 +16,10 @@ def _csv(table: TableView) -> str:
     for row, cells in zip(table.rows, table.lines, strict=True):
         line = {
             "row": row.id,
-            "label": row.entry["label"],
-            "size": row.entry.get("size"),
-            "in_paper": row.entry["in_paper"],
-            "paper_selection": row.entry.get("selection"),
+            "label": row.entry.label,
+            "size": row.entry.size,
+            "in_paper": row.entry.in_paper,
+            "paper_selection": row.entry.selection,
         }
         for column in table.columns[1:]:
             cell = cells[column.key]
@@ -86,9 +87,9 @@ def _tex(table: TableView, banner: str) -> str:
     ])  # fmt: skip
 
 
-def write(name: str, plan: dict, results: Path, out: Path) -> None:
+def write(name: str, plan: Plan, results: Path, out: Path) -> None:
     """The three files of a table."""
     table = view(name, gather(plan, results))
-    banner = "" if plan["comparable"] else plan["banner"]
+    banner = "" if plan.comparable else plan.banner
     for suffix, content in (("csv", _csv(table)), ("md", _markdown(table, banner)), ("tex", _tex(table, banner))):
         write_text(out / "tables" / f"{name}.{suffix}", content)
