@@ -1,8 +1,8 @@
 """CCNN-4,140 (Knigge et al. 2023): depthwise FlexConv kernels in four residual blocks of 140 channels.
 
-201,042 parameters with 10 classes. Stem: separable FlexConv, BN, GELU. Block: BN, separable FlexConv, GELU, dropout of whole maps, 1x1,
-GELU, plus the input. Then BN, global average, linear. A separable FlexConv is one 33x33 kernel a channel (FlexConv's: a MAGNet under
-a learned Gaussian, here always centred, cropped), then a 1x1 convolution. Written anew; facts of the published commands and code:
+201,042 parameters with 10 classes. Stem: separable FlexConv, BN, GELU. Block: BN, separable FlexConv, GELU, dropout of whole maps,
+1x1, GELU, plus the input. Then BN, global average, linear. A separable FlexConv is one 33x33 kernel a channel (FlexConv's: a MAGNet
+under a learned Gaussian, here always centred, cropped), then a 1x1 convolution. Written anew; facts of the published commands:
 * On CIFAR-10 sigma starts at 0.75, the whole grid, where FlexNet, and CCNN with 380 channels, start at 0.075.
 * The penalty is weight times the sum of norms (not squared) of the kernels and of every parameter outside the kernel networks.
 * The commands ask for a lower learning rate of the Gaussians. The published code looks for them by a name that they do not have, so

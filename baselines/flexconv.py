@@ -47,6 +47,12 @@ def kept_size(mean: float, sigma: float, horizon: int, threshold: float = THRESH
     return 2 * max(0, math.ceil(reach * (horizon // 2)) - 1) + 1
 
 
+def kept_above(sigma: Tensor, bound: float) -> Tensor:
+    """`sigma` where it is at least `bound` away from zero, else the bound with its sign; the gradient passes as it is."""
+    bounded = sigma.abs().clamp(min=bound).copysign(sigma)
+    return sigma + (bounded - sigma).detach()  # adds exactly 0 above the bound
+
+
 def centre(tensor: Tensor, size: tuple[int, int]) -> Tensor:
     """The central (h, w) window of the last two axes; sides of odd parity."""
     top, left = ((n - k) // 2 for n, k in zip(tensor.shape[-2:], size, strict=True))
@@ -209,8 +215,7 @@ class FlexConv(CKConv):
         """Factors on a grid of coordinates: (kh,), (kw,) -> (kh, kw)."""
         mean, sigma = self.gaussians().unbind(1)
         if self.sigma_guard is not None:
-            bounded = sigma.abs().clamp(min=self.sigma_guard).copysign(sigma)
-            sigma = sigma + (bounded - sigma).detach()  # adds exactly 0 above the bound; the gradient passes as it is
+            sigma = kept_above(sigma, self.sigma_guard)
         vertical, horizontal = (((x - mean[i]) / sigma[i]).square() for i, x in enumerate((rows, columns)))
         return torch.exp(-0.5 * (vertical[:, None] + horizontal))
 
