@@ -6,7 +6,8 @@ A class is built like `effconv.KernelSizeSearch` and its options like `effconv.S
 DEFAULT = "effconv"
 METHODS: dict[str, tuple[str, str, str]] = {
     "effconv": ("effconv.search", "KernelSizeSearch", "SearchOptions"),
-    "super-kernel": ("baselines.super_kernel", "SuperKernelSearch", "SuperKernelOptions"),
+    "super-kernel": ("baselines.super_kernel", "SuperKernelSearch", "ChoiceOptions"),
+    "dash": ("baselines.dash", "DashSearch", "ChoiceOptions"),
     "envelope": ("baselines.envelope", "EnvelopeSearch", "EnvelopeOptions"),
     "random-search": ("workflow.engine.random_search", "search", "RandomSearchOptions"),
 }

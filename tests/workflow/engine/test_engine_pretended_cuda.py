@@ -7,7 +7,8 @@ from pretended_cuda import CUDA, no_gpu_but_its_rules, one_step, one_uncaptured_
 
 import baselines
 from baselines.envelope import EnvelopeOptions, EnvelopeSearch
-from baselines.super_kernel import SuperKernelOptions, SuperKernelSearch
+from baselines.size_choice import ChoiceOptions
+from baselines.super_kernel import SuperKernelSearch
 from effconv import FramedSearch, KernelSizeSearch, SearchOptions
 from workflow.engine.graphs import CapturedStep, capturable
 from workflow.engine.optimisation import for_recipe, for_search
@@ -17,7 +18,7 @@ from workflow.protocol.recipes import recipe
 
 # Kernels that grow by what the host reads of them, and a solver that decides how many steps it takes.
 NOT_CAPTURED = {"dcn_sigma_ji", "resnet44_flexconv"} | {
-    n for n in baselines.names() if n.startswith(("flexnet", "njet"))
+    n for n in baselines.names() if n.startswith(("flexnet", "njet", "ccnn"))
 }
 
 
@@ -113,7 +114,7 @@ OURS = {"budget_method": "rescale", "mask": "fractional", "kernel_order": "neste
             SearchOptions(kernel_predictor="projected", size_predictor="gru-step", mask_centre="centred"),
         ),
         (KernelSizeSearch, SearchOptions(kernel_predictor="projected", odd_only=True, even_padding="start")),
-        (SuperKernelSearch, SuperKernelOptions()),
+        (SuperKernelSearch, ChoiceOptions()),
         (EnvelopeSearch, EnvelopeOptions()),
     ],
     ids=["paper", "ours", "multiplier", "centred", "odd", "super-kernel", "envelope"],

@@ -1,0 +1,121 @@
+"""Searches that choose each layer's size among 1, 2, 3, ... by logits: the choice, the budget, the likeliest sizes at it.
+
+A step weighs a layer's sizes by the Gumbel trick (Jang, Gu and Poole 2017; Maddison, Mnih and Teh 2017): hard, one size is drawn and
+the gradient is that of the soft weights, or soft, all sizes take part. The budget term is EffConv's Eq. 4 of the weighed areas, the
+optimizer and its other rates are EffConv's. The draws take torch's global random state, as dropout does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from baselines.free_kernels import FreeKernelSearch
+from effconv import SearchOptions
+
+PRICE, HALVINGS = 1e4, 50  # the price of the whole budget is looked for in +-PRICE
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceOptions(SearchOptions):
+    """EffConv's options and, open in the sources, the choice's: its temperature and learning rate. ValueError where not above 0."""
+
+    temperature: float = 1.0
+    lr_choice: float = 3e-3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("temperature", "lr_choice"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: give a number above 0.")
+
+
+class ChoiceSearch(FreeKernelSearch):
+    """Learns kernel sizes as choices; a method says which kernel a layer has for the weights of its sizes (`mixed_kernel`).
+
+    Arguments and errors: `SizeSearch`.
+    """
+
+    hard: bool  # a step draws one size a layer, or weighs all
+    options: ChoiceOptions
+    values: Tensor
+    shut: Tensor
+
+    def __init__(self, model: nn.Module, *, options: ChoiceOptions | None = None, seed: int = 0, **arguments):
+        super().__init__(model, options=options or ChoiceOptions(), seed=seed, **arguments)
+        device = next(model.parameters()).device
+        self.logits = nn.Parameter(
+            torch.zeros(len(self.layers), max(layer.greatest for layer in self.layers), device=device)
+        )
+        sizes = torch.arange(1, self.logits.shape[1] + 1, device=device, dtype=torch.float32)
+        self.register_buffer("values", sizes, persistent=False)
+        allowed = [self._allowed(layer.greatest) for layer in self.layers]
+        self.register_buffer("shut", torch.tensor(allowed, device=device).logical_not(), persistent=False)
+
+    def _allowed(self, greatest: int) -> list[bool]:
+        odd = self.options.odd_only
+        return [size <= greatest and (size % 2 == 1 or not odd) for size in range(1, self.logits.shape[1] + 1)]
+
+    def _open(self) -> Tensor:
+        """The logits, minus infinity where a layer does not have a size."""
+        return self.logits.masked_fill(self.shut, -torch.inf)
+
+    def _weights(self) -> Tensor:
+        """The weights of the sizes in this step, (layers, sizes), each row of sum 1."""
+        logits = self._open()
+        if self.training:
+            return F.gumbel_softmax(logits, tau=self.options.temperature, hard=self.hard)
+        return F.one_hot(logits.argmax(1), logits.shape[1]).to(logits) if self.hard else logits.softmax(1)
+
+    def mixed_kernel(self, kernel: Tensor, greatest: int, weights: Tensor) -> Tensor:
+        """A layer's parameter, its greatest size and the weights of its sizes 1..greatest -> (out, in, greatest, greatest)."""
+        raise NotImplementedError
+
+    def step_kernels(self) -> list[Tensor]:
+        with torch.autocast(self.logits.device.type, enabled=False):
+            choice = self._weights()
+            for_loss = choice.detach() if self.options.data_free else choice
+            self._penalty = self.options.lam * self.budget.loss_of_areas(self.costs, choice @ self.values.square())
+        if self._noting:
+            soft = torch.tensor(self.soft_sizes)  # the gradients reach logits and no sizes: none are recorded
+            self.progress.note(self.sizes, soft.tolist(), soft, soft)
+        parts = zip(self.kernels, self.layers, for_loss, strict=True)
+        return [self.mixed_kernel(kernel, layer.greatest, own[: layer.greatest]) for kernel, layer, own in parts]
+
+    def parameter_groups(self) -> list[dict]:
+        """Groups for AdamW; the choice is not decayed, which would pull it to equal chances."""
+        return self.groups([self.logits], self.options.lr_choice, "choice")
+
+    @property
+    def soft_sizes(self) -> tuple[float, ...]:
+        """The expected size of each layer's draw."""
+        with torch.no_grad():
+            return tuple((self._open().softmax(1) @ self.values).tolist())
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The likeliest sizes at the budget: those that maximise log p(s) - mu count(s), mu such that the count is nearest to it."""
+        with torch.no_grad():
+            scores = self._open().log_softmax(1).cpu()
+        targets = self.budget.targets(self.costs)
+        if len(targets) != 1:
+            return tuple((scores.argmax(1) + 1).tolist())
+        ((unit, target),) = targets.items()
+        factors = torch.tensor(self.costs.factors(unit), dtype=torch.float32)
+        shares = factors[:, None] * self.values.cpu().square() / target
+        low, high, best = -PRICE, PRICE, None
+        for _ in range(HALVINGS):
+            price = (low + high) / 2
+            sizes = (scores - price * shares).argmax(1) + 1
+            share = float((factors * sizes.square()).sum() / target)
+            if best is None or abs(share - 1) < best[0]:
+                best = abs(share - 1), tuple(sizes.tolist())
+            low, high = (price, high) if share > 1 else (low, price)
+        return best[1]
+
+    @torch.no_grad()
+    def set_sizes(self, sizes: Sequence[int]) -> None:
+        self.logits.zero_()
+        self.logits.scatter_(1, torch.tensor(sizes, device=self.logits.device)[:, None] - 1, 10.0)
