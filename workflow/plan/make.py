@@ -139,7 +139,7 @@ def make_plan(config: dict, tables: dict | None = None) -> Plan:
     runs = tuple(
         _run(config, tables["datasets"][d], d, rows[d, r], seed)
         for d, r in chosen
-        for seed in row_sizes.seeds_of(rows[d, r], config["seeds"])
+        for seed in row_sizes.seeds_of(rows[d, r], config["seeds"], more=config["preset"] != "smoke")
     )
     entries = entries_of(tables)
     homes = {
