@@ -191,7 +191,7 @@ def permuted(layers: Layers, spec: Mapping, base: Sequence[int]) -> list[int]:
 
 
 def uneven(layers: Layers, spec: Mapping, base: Sequence[int]) -> list[int]:
-    """Among layers of equal cost, the first as large as the sum of their squared sizes allows and 1x1 after it: a bad use of that cost."""
+    """Among layers of equal cost, the first as large as the sum of squared sizes allows, 1x1 after them: a bad use of that cost."""
     sizes = list(base)
     for group in _groups(layers):
         left = sum(base[layer] ** 2 for layer in group)
