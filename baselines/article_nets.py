@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from baselines.registry import system
+from baselines.registry import systems
 from effconv import SameConv2d
 
 CHANNELS = 32
@@ -66,25 +66,21 @@ class ArticleNet(nn.Module):
         return self.classifier(self.blocks(self.stem(images)).mean((2, 3)))
 
 
-@system
-def article_stacked3(*, in_channels: int, num_classes: int, image_size: int, channels: int = CHANNELS) -> nn.Module:
-    """Two blocks of two 3x3 convolutions."""
+@systems(
+    article_stacked3={"convolution": ordinary, "sizes": (3, 3)},
+    article_single5={"convolution": ordinary, "sizes": (5,)},
+    article_separable3={"convolution": separable, "sizes": (3, 3)},
+)
+def article_net(
+    *,
+    convolution: Callable[[int, int], nn.Module],
+    sizes: tuple[int, ...],
+    in_channels: int,
+    num_classes: int,
+    image_size: int,
+    channels: int = CHANNELS,
+) -> nn.Module:
+    """Two blocks of two 3x3 convolutions, of one 5x5 convolution, or of two separable 3x3 convolutions."""
     return ArticleNet(
-        ordinary, (3, 3), in_channels=in_channels, num_classes=num_classes, image_size=image_size, channels=channels
-    )
-
-
-@system
-def article_single5(*, in_channels: int, num_classes: int, image_size: int, channels: int = CHANNELS) -> nn.Module:
-    """Two blocks of one 5x5 convolution."""
-    return ArticleNet(
-        ordinary, (5,), in_channels=in_channels, num_classes=num_classes, image_size=image_size, channels=channels
-    )
-
-
-@system
-def article_separable3(*, in_channels: int, num_classes: int, image_size: int, channels: int = CHANNELS) -> nn.Module:
-    """Two blocks of two separable 3x3 convolutions."""
-    return ArticleNet(
-        separable, (3, 3), in_channels=in_channels, num_classes=num_classes, image_size=image_size, channels=channels
+        convolution, sizes, in_channels=in_channels, num_classes=num_classes, image_size=image_size, channels=channels
     )

@@ -6,8 +6,13 @@ on a grid of `horizon` points a side from -1 to 1. Where the Gaussian is below a
 the grid's centre, so its sides follow from the Gaussian and are always odd. Mean and sigma learn through the retained cells only.
 
 The authors' code crops the grid *before* it evaluates the network ("before", the default). "after" evaluates the whole grid and
-crops then: the same kernel at a higher cost, as others have described the method. "never" masks without cropping. Deviations, all
-off by default: a lower bound on |sigma|, and convolution through the Fourier transform.
+crops then: the same kernel at a higher cost, as others have described the method. "never" masks without cropping.
+
+Deviations: |sigma| has a lower bound, SIGMA_GUARD, since the gradient grows as 1 / sigma and is inf or NaN near zero; the authors
+mended the same in their next network (CCNN) by adding 1e-8 to sigma squared. Where |sigma| is above the bound, outputs and gradients
+are bit for bit those without it. Below it the bound's value is used and sigma gets the gradient of that, so that it can grow again.
+A centred Gaussian at the bound leaves one cell of every grid of up to 900 points, so no size is kept from being learned.
+`sigma_guard=None` is as published. Off by default: convolution through the Fourier transform.
 """
 
 import math
@@ -22,6 +27,7 @@ from baselines.fft_conv import fft_conv2d, fft_pays
 from baselines.kernel_nets import KERNEL_NETS
 
 SIGMA = 0.075  # initial, of both axes
+SIGMA_GUARD = 1e-3
 THRESHOLD = 0.1
 CROPS = ("before", "after", "never")
 # Above this side torch's CPU backward pass in channels-last order was measured up to 40 times slower than in the usual order.
@@ -150,7 +156,7 @@ class FlexConv(CKConv):
         in_channels: of the input.
         out_channels: of the output.
         crop: "before", "after" or "never" (see the module).
-        sigma_guard: None, or a lower bound on |sigma|, which otherwise may reach zero and divide by it.
+        sigma_guard: lower bound on |sigma| (see the module), or None for none, as published.
         options: of CKConv.
 
     By itself a layer reads its Gaussian on the host in every forward pass. A network that decides for all its layers at once sets
@@ -165,12 +171,14 @@ class FlexConv(CKConv):
         out_channels: int,
         *,
         crop: str = "before",
-        sigma_guard: float | None = None,
+        sigma_guard: float | None = SIGMA_GUARD,
         **options: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, **options)
         if crop not in CROPS:
             raise ValueError(f"there is no crop '{crop}': choose one of {', '.join(CROPS)}.")
+        if sigma_guard is not None and not sigma_guard > 0:
+            raise ValueError(f"sigma_guard is {sigma_guard}: give a number above 0, or none to go without.")
         self.crop, self.sigma_guard = crop, sigma_guard
         self.mask = nn.Parameter(torch.tensor([[0.0, SIGMA], [0.0, SIGMA]]))  # [[m_y, s_y], [m_x, s_x]]
         self.held = False
@@ -187,7 +195,8 @@ class FlexConv(CKConv):
         """Factors on a grid of coordinates: (kh,), (kw,) -> (kh, kw)."""
         mean, sigma = self.mask.unbind(1)
         if self.sigma_guard is not None:
-            sigma = sigma.abs().clamp(min=self.sigma_guard)
+            bounded = sigma.abs().clamp(min=self.sigma_guard).copysign(sigma)
+            sigma = sigma + (bounded - sigma).detach()  # adds exactly 0 above the bound; the gradient passes as it is
         vertical, horizontal = (((x - mean[i]) / sigma[i]).square() for i, x in enumerate((rows, columns)))
         return torch.exp(-0.5 * (vertical[:, None] + horizontal))
 

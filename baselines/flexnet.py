@@ -5,148 +5,53 @@ published command (width 22: 0.45M parameters with 10 classes, 0.50M with 1000);
 with factors 1.035, 1.5525 and 2.07. FlexNet-3 has 277,090 parameters, published as 0.27M.
 """
 
-from typing import Any
-
 from torch import nn
 
-from baselines.flexconv import FlexConv
+from baselines.flexconv import SIGMA_GUARD, FlexConv
 from baselines.flexnet_network import FLEXNET3, FLEXNET5, FLEXNET16, FlexNet, Stages, grid_points
 from baselines.growing import GrowingKernels
-from baselines.registry import system
+from baselines.registry import systems
 
 
-def _flexnet(
+@systems(
+    flexnet16={"stages": FLEXNET16},
+    flexnet5={"stages": FLEXNET5},
+    flexnet3={"stages": FLEXNET3},
+    flexnet_gabor16={"stages": FLEXNET16, "kernel": "gabor"},
+)
+def flexnet(
     *,
     stages: Stages,
-    in_channels: int,
-    num_classes: int,
-    image_size: int,
     kernel: str = "magnet",
-    norm_penalty: float = 0.0,
-    decide_every: int | None = None,
-    **options: Any,
-) -> GrowingKernels:
-    """A FlexNet; the public systems' docstrings say what `options` may be."""
-    horizon = grid_points(image_size)
-
-    def convolution(inner: int, outer: int) -> FlexConv:
-        return FlexConv(inner, outer, horizon=horizon, kernel=kernel, **options)
-
-    network = FlexNet(in_channels=in_channels, num_classes=num_classes, convolution=convolution, stages=stages)
-    return GrowingKernels(network, norm_penalty=norm_penalty, decide_every=decide_every)
-
-
-@system
-def flexnet16(
-    *,
     in_channels: int,
     num_classes: int,
     image_size: int,
     backend: str = "direct",
     crop: str = "before",
-    sigma_guard: float | None = None,
+    sigma_guard: float | None = SIGMA_GUARD,
     norm_penalty: float = 0.0,
     decide_every: int | None = None,
 ) -> nn.Module:
-    """FlexNet-16.
+    """A FlexNet.
 
     Args:
+        stages: (width, blocks) of each stage.
+        kernel: a name of `kernel_nets.KERNEL_NETS`; "gabor" is the isotropic one.
         in_channels: of the images.
         num_classes: of the output.
         image_size: side of the images.
         backend: "direct" as published, "fft", or "auto" (`flexconv.convolve`).
         crop: "before", "after" or "never" (`flexconv`).
-        sigma_guard: lower bound on |sigma|, None for none.
+        sigma_guard: lower bound on |sigma|, None for none as published (`flexconv`).
         norm_penalty: weight of the kernels' and biases' norms.
         decide_every: training steps between two decisions on sizes (`growing.GrowingKernels`).
     """
-    return _flexnet(
-        stages=FLEXNET16,
-        in_channels=in_channels,
-        num_classes=num_classes,
-        image_size=image_size,
-        backend=backend,
-        crop=crop,
-        sigma_guard=sigma_guard,
-        norm_penalty=norm_penalty,
-        decide_every=decide_every,
-    )
+    horizon = grid_points(image_size)
 
+    def convolution(inner: int, outer: int) -> FlexConv:
+        return FlexConv(
+            inner, outer, horizon=horizon, kernel=kernel, backend=backend, crop=crop, sigma_guard=sigma_guard
+        )
 
-@system
-def flexnet5(
-    *,
-    in_channels: int,
-    num_classes: int,
-    image_size: int,
-    backend: str = "direct",
-    crop: str = "before",
-    sigma_guard: float | None = None,
-    norm_penalty: float = 0.0,
-    decide_every: int | None = None,
-) -> nn.Module:
-    """FlexNet-5; arguments as `flexnet16`."""
-    return _flexnet(
-        stages=FLEXNET5,
-        in_channels=in_channels,
-        num_classes=num_classes,
-        image_size=image_size,
-        backend=backend,
-        crop=crop,
-        sigma_guard=sigma_guard,
-        norm_penalty=norm_penalty,
-        decide_every=decide_every,
-    )
-
-
-@system
-def flexnet3(
-    *,
-    in_channels: int,
-    num_classes: int,
-    image_size: int,
-    backend: str = "direct",
-    crop: str = "before",
-    sigma_guard: float | None = None,
-    norm_penalty: float = 0.0,
-    decide_every: int | None = None,
-) -> nn.Module:
-    """FlexNet-3; arguments as `flexnet16`."""
-    return _flexnet(
-        stages=FLEXNET3,
-        in_channels=in_channels,
-        num_classes=num_classes,
-        image_size=image_size,
-        backend=backend,
-        crop=crop,
-        sigma_guard=sigma_guard,
-        norm_penalty=norm_penalty,
-        decide_every=decide_every,
-    )
-
-
-@system
-def flexnet_gabor16(
-    *,
-    in_channels: int,
-    num_classes: int,
-    image_size: int,
-    backend: str = "direct",
-    crop: str = "before",
-    sigma_guard: float | None = None,
-    norm_penalty: float = 0.0,
-    decide_every: int | None = None,
-) -> nn.Module:
-    """FlexNet-16 with isotropic Gabor kernels; arguments as `flexnet16`."""
-    return _flexnet(
-        stages=FLEXNET16,
-        in_channels=in_channels,
-        num_classes=num_classes,
-        image_size=image_size,
-        kernel="gabor",
-        backend=backend,
-        crop=crop,
-        sigma_guard=sigma_guard,
-        norm_penalty=norm_penalty,
-        decide_every=decide_every,
-    )
+    network = FlexNet(in_channels=in_channels, num_classes=num_classes, convolution=convolution, stages=stages)
+    return GrowingKernels(network, norm_penalty=norm_penalty, decide_every=decide_every)

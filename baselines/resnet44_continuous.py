@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from baselines.flexconv import CKConv, FlexConv
+from baselines.flexconv import SIGMA_GUARD, CKConv, FlexConv
 from baselines.flexnet_network import grid_points
 from baselines.growing import GeneratedKernels, GrowingKernels
 from baselines.registry import system
@@ -37,7 +37,7 @@ def resnet44_ckconv(
     backend: str = "direct",
     norm_penalty: float = 0.0,
 ) -> nn.Module:
-    """CIFAR ResNet-44 with 3x3 kernels from MAGNets; arguments as `flexnet16`."""
+    """CIFAR ResNet-44 with 3x3 kernels from MAGNets; arguments as `flexnet.flexnet`."""
 
     def convolution(inner: int, outer: int, *, stride: int) -> CKConv:
         return CKConv(inner, outer, horizon=3, stride=stride, backend=backend)
@@ -54,11 +54,11 @@ def resnet44_flexconv(
     image_size: int,
     backend: str = "direct",
     crop: str = "before",
-    sigma_guard: float | None = None,
+    sigma_guard: float | None = SIGMA_GUARD,
     norm_penalty: float = 0.0,
     decide_every: int | None = None,
 ) -> nn.Module:
-    """CIFAR ResNet-44 with FlexConv layers; arguments as `flexnet16`."""
+    """CIFAR ResNet-44 with FlexConv layers; arguments as `flexnet.flexnet`."""
     horizon = grid_points(image_size)
 
     def convolution(inner: int, outer: int, *, stride: int) -> FlexConv:

@@ -9,18 +9,25 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from baselines.registry import system
+from baselines.registry import system, systems
 
 WIDTHS = (16, 32, 64)
 
 
-def _cifar_resnet(
-    depth: int,
-    in_channels: int,
-    num_classes: int,
-    kernel_sizes: Sequence[int] | None,
-    widths: Sequence[int],
-) -> nn.Module:
+@systems(
+    cifar_resnet20={"depth": 20},
+    cifar_resnet26={"depth": 26},
+    cifar_resnet32={"depth": 32},
+    cifar_resnet38={"depth": 38},
+    cifar_resnet44={"depth": 44},
+    cifar_resnet50={"depth": 50},
+    cifar_resnet56={"depth": 56},
+)
+def cifar_resnet_of_depth(
+    *, depth: int, in_channels: int, num_classes: int, image_size: int, kernel_sizes: Sequence[int] | None = None,
+    widths: Sequence[int] = WIDTHS,
+) -> nn.Module:  # fmt: skip
+    """A CIFAR ResNet; `kernel_sizes` holds depth - 2 ints, `widths` the channels of the three stages."""
     from effconv import cifar_resnet
 
     if len(widths) != 3 or min(widths) < 1 or list(widths) != sorted(widths):
@@ -30,69 +37,6 @@ def _cifar_resnet(
     return cifar_resnet(
         depth, num_classes=num_classes, in_channels=in_channels, kernel_sizes=kernel_sizes, widths=widths
     )
-
-
-@system
-def cifar_resnet20(
-    *, in_channels: int, num_classes: int, image_size: int, kernel_sizes: Sequence[int] | None = None,
-    widths: Sequence[int] = WIDTHS,
-) -> nn.Module:  # fmt: skip
-    """CIFAR ResNet-20; `kernel_sizes` holds 18 ints."""
-    return _cifar_resnet(20, in_channels, num_classes, kernel_sizes, widths)
-
-
-@system
-def cifar_resnet26(
-    *, in_channels: int, num_classes: int, image_size: int, kernel_sizes: Sequence[int] | None = None,
-    widths: Sequence[int] = WIDTHS,
-) -> nn.Module:  # fmt: skip
-    """CIFAR ResNet-26; `kernel_sizes` holds 24 ints."""
-    return _cifar_resnet(26, in_channels, num_classes, kernel_sizes, widths)
-
-
-@system
-def cifar_resnet32(
-    *, in_channels: int, num_classes: int, image_size: int, kernel_sizes: Sequence[int] | None = None,
-    widths: Sequence[int] = WIDTHS,
-) -> nn.Module:  # fmt: skip
-    """CIFAR ResNet-32; `kernel_sizes` holds 30 ints."""
-    return _cifar_resnet(32, in_channels, num_classes, kernel_sizes, widths)
-
-
-@system
-def cifar_resnet38(
-    *, in_channels: int, num_classes: int, image_size: int, kernel_sizes: Sequence[int] | None = None,
-    widths: Sequence[int] = WIDTHS,
-) -> nn.Module:  # fmt: skip
-    """CIFAR ResNet-38; `kernel_sizes` holds 36 ints."""
-    return _cifar_resnet(38, in_channels, num_classes, kernel_sizes, widths)
-
-
-@system
-def cifar_resnet44(
-    *, in_channels: int, num_classes: int, image_size: int, kernel_sizes: Sequence[int] | None = None,
-    widths: Sequence[int] = WIDTHS,
-) -> nn.Module:  # fmt: skip
-    """CIFAR ResNet-44; `kernel_sizes` holds 42 ints."""
-    return _cifar_resnet(44, in_channels, num_classes, kernel_sizes, widths)
-
-
-@system
-def cifar_resnet50(
-    *, in_channels: int, num_classes: int, image_size: int, kernel_sizes: Sequence[int] | None = None,
-    widths: Sequence[int] = WIDTHS,
-) -> nn.Module:  # fmt: skip
-    """CIFAR ResNet-50; `kernel_sizes` holds 48 ints."""
-    return _cifar_resnet(50, in_channels, num_classes, kernel_sizes, widths)
-
-
-@system
-def cifar_resnet56(
-    *, in_channels: int, num_classes: int, image_size: int, kernel_sizes: Sequence[int] | None = None,
-    widths: Sequence[int] = WIDTHS,
-) -> nn.Module:  # fmt: skip
-    """CIFAR ResNet-56; `kernel_sizes` holds 54 ints."""
-    return _cifar_resnet(56, in_channels, num_classes, kernel_sizes, widths)
 
 
 @system

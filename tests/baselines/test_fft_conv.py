@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+import baselines
 from baselines import fft_conv
 from baselines.fft_conv import fast_length, fft_conv2d, fft_pays
 from baselines.flexconv import centre, convolve
@@ -110,3 +111,30 @@ def test_auto_takes_the_transform_for_large_kernels_only():
 def test_centre():
     grid = torch.arange(35).view(5, 7)
     assert centre(grid, (1, 3)).tolist() == [[16, 17, 18]]
+
+
+@pytest.mark.parametrize("name", ["ckcnn16", "ckcnn_magnet16"])
+def test_a_training_step_of_a_whole_network_is_the_same_by_both_convolutions(name):
+    """At the published grid: 33 points on 32 pixels, where `auto` takes the transform."""
+    images = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    steps = []
+    for backend in ("direct", "auto"):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = baselines.build(name, in_channels=3, num_classes=10, image_size=32, backend=backend)
+            assert fft_pays((64, 24, 32, 32), (24, 24, 33, 33)) and model.timed_backends == ("direct", "auto")
+            logits = model(images)
+            logits.square().sum().backward()
+        steps.append([logits.detach(), *(p.grad for p in model.parameters())])
+    scale = max(float(values.abs().max()) for values in steps[0])
+    for direct, fourier in zip(*steps, strict=True):
+        torch.testing.assert_close(fourier, direct, rtol=1e-3, atol=1e-4 * scale)
+
+
+def test_which_backends_are_timed():
+    def backends(name, **arguments):
+        with torch.device("meta"):
+            return baselines.build(name, in_channels=3, num_classes=10, image_size=32, **arguments).timed_backends
+
+    assert backends("flexnet3") == backends("njet_nin") == backends("ckcnn16", backend="auto") == ("direct", "auto")
+    assert backends("flexnet3", backend="auto") == ("auto",)

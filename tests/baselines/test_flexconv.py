@@ -111,16 +111,44 @@ def test_kernels_grow_when_the_task_wants_them_to():
     assert layer.size[0] >= 7
 
 
-def test_sigma_guard():
-    free, guarded = FlexConv(1, 1, horizon=9), FlexConv(1, 1, horizon=9, sigma_guard=1e-3)
+def output_and_gradients(mask, **options):
+    """Of one layer with the Gaussians [[m_y, s_y], [m_x, s_x]]."""
+    torch.manual_seed(0)
+    layer = FlexConv(2, 3, horizon=17, **options)
     with torch.no_grad():
-        for layer in (free, guarded):
-            layer.mask.zero_()
-    assert not free.generate().isfinite().all()
-    assert guarded.generate().isfinite().all()
-    ordinary = FlexConv(1, 1, horizon=9)
-    guarded.load_state_dict(ordinary.state_dict())
-    assert torch.equal(guarded.generate(), ordinary.generate())
+        layer.mask.copy_(torch.tensor(mask))
+    out = layer(torch.randn(2, 2, 16, 16))
+    out.square().sum().backward()
+    return [out.detach(), *(p.grad for p in layer.parameters())], layer
+
+
+@pytest.mark.parametrize("mask", [[[0.0, 0.0], [0.0, 0.075]], [[0.05, 1e-25], [0.0, 0.075]]])
+def test_near_zero_sigma_the_gradient_is_finite_only_with_the_guard(mask):
+    free, _ = output_and_gradients(mask, sigma_guard=None)
+    guarded, _ = output_and_gradients(mask)
+    assert not all(values.isfinite().all() for values in free)
+    assert all(values.isfinite().all() for values in guarded)
+
+
+@pytest.mark.parametrize("mask", [[[0.0, 0.075], [0.01, -0.3]], [[0.3, 0.0011], [-0.1, 0.9]]])
+def test_at_ordinary_sigma_the_guard_changes_no_bit(mask):
+    free, plain = output_and_gradients(mask, sigma_guard=None)
+    guarded, layer = output_and_gradients(mask)
+    assert layer.size == plain.size
+    assert all(torch.equal(a, b) for a, b in zip(free, guarded, strict=True))
+
+
+@pytest.mark.parametrize("sigma", [3e-4, -3e-4, 0.0])
+def test_below_the_bound_sigma_has_the_bounds_value_and_gradient(sigma):
+    """d/ds exp(-m^2 / 2 s^2) = m^2 / s^3 exp(-m^2 / 2 s^2), at s = 0.001 (of sigma's sign) and m = 0.001."""
+    layer = FlexConv(1, 1, horizon=9)
+    with torch.no_grad():
+        layer.mask.copy_(torch.tensor([[1e-3, sigma], [0.0, 0.075]]))
+    value = layer.gaussian(torch.zeros(1), torch.zeros(1)).sum()
+    value.backward()
+    assert value.item() == pytest.approx(math.exp(-0.5), rel=1e-5)
+    sign = math.copysign(1, sigma)
+    assert layer.mask.grad[0, 1].item() == pytest.approx(sign * 1000 * math.exp(-0.5), rel=1e-4)
 
 
 def test_kernels_are_drawn_in_full_precision_under_autocast():
@@ -141,6 +169,7 @@ def test_kernels_are_drawn_in_full_precision_under_autocast():
         ({"horizon": 9, "kernel": "sirens"}, "no kernel 'sirens': choose one of magnet, gabor, fourier, siren"),
         ({"horizon": 9, "backend": "winograd"}, "no backend 'winograd'"),
         ({"horizon": 9, "crop": "always"}, "no crop 'always'"),
+        ({"horizon": 9, "sigma_guard": 0.0}, "sigma_guard is 0.0: give a number above 0, or none"),
     ],
 )
 def test_refusals(options, message):

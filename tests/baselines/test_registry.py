@@ -50,14 +50,20 @@ def test_an_unknown_argument_is_named():
         baselines.build("cifar_resnet20", in_channels=3, num_classes=10, image_size=32, size=3)
 
 
+def test_what_a_name_fixes_is_no_argument_of_it():
+    with pytest.raises(ValueError, match="'cifar_resnet20' has no argument 'depth': it takes kernel_sizes, widths"):
+        baselines.build("cifar_resnet20", in_channels=3, num_classes=10, image_size=32, depth=56)
+
+
 def test_a_new_file_is_all_it_takes(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(
-        "import torch\n\n@system\ndef my_net(*, in_channels):\n    pass\n\ndef helper():\n    pass\n"
+        "import torch\n\n@system\ndef my_net(*, in_channels):\n    pass\n\ndef helper():\n    pass\n\n"
+        "@systems(small={'depth': 1}, large={'depth': 9})\ndef of_depth(*, depth, in_channels):\n    pass\n"
     )
     monkeypatch.setattr(registry, "FOLDER", tmp_path)
     registry._index.cache_clear()
     try:
-        assert registry._index() == {"my_net": "baselines.mine"}
+        assert registry._index() == dict.fromkeys(["my_net", "small", "large"], "baselines.mine")
         (tmp_path / "twice.py").write_text("@system\ndef my_net():\n    pass\n")
         registry._index.cache_clear()
         with pytest.raises(ValueError, match="'my_net' is defined in both baselines.mine and baselines.twice"):

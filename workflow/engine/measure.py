@@ -11,7 +11,8 @@ trapezoidal rule). On a CPU, where a step with their largest kernels can take mi
 step, as its `batch_size` says: the work of large kernels is proportional to the images. A search is timed at the sizes it starts
 with and at the learned ones, with equal weights. The paper's seconds are the mean over the epochs of both stages.
 
-Where a network has a faster convolution besides the published one, it is timed once more with that: `faster_seconds`.
+Where a network has a faster convolution besides the published one, it is timed once more with that: `faster_seconds`. Whether it
+trains by the one or the other, the seconds that are compared are the published one's.
 
 Two clocks run: on CUDA, device events and the host's clock around a synchronised slice; on a CPU, the host's clock and the
 process's CPU time, which may not fall behind by more than 2%: if it does, the process was kept waiting.
@@ -70,7 +71,7 @@ def _train_segments(
         )
         return stepper(model, optimiser, train, precision=run.precision)
 
-    grows, several = hasattr(model, "pretend_sizes"), getattr(model, "backend", None) == "direct"
+    grows, backends = hasattr(model, "pretend_sizes"), getattr(model, "timed_backends", ())
 
     def timed() -> list[dict]:
         segments = []
@@ -78,15 +79,16 @@ def _train_segments(
             batch_size = recipe.batch_size
             if grows:
                 model.pretend_sizes(position)
-            if (grows or several) and device.type == "cpu":
+            if (grows or len(backends) > 1) and device.type == "cpu":
                 batch_size = affordable_batch(steps_of(1), batch_size, options["seconds"])
             segments.append(segment(steps_of(batch_size), stage="train", position=position, weight=weight, **options))
         return segments
 
+    if len(backends) < 2:
+        return timed(), []
+    model.backend, faster = backends
     published = timed()
-    if not several:
-        return published, []
-    model.backend = "auto"
+    model.backend = faster
     return published, timed()
 
 
