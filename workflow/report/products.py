@@ -37,7 +37,7 @@ def write_chapter(name: str, plan: dict, results: Path, out: Path) -> None:
 
 def write_claims(plan: dict, results: Path, out: Path) -> None:
     """Write `out`/claims.csv and claims.json: each of the paper's claims with its verdict."""
-    from workflow.report.claims.claims import write
+    from workflow.report.claims.files import write
 
     write(plan, results, out)
 

@@ -34,6 +34,10 @@ def found(
     plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": rows}}, preset=preset, seeds=seeds)
     results = tmp_path / "results"
     for run in plan["runs"]:
+        if preset == "short":
+            run["train"] |= {"epochs": 1, "protocol": "short"}
+        elif preset != "paper":  # no protocol that has a name
+            run["train"] |= {"epochs": 3, "batch_size": 16}
         name, seed = run["row"], run["seed"]
         if sizes and name in sizes and seed < len(sizes[name]):
             factory.write_search(results, run, sizes[name][seed], parameters=options.get("count"))
@@ -49,7 +53,8 @@ def found(
                 search=seconds[name][0] if run["search"] else None,
                 spread=seconds[name][1],
             )
-    return judge(Setting(gather(plan, results), "cifar10"), part)
+    source = options.get("source", "short" if preset == "short" else "paper")
+    return judge(Setting(gather(plan, results), "cifar10", source), part)
 
 
 def finding(*arguments, **options) -> str:

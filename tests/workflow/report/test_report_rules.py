@@ -23,7 +23,7 @@ BEATS = {"rule": "beats", "better": "a", "worse": "b"}
         (NARROW, [92.1, 92.5, 91.8], "quick", NOT_COMPARABLE),
         ([91.0, 91.1, 91.05], NARROW, "quick", NOT_COMPARABLE),
         (NARROW, [], "paper", NOT_RUN),
-        (NARROW, [], "smoke", NOT_RUN),
+        (NARROW, [], "smoke", NOT_COMPARABLE),  # what there is was made by no protocol with a name
     ],
 )
 def test_beats(tmp_path, a, b, preset, verdict):
@@ -105,7 +105,7 @@ def test_rises(tmp_path, b, c, verdict):
 @pytest.mark.parametrize(
     ("slow", "preset", "verdict"),
     [
-        ((80, 0.01), "paper", HOLDS), ((60, 0.01), "quick", TOLERANCE), ((55, 0.05), "paper", UNDECIDED), ((20, 0.01), "paper", FAILS),
+        ((80, 0.01), "paper", HOLDS), ((60, 0.01), "short", TOLERANCE), ((55, 0.05), "paper", UNDECIDED), ((20, 0.01), "paper", FAILS),
         ((80, 0.01), "smoke", NOT_COMPARABLE),
     ],
 )  # fmt: skip
