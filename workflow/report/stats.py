@@ -136,10 +136,11 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Difference:
     return sample(x - y for x, y in zip(a, b, strict=True)).estimate
 
 
-def contrast(parts: Iterable[tuple[float, Sample]]) -> Difference:
+def contrast(parts: Iterable[tuple[float, Sample]], *, cautious: bool = False) -> Difference:
     """The sum of coefficient x mean over independent samples (Welch's difference is that of +1 and -1).
 
-    Without bounds where a sample has no spread.
+    Without bounds where a sample has no spread. `cautious`: the degrees of freedom of the smallest sample (Hsu), for samples of very
+    unequal sizes, where Satterthwaite's are too many.
     """
     parts = [(coefficient, found) for coefficient, found in parts if coefficient]
     value = math.fsum(coefficient * found.mean for coefficient, found in parts)
@@ -152,6 +153,8 @@ def contrast(parts: Iterable[tuple[float, Sample]]) -> Difference:
     if variance == 0:
         return _difference(value, 0.0)
     freedom = variance**2 / math.fsum(piece**2 / free for piece, free in pieces)
+    if cautious:
+        freedom = min(free for _, free in pieces)
     return _difference(value, math.sqrt(variance), freedom)
 
 

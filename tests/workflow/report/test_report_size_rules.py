@@ -161,6 +161,6 @@ def test_a_tie_of_layers_says_so(tmp_path):
     both = [7 if index in (5, 9) else 3 for index in range(1, 19)]
     said = found(tmp_path, part, sizes={"a": [both, both]})
     assert said.measured == "largest mean size 7.0 in layers 5, 9 (a tie); by seed: layers 5, 9; 5, 9"
-    assert said.verdict == HOLDS  # the fifth is one of the largest, and none of them is deep
+    assert said.verdict == TOLERANCE  # the fifth is one of the largest, and none of them is deep
     late = [7 if index in (9, 10) else 3 for index in range(1, 19)]
     assert finding(tmp_path / "late", part, sizes={"a": [late, late]}) == FAILS

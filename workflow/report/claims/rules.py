@@ -19,6 +19,7 @@ from workflow.report.stats import Interval, Sample, sample, with_floor
 from workflow.support.errors import UserError
 
 PUBLISHED = "published"
+PRINTED_AS = {"accuracy": ("acc", "std"), "top5": ("top5", "top5_std")}
 RowId, TableId = NewType("RowId", str), NewType("TableId", str)
 Reads = Callable[[str, Mapping, Mapping], Iterable[str]]  # (data set, part of a claim, the plan's tables) -> "dataset/row"
 
@@ -66,30 +67,31 @@ class Setting:
             raise Missing(f"{row.name}: {'not run' if row.done else row.status}")
         return found
 
-    def _published(self, row: Row, metric: str) -> Sample:
-        found = row.published(metric) or self._from_figure(row, metric)
-        if found is None:
-            raise Missing(f"{row.name}: not printed")
-        return with_floor(found, protocols.DATASETS[self.dataset].test_images) if self.floor else found
-
-    def _from_figure(self, row: Row, metric: str) -> Sample | None:
-        """What the paper prints beside a point of a figure."""
+    def printed(self, row: Row) -> dict:
+        """What the paper prints of a row: in its table, else beside its point of a figure."""
+        found = dict(row.paper)
         for shown in self.evidence.plan["tables"].values():
             ids = [entry if isinstance(entry, str) else entry["row"] for entry in shown["rows"]]
-            if shown["dataset"] == self.dataset and row.id in ids and "x" in shown and metric == "accuracy":
-                printed = {float(x): value for x, value in shown.get("paper", {}).items()}
-                point = printed.get(float(shown["x"][ids.index(row.id)]), {})
-                if "acc" in point:
-                    return Sample(point["acc"], point.get("std"), PAPER_SEEDS if "std" in point else 1)
-        return None
+            if shown["dataset"] == self.dataset and row.id in ids and "x" in shown:
+                points = {float(x): point for x, point in shown.get("paper", {}).items()}
+                found = {**points.get(float(shown["x"][ids.index(row.id)]), {}), **found}
+        return found
+
+    def _published(self, row: Row, metric: str) -> Sample:
+        printed, (mean, std) = self.printed(row), PRINTED_AS[metric]
+        if mean not in printed:
+            raise Missing(f"{row.name}: not printed")
+        found = Sample(printed[mean], printed.get(std), PAPER_SEEDS if std in printed else 1)
+        return with_floor(found, protocols.DATASETS[self.dataset].test_images) if self.floor else found
 
     def seconds(self, *names: str) -> list[Interval]:
         """Seconds per epoch of rows that were timed alike, with the lowest and highest of their slices."""
         rows = [self.row(name) for name in names]
         if self.source == PUBLISHED:
-            if unknown := next((row for row in rows if "sec" not in row.paper), None):
-                raise Missing(f"{unknown.name}: not printed")
-            return [Interval(row.paper["sec"], row.paper["sec"], row.paper["sec"]) for row in rows]
+            printed = [self.printed(row).get("sec") for row in rows]
+            if None in printed:
+                raise Missing(f"{rows[printed.index(None)].name}: not printed")
+            return [Interval(seconds, seconds, seconds) for seconds in printed]
         for row in rows:
             if row.timing is None:
                 raise Missing(f"{row.name}: {row.timing_reason or row.status}")

@@ -30,9 +30,9 @@ def largest_layer(setting: Setting, *, row: RowId, layer: int, tolerance: int, d
     if all(min(found) > late for found in places):
         return Finding(verdicts.FAILS, words)
     early = all(max(found) <= late for found in places)
-    if early and all(layer in found for found in places) and layer in peaks:
+    if early and all(layer in found for found in places) and peaks == [layer]:
         return Finding(verdicts.HOLDS, words)
-    if early and all(abs(peak - layer) <= tolerance for peak in peaks):
+    if early and any(abs(peak - layer) <= tolerance for peak in peaks):
         return Finding(verdicts.TOLERANCE, words)
     if early and all(min(abs(place - layer) for place in found) > tolerance for found in places):
         return Finding(verdicts.FAILS, words)
