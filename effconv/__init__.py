@@ -7,7 +7,7 @@ from effconv.backbones import cifar_resnet, wide_resnet
 from effconv.budget import budget_loss
 from effconv.convert import find_layers, with_sizes
 from effconv.counting import count_macs, count_parameters
-from effconv.framed import FramedSearch
+from effconv.fixed_shapes import FixedShapeSearch
 from effconv.kernel_predictor import KernelPredictor, KernelPredictors
 from effconv.learn import learn_kernel_sizes
 from effconv.learned import LearnedSizes
@@ -20,7 +20,7 @@ from effconv.size_search import SizeSearch
 from effconv.trajectory import draw_trajectory
 
 __all__ = [
-    "FramedSearch",
+    "FixedShapeSearch",
     "KernelPredictor",
     "KernelPredictors",
     "KernelSizeSearch",

@@ -168,7 +168,7 @@ def disk(plan: dict) -> dict[str, int]:
         sizes["train"] = max(sizes["train"], CHECKPOINTS * 12 * parameters)  # weights and up to two moments, float32
         if run["search"]:
             options = run["search"]["options"]
-            variant, hidden = options.get("kernel_predictor", "literal"), options.get("hidden", 64)
+            variant, hidden = options.get("kernel_predictor", "projected"), options.get("hidden") or 64
             predictors = predictor_parameters(layers, variant, hidden)
             sizes["search"] = max(sizes["search"], CHECKPOINTS * 12 * (predictors + parameters))
     return sizes
