@@ -39,7 +39,7 @@ class SuperKernelSearch(FreeKernelSearch):
 
     def __init__(self, model: nn.Module, *, options: SuperKernelOptions | None = None, seed: int = 0, **arguments):
         super().__init__(model, options=options or SuperKernelOptions(), seed=seed, **arguments)
-        device = next(model.parameters()).device
+        device = self.start_device
         self.logits = nn.Parameter(
             torch.zeros(len(self.layers), max(layer.greatest for layer in self.layers), device=device)
         )
@@ -71,7 +71,7 @@ class SuperKernelSearch(FreeKernelSearch):
                 choice = F.one_hot(logits.argmax(1), logits.shape[1]).to(logits)
             for_loss = choice.detach() if self.options.data_free else choice
             self._penalty = self.options.lam * self.budget.loss_of_areas(self.costs, choice @ self.values.square())
-        if self._noting:
+        if self._in_training:
             soft = torch.tensor(self.soft_sizes)  # the gradients reach logits and no sizes: none are recorded
             self.progress.note(self.sizes, soft.tolist(), soft, soft)
         masks = [self.get_buffer(f"nested{layer.greatest}") for layer in self.layers]
