@@ -29,7 +29,10 @@ def effconv(paper):
 
 def test_the_papers_protocol(paper):
     """164 epochs of batches of 128, searches of 10 and, on ImageNet-32, 5 epochs: He et al. (2016) and the paper's settings."""
-    assert (paper["cifar10/effconv-20-0.66m"]["train"]["epochs"], paper["imagenet32/effconv-20-0.50m"]["search"]["epochs"]) == (164, 5)
+    assert (
+        paper["cifar10/effconv-20-0.66m"]["train"]["epochs"],
+        paper["imagenet32/effconv-20-0.50m"]["search"]["epochs"],
+    ) == (164, 5)
     assert {protocols.protocol_of(run) for run in paper.values()} == {PAPER}
     assert all(map(protocols.paper_sizes, paper.values()))
 
@@ -106,7 +109,10 @@ def test_seconds_are_weighted_by_the_papers_epochs(effconv):
         ({"device": "cpu"}, "timed on a device without a name"),
         ({"device": "cpu", "provenance": {"cpu": "Example CPU"}}, None),
         ({"clocks_agree": False}, "timed while something else ran"),
-        ({"segments": [{**TIMING["segments"][1], "seconds_per_epoch": 0.0128}]}, "timed on epochs of fewer images than the data set has"),
+        (
+            {"segments": [{**TIMING["segments"][1], "seconds_per_epoch": 0.0128}]},
+            "timed on epochs of fewer images than the data set has",
+        ),
     ],
 )
 def test_what_makes_seconds_comparable(effconv, change, why):

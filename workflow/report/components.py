@@ -9,7 +9,7 @@ from workflow.report.stats import CONFIDENCE, Interval, sample
 
 @dataclass(frozen=True)
 class Components:
-    """Standard deviations (points): of draws of one seed each, of seeds alone (None: no repeats), and `between` draws without seeds."""
+    """Standard deviations (points): of draws of one seed each, of seeds alone, and `between` draws, the seeds' taken out."""
 
     total: float
     seeds: float
@@ -40,7 +40,9 @@ def _bounds(a: float, n: int, b: float, m: int, tail: float) -> tuple[float, flo
     """Bounds of the difference of two variances, estimated by a with n and b with m degrees of freedom."""
     from scipy.special import chdtri, fdtri
 
-    above = lambda free, share: chdtri(free, share) / free  # the quantile of chi squared over its freedom; share: the upper tail
+    above = lambda free, share: (
+        chdtri(free, share) / free
+    )  # the quantile of chi squared over its freedom; share: the upper tail
     g1, h1 = 1 - 1 / above(n, tail), 1 / above(n, 1 - tail) - 1
     g2, h2 = 1 - 1 / above(m, tail), 1 / above(m, 1 - tail) - 1
     large, small = float(fdtri(n, m, 1 - tail)), float(fdtri(n, m, tail))

@@ -51,7 +51,9 @@ def over_images(
     """
     first, second = (np.atleast_2d(np.asarray(values, np.float64)) for values in (first, second))
     if first.shape[1] != second.shape[1]:
-        raise ValueError(f"predictions of {first.shape[1]} and {second.shape[1]} images: give runs on the same test set.")
+        raise ValueError(
+            f"predictions of {first.shape[1]} and {second.shape[1]} images: give runs on the same test set."
+        )
     by_image = first.mean(0) - second.mean(0)  # (images,)
     draw, means = np.random.default_rng(seed), np.empty(resamples)
     for start in range(0, resamples, CHUNK):

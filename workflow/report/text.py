@@ -60,9 +60,7 @@ def interval(low: float | None, high: float | None, digits: int = 2) -> str:
 
 def difference(found: Interval | None, digits: int = 2) -> str:
     """`+0.13 [−0.21, 0.47]`, without brackets where there is no interval."""
-    return (
-        NONE if found is None else f"{signed(found.value, digits)} {interval(*found.ends, digits)}".rstrip()
-    )
+    return NONE if found is None else f"{signed(found.value, digits)} {interval(*found.ends, digits)}".rstrip()
 
 
 def millions(count: float | None, digits: int = 3) -> str:

@@ -35,7 +35,8 @@ def run_of(dataset: str, shown: dict, seed: int, *, epochs: int = EPOCHS["train"
     """One planned run of a row."""
     learn = shown["learn"]
     search = learn and {
-        "epochs": EPOCHS["search"], "parameters": learn["parameters"], "macs": None, "recipe": "resnet_sgd", "batch_size": 128, "options": {},
+        "epochs": EPOCHS["search"], "parameters": learn["parameters"], "macs": None, "recipe": "resnet_sgd", "batch_size": 128,
+        "options": {},
     }  # fmt: skip
     return {
         "id": f"{dataset}/{shown['row']}/seed{seed}", "dataset": dataset, "row": shown["row"], "label": shown["label"], "seed": seed,
@@ -44,7 +45,9 @@ def run_of(dataset: str, shown: dict, seed: int, *, epochs: int = EPOCHS["train"
     }  # fmt: skip
 
 
-def plan_of(tables: dict, *, preset: str = "paper", seeds: tuple[int, ...] = (0, 1, 2), epochs: int = EPOCHS["train"]) -> dict:
+def plan_of(
+    tables: dict, *, preset: str = "paper", seeds: tuple[int, ...] = (0, 1, 2), epochs: int = EPOCHS["train"]
+) -> dict:
     """A plan over tables and figures whose rows are `entry` dicts (or, in figures, names of rows of a table)."""
     runs, shown, known = [], {}, {}
     for name, table in tables.items():

@@ -89,7 +89,9 @@ def test_what_is_said_of_the_numbers():
     )
     assert ", 1 draw, 3 runs, 0% of the draws below; without" in said(asked("cloud", ["a"], ["c"]), [a, c])
     words = said(asked("cloud", ["a"], ["b", "c"]), [a, b, c])
-    assert " points, 2 draws, 5 runs, 50% of the draws below; a difference of " in words and words.endswith("could have been seen.")
+    assert " points, 2 draws, 5 runs, 50% of the draws below; a difference of " in words and words.endswith(
+        "could have been seen."
+    )
     assert "the images are made up" in said(asked("pairs", ["a"], ["b"]), [a, b], made_up=True)
 
 
@@ -141,10 +143,14 @@ def test_pairs_stand_seed_by_seed_too():
     bounds = exact.confidence_interval(0.95)
     apart = answer(asked("pairs", ["a"], ["b"]), rows)
     assert apart.verdict == "undecided" and "judged unpaired (not judged by: seed by seed +1.03 [" in apart.because
-    assert (apart.beside.low, apart.beside.high, apart.beside.p) == pytest.approx((bounds.low, bounds.high, exact.pvalue))
+    assert (apart.beside.low, apart.beside.high, apart.beside.p) == pytest.approx(
+        (bounds.low, bounds.high, exact.pvalue)
+    )
     paired = answer(asked("pairs", ["a"], ["b"], paired=True), rows)
     assert paired.verdict == "yes" and paired.difference == apart.beside and paired.beside == apart.difference
-    assert "judged seed by seed (not judged by: unpaired +1.03 [" in paired.because and paired.p == pytest.approx(exact.pvalue)
+    assert "judged seed by seed (not judged by: unpaired +1.03 [" in paired.because and paired.p == pytest.approx(
+        exact.pvalue
+    )
 
 
 def test_seeds_that_one_row_lacks_are_left_out_of_the_pairs():
@@ -191,7 +197,9 @@ def test_questions_of_a_chapter_are_judged_together():
 
     rows = {r.id: r for r in [row("a", [80.0, 90.0, 70.0]), *map(shifted, "bcd", (0.02, 0.03, 0.9))]}
     found = answers.answers([asked("pairs", ["a"], [name], paired=True) for name in "bcd"], rows, made_up=False)
-    assert [f.p for f in found] == pytest.approx([0.02, 0.03, 0.9]) and [f.adjusted for f in found] == pytest.approx([0.06, 0.06, 0.9])
+    assert [f.p for f in found] == pytest.approx([0.02, 0.03, 0.9]) and [f.adjusted for f in found] == pytest.approx(
+        [0.06, 0.06, 0.9]
+    )
     assert [f.verdict for f in found] == ["yes", "yes", "undecided"] and {f.holm for f in found} == {"undecided"}
 
 

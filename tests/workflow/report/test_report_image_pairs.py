@@ -55,10 +55,15 @@ def test_the_interval_over_images():
 def test_one_accuracys_interval_is_the_binomial_one():
     right = classes(0.9) == LABELS
     found = over_images(right, np.zeros(LABELS.size))
-    assert (found.high - found.low) / 2 == pytest.approx(1.96 * sampling_error(100 * right.mean(), 2000) / 100, rel=0.08)
+    assert (found.high - found.low) / 2 == pytest.approx(
+        1.96 * sampling_error(100 * right.mean(), 2000) / 100, rel=0.08
+    )
 
 
 def test_log_probabilities_are_compared_alike():
-    first, second = DRAW.normal(-0.3, 0.2, (3, 500)).astype(np.float16), DRAW.normal(-0.5, 0.2, (2, 500)).astype(np.float16)
+    first, second = (
+        DRAW.normal(-0.3, 0.2, (3, 500)).astype(np.float16),
+        DRAW.normal(-0.5, 0.2, (2, 500)).astype(np.float16),
+    )
     found = over_images(first, second)
     assert found.low > 0 and found.value == pytest.approx(first.astype(float).mean() - second.astype(float).mean())

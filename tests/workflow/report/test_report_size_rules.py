@@ -124,7 +124,10 @@ def test_searches_settle_by_the_worst_of_all(tmp_path):
 
 
 def test_searches_with_options_of_their_own_are_not_one_setting(tmp_path):
-    for name, others in (("two", [{"mask_centre": "centred"}]), ("three", [{"mask_centre": "centred"}, {"even_padding": "start"}])):
+    for name, others in (
+        ("two", [{"mask_centre": "centred"}]),
+        ("three", [{"mask_centre": "centred"}, {"even_padding": "start"}]),
+    ):
         searches = [(660_000, [3] * 10, options) for options in ({}, *others)]
         outcome = settled(tmp_path / name, *searches)
         assert outcome.verdict == FAILS and f"{len(searches)} searches with different options" in outcome.measured

@@ -54,7 +54,13 @@ def test_equal(low, high, verdict):
 
 @pytest.mark.parametrize(
     ("value", "low", "high", "verdict"),
-    [(7.5, 7.2, 7.8, HOLDS), (6.0, 5.8, 6.2, TOLERANCE), (6.0, 1.0, 9.0, UNDECIDED), (5.5, 5.2, 5.8, UNDECIDED), (3.0, 2.9, 3.1, FAILS)],
+    [
+        (7.5, 7.2, 7.8, HOLDS),
+        (6.0, 5.8, 6.2, TOLERANCE),
+        (6.0, 1.0, 9.0, UNDECIDED),
+        (5.5, 5.2, 5.8, UNDECIDED),
+        (3.0, 2.9, 3.1, FAILS),
+    ],
 )
 def test_at_least(value, low, high, verdict):
     assert verdicts.at_least(Interval(value, low, high), claimed=7.0, tolerance=0.2) == verdict

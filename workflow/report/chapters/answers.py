@@ -30,8 +30,8 @@ BETTER, WORSE, EQUAL = "better", "worse", "equal"
 class Answer:
     """A question with what was found. `compared` of `asked` pairs or others were measured; `runs` results are behind it.
 
-    `difference` judges, by the p value `p`; `beside` is the interval that does not (paired where the other is unpaired). `way`: better,
-    worse, equal or undecided, whatever was asked. `adjusted`: p by Holm over the chapter, and `holm` the verdict with it.
+    `difference` judges, by the p value `p`; `beside` is the interval that does not (paired where the other is unpaired). `way`:
+    better, worse, equal or undecided, whatever was asked. `adjusted`: p by Holm over the chapter, and `holm` the verdict with it.
     """
 
     id: str
@@ -134,7 +134,15 @@ def pairs(question: Mapping, rows: Mapping[str, Row], *, made_up: bool) -> Answe
     if beside and beside.decided:
         words += f" (not judged by: {other} {text.difference(beside)})"
     return _answer(
-        question, judging, made_up, words, compared=len(there), asked=len(names), runs=runs, beside=beside, paired=paired
+        question,
+        judging,
+        made_up,
+        words,
+        compared=len(there),
+        asked=len(names),
+        runs=runs,
+        beside=beside,
+        paired=paired,
     )
 
 

@@ -55,7 +55,9 @@ class Claim:
         """The verdict where all claims are tested together: undecided where its p value does not survive."""
         tested = [part.finding for part in self.parts if part.finding.p is not None]
         fails_anyway = any(p.finding.verdict == verdicts.FAILS and p.finding.p is None for p in self.parts)
-        open_now = not tested or fails_anyway or self.adjusted is None or self.adjusted < LEVEL or not self.finding.found
+        open_now = (
+            not tested or fails_anyway or self.adjusted is None or self.adjusted < LEVEL or not self.finding.found
+        )
         return self.finding.verdict if open_now else verdicts.UNDECIDED
 
 

@@ -20,8 +20,11 @@ from workflow.support.errors import UserError
 
 PUBLISHED = "published"
 PRINTED_AS = {"accuracy": ("acc", "std"), "top5": ("top5", "top5_std")}
-RowId, TableId = NewType("RowId", str), NewType("TableId", str)
-Reads = Callable[[str, Mapping, Mapping], Iterable[str]]  # (data set, part of a claim, the plan's tables) -> "dataset/row"
+RowId = NewType("RowId", str)
+TableId = NewType("TableId", str)
+Reads = Callable[
+    [str, Mapping, Mapping], Iterable[str]
+]  # (data set, part of a claim, the plan's tables) -> "dataset/row"
 
 
 class Missing(Exception):
@@ -34,7 +37,7 @@ class Missing(Exception):
 
 @dataclass(frozen=True)
 class Setting:
-    """What a rule sees. `source`: paper, short or published; `delta`: points that count as equal; `floor`: printed spreads are raised."""
+    """What a rule sees. `source`: paper, short or published; `delta`: points that count as equal; `floor`: raise printed spreads."""
 
     evidence: Evidence
     dataset: str
@@ -154,7 +157,7 @@ def rule(basis: str, reads: Reads | None = None) -> Callable[[Callable[..., Find
     return register
 
 
-def paper_rows(table: Mapping) -> list[str]:
+def paper_rows(table: Mapping) -> list[RowId]:
     """The rows of a table that the paper has."""
     rows = [row for row in table["rows"] if not isinstance(row, str)]
     return [row["row"] for row in rows if row.get("in_paper", "paper" in row)]
