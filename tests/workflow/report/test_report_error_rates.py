@@ -67,7 +67,7 @@ def asked(rule, **fields):
             name: SimpleNamespace(accuracy=sample(values), by_seed=dict(enumerate(values)))
             for name, values in accuracies.items()
         }
-        return answers.answers([question], rows, made_up=False)[0].verdict
+        return answers.answer(question, rows, made_up=False).verdict
 
     return judge
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from workflow.report import text
-from workflow.report.chapters.answers import NO, UNDECIDED, UNKNOWN, YES, Answer
+from workflow.report.chapters.answers import Answer
+from workflow.report.chapters.decisions import NO, UNDECIDED, UNKNOWN, YES
 from workflow.report.figures.style import BLUE, GREEN, MUTED, SURFACE, VERMILION, panels
 from workflow.report.rows import Row
 
