@@ -59,6 +59,8 @@ def test_the_papers_protocol(paper):
 def test_what_changes_the_protocol(effconv, stage, change, accuracy, sizes):
     (effconv[stage] if stage else effconv).update(change)
     assert (protocols.protocol_of(effconv), protocols.paper_sizes(effconv)) == (accuracy, sizes)
+    ours = stage != "train" and "data" not in change  # arithmetic and search, which a chapter may vary on purpose
+    assert protocols.training_of(effconv) == (PAPER if ours else accuracy)
 
 
 def test_a_shortened_search_makes_the_short_protocol_none(effconv):

@@ -9,7 +9,7 @@ from workflow.report.stats import CONFIDENCE, Interval, sample
 
 @dataclass(frozen=True)
 class Components:
-    """Standard deviations (points): of draws of one seed each, of seeds alone (None: no repeats), and `between` draws without seeds."""
+    """Standard deviations (points): of draws of one seed each, of seeds alone, and `between` draws, the seeds' taken out."""
 
     total: float
     seeds: float

@@ -7,7 +7,7 @@ import pytest
 import report_factory as factory
 
 from workflow.report import products
-from workflow.report.chapters import answers
+from workflow.report.chapters import answers, decisions
 from workflow.report.chapters.question_figures import front
 from workflow.report.results import gather
 from workflow.report.rows import Row, rows_of
@@ -72,7 +72,7 @@ def test_the_verdict_is_cautious(own, other, made_up, verdict):
 
 def test_an_interval_that_touches_zero_is_undecided():
     half = sample([-1.0, 1.0]).estimate.high
-    verdict = lambda middle: answers.verdict_of(sample([middle - 1, middle + 1]).estimate)
+    verdict = lambda middle: decisions.verdict_of(sample([middle - 1, middle + 1]).estimate)
     assert verdict(half - 1e-6) == verdict(1e-6 - half) == "undecided"
     assert verdict(half + 1e-6) == "yes" and verdict(-half - 1e-6) == "no"
 
@@ -201,6 +201,25 @@ def test_questions_of_a_chapter_are_judged_together():
         [0.06, 0.06, 0.9]
     )
     assert [f.verdict for f in found] == ["yes", "yes", "undecided"] and {f.holm for f in found} == {"undecided"}
+
+
+def test_protocols_are_not_mixed():
+    """Two rows of which one has both kinds of runs: judged where both have some, the paper's protocol before the short one."""
+    both, brief = row("a", [92.0, 92.2, 80.0, 80.2]), row("b", [70.0, 70.2])
+    for state in (*both.states[2:], *brief.states):
+        state.run["train"] |= {"protocol": "short"}
+    found = answer(asked("pairs", ["a"], ["b"]), [both, brief])
+    assert found.difference.value == pytest.approx(10) and (found.protocol, found.runs) == ("short", 4)
+    found = answer(asked("pairs", ["a"], ["b"]), [both, row("b", [91.0, 91.2])])
+    assert found.difference.value == pytest.approx(1) and (found.protocol, found.runs) == ("paper", 4)
+    assert answer(asked("pairs", ["a"], ["b"]), [both]).protocol is None
+
+
+def test_an_arithmetic_or_a_search_that_a_chapter_varies_is_compared():
+    other = row("b", [90.0, 90.2])
+    for state in other.states:
+        state.run["precision"] = "bf16"
+    assert answer(asked("pairs", ["a"], ["b"]), [row("a", [92.0, 92.2]), other]).protocol == "paper"
 
 
 def test_the_front_by_hand():

@@ -18,20 +18,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from workflow.report import text
+from workflow.report.chapters.decisions import NO, UNDECIDED, UNKNOWN, YES, p_of, verdict_of, way_of
+from workflow.report.claims import protocols
 from workflow.report.rows import Row
-from workflow.report.stats import LEVEL, NARROW, Difference, Sample, contrast, exact_interval, holm, sample
+from workflow.report.stats import LEVEL, Difference, Sample, contrast, exact_interval, holm, sample
 from workflow.support.errors import UserError
-
-YES, NO, UNDECIDED, UNKNOWN = "yes", "no", "undecided", "not measured"
-BETTER, WORSE, EQUAL = "better", "worse", "equal"
 
 
 @dataclass(frozen=True)
 class Answer:
     """A question with what was found. `compared` of `asked` pairs or others were measured; `runs` results are behind it.
 
-    `difference` judges, by the p value `p`; `beside` is the interval that does not (paired where the other is unpaired). `way`: better,
-    worse, equal or undecided, whatever was asked. `adjusted`: p by Holm over the chapter, and `holm` the verdict with it.
+    `difference` judges, by the p value `p`; `beside` is the interval that does not (paired where the other is unpaired). `way`:
+    better, worse, equal or undecided, whatever was asked. `adjusted`: p by Holm over the chapter, and `holm` the verdict with it.
     """
 
     id: str
@@ -50,43 +49,12 @@ class Answer:
     p: float | None = None
     adjusted: float | None = None
     holm: str = UNKNOWN
+    protocol: str | None = None  # paper, short or other: by which its runs were trained
 
     @property
     def smallest(self) -> float | None:
         """The smallest difference (points) that could have been seen; None where there is no interval."""
         return self.difference.detectable() if self.difference and self.difference.decided else None
-
-
-def way_of(found: Difference, within: float = 0.0) -> str:
-    """Better, worse, equal (within so many points, where they were fixed beforehand) or undecided."""
-    if found.low > 0 or found.high < 0:
-        return BETTER if found.low > 0 else WORSE
-    return EQUAL if within and found.at(NARROW).inside(within) else UNDECIDED
-
-
-def verdict_of(found: Difference, rule: str = "pairs", within: float = 0.0) -> str:
-    """Yes, no or undecided. `within`: points that count as equal; what is equal is not better."""
-    if not found.decided:
-        return UNDECIDED
-    narrow = found.at(NARROW)
-    if rule == "equal":
-        yes, no = narrow.inside(within), found.low > within or found.high < -within
-    elif rule == "not_smaller":
-        yes, no = narrow.low >= -within, found.high < -within
-    else:
-        way = way_of(found, within)
-        yes, no = way == BETTER, way in (WORSE, EQUAL)
-    return YES if yes else NO if no else UNDECIDED
-
-
-def p_of(found: Difference, rule: str, within: float, verdict: str) -> float:
-    """The p value of the test that a verdict rests on."""
-    below = lambda difference: min(1.0, 2 * difference.negative().above(within))  # two-sided, of "at least -within"
-    if rule == "not_smaller":
-        return below(found) if verdict == NO else found.above(-within)
-    if rule == "equal":
-        return min(below(found), below(found.negative())) if verdict == NO else found.equivalence(within)
-    return found.equivalence(within) if way_of(found, within) == EQUAL else found.p
 
 
 def _answer(question: Mapping, found: Difference, made_up: bool, what: str, **fields) -> Answer:
@@ -180,24 +148,48 @@ def share_below(own: Sample, others: Sequence[float]) -> tuple[float, float, flo
 RULES = {"pairs": pairs, "equal": pairs, "not_smaller": pairs, "cloud": cloud}
 
 
-def answers(questions: Sequence[Mapping], rows: Mapping[str, Row], *, made_up: bool) -> list[Answer]:
-    """One answer a question, with Holm's p values over those that a test decides. `rows`: those of the chapter's data set by name.
+def answer(question: Mapping, rows: Mapping[str, Row], *, made_up: bool) -> Answer:
+    """The answer to one question. `rows`: those of the chapter's data set by name.
 
     UserError for a question that lacks what its rule needs.
     """
-    for question in questions:
-        if question["rule"] in ("equal", "not_smaller") and "within" not in question:
-            raise UserError(
-                f"question '{question['id']}': rule '{question['rule']}' needs 'within', the points that count as equal: add it."
-            )
-    found = [RULES[question["rule"]](question, rows, made_up=made_up) for question in questions]
-    tested = [number for number, answer in enumerate(found) if answer.p is not None]
-    adjusted = dict(zip(tested, holm([found[number].p for number in tested]), strict=True))
+    if question["rule"] in ("equal", "not_smaller") and "within" not in question:
+        raise UserError(
+            f"question '{question['id']}': rule '{question['rule']}' needs 'within', the points that count as equal: add it."
+        )
+    return RULES[question["rule"]](question, rows, made_up=made_up)
+
+
+def adjusted(found: Sequence[Answer]) -> list[Answer]:
+    """The answers of a chapter with Holm's p values over those that a test decides."""
+    tested = [number for number, one in enumerate(found) if one.p is not None]
+    p_values = dict(zip(tested, holm([found[number].p for number in tested]), strict=True))
     return [
         replace(
-            answer,
-            adjusted=adjusted.get(number),
-            holm=UNDECIDED if answer.verdict in (YES, NO) and adjusted[number] >= LEVEL else answer.verdict,
+            one,
+            adjusted=p_values.get(number),
+            holm=UNDECIDED if one.verdict in (YES, NO) and p_values[number] >= LEVEL else one.verdict,
         )
-        for number, answer in enumerate(found)
+        for number, one in enumerate(found)
     ]
+
+
+def answers(questions: Sequence[Mapping], rows: Mapping[str, Row], *, made_up: bool) -> list[Answer]:
+    """One answer a question, each at the best protocol that its rows have in common."""
+    by_protocol = [
+        (protocol, {name: of_protocol(row, protocol) for name, row in rows.items()}) for protocol in protocols.PROTOCOLS
+    ]
+    found = []
+    for question in questions:
+        for protocol, own in by_protocol:
+            one = replace(answer(question, own, made_up=made_up), protocol=protocol)
+            if one.compared:
+                break
+        found.append(one if one.compared else replace(one, protocol=None))
+    return adjusted(found)
+
+
+def of_protocol(row: Row, protocol: str) -> Row:
+    """A row with those of its finished runs alone whose training followed one protocol."""
+    chosen = (state for state in row.done if protocols.training_of(state.result["run"]) == protocol)
+    return replace(row, states=tuple(chosen))

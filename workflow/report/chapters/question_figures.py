@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from workflow.plan.plan import Entry
 from workflow.report import text
-from workflow.report.chapters.answers import NO, UNDECIDED, UNKNOWN, YES, Answer
+from workflow.report.chapters.answers import Answer
+from workflow.report.chapters.decisions import NO, UNDECIDED, UNKNOWN, YES
 from workflow.report.figures.style import BLUE, GREEN, MUTED, SURFACE, VERMILION, panels
 from workflow.report.rows import Row
 

@@ -42,7 +42,7 @@ def lines(name: str, evidence: Evidence) -> list[dict]:
     """The chapter's CSV: its rows as in summary.csv with the seconds spent, then its answers."""
     blank = dict.fromkeys(
         (
-            "question", "verdict", "way", "paired", "difference", "low", "high", "p", "p_holm", "verdict_holm", "smallest",
+            "question", "verdict", "protocol", "way", "paired", "difference", "low", "high", "p", "p_holm", "verdict_holm", "smallest",
             "beside", "beside_low", "beside_high", "compared", "asked", "runs", "share_below",
         )
     )  # fmt: skip
@@ -56,7 +56,8 @@ def lines(name: str, evidence: Evidence) -> list[dict]:
         (low, high), (other_low, other_high) = (found.ends if found else (None, None) for found in (gap, beside))
         found.append({
             **dict.fromkeys(keys), "row": f"answer: {answer.id}", "question": answer.asks, "verdict": answer.verdict,
-            "way": answer.way, "paired": answer.paired, "difference": gap and gap.value, "low": low, "high": high, "p": answer.p,
+            "protocol": answer.protocol, "way": answer.way, "paired": answer.paired, "difference": gap and gap.value,
+            "low": low, "high": high, "p": answer.p,
             "p_holm": answer.adjusted, "verdict_holm": answer.holm, "smallest": answer.smallest,
             "beside": beside and beside.value, "beside_low": other_low, "beside_high": other_high,
             "compared": answer.compared, "asked": answer.asked, "runs": answer.runs,

@@ -81,9 +81,11 @@ def best(setting: Setting, *, row: RowId, table: TableId) -> Finding:
     tested = [finding for finding in findings if finding.found]
     sure = {id(finding) for finding, p in zip(tested, holm([f.p for f in tested]), strict=True) if p < LEVEL}
     findings = [_undecided(f) if f.verdict == FAILS and id(f) not in sure else f for f in findings]
-    closest = min((f for f in tested), key=lambda f: f.ours.value, default=None)
-    return together(findings, ours=closest and closest.ours, p=verdicts.joint_p(findings),
-                    smallest=max((f.smallest for f in tested), default=None))  # fmt: skip
+    closest = min(
+        tested, key=lambda finding: finding.ours.value, default=None
+    )  # what the page shows: the nearest rival
+    figures = {"ours": closest.ours, "smallest": closest.smallest} if closest else {}
+    return together(findings, p=verdicts.joint_p(findings), **figures)
 
 
 def _undecided(finding: Finding) -> Finding:

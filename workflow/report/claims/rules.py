@@ -21,7 +21,8 @@ from workflow.support.errors import UserError
 
 PUBLISHED = "published"
 PRINTED_AS = {"accuracy": ("acc", "std"), "top5": ("top5", "top5_std")}
-RowId, TableId = NewType("RowId", str), NewType("TableId", str)
+RowId = NewType("RowId", str)
+TableId = NewType("TableId", str)
 Reads = Callable[
     [str, Mapping, Mapping], Iterable[str]
 ]  # (data set, part of a claim, the plan's tables) -> "dataset/row"
@@ -37,7 +38,7 @@ class Missing(Exception):
 
 @dataclass(frozen=True)
 class Setting:
-    """What a rule sees. `source`: paper, short or published; `delta`: points that count as equal; `floor`: printed spreads are raised."""
+    """What a rule sees. `source`: paper, short or published; `delta`: points that count as equal; `floor`: raise printed spreads."""
 
     evidence: Evidence
     dataset: str
@@ -157,9 +158,9 @@ def rule(basis: str, reads: Reads | None = None) -> Callable[[Callable[..., Find
     return register
 
 
-def paper_rows(table: Entry) -> list[str]:
+def paper_rows(table: Entry) -> list[RowId]:
     """The rows of a table that the paper has."""
-    return [row.row for row in table.rows if row.in_paper]
+    return [RowId(row.row) for row in table.rows if row.in_paper]
 
 
 def _named_by(function: Callable[..., Finding]) -> Reads:

@@ -13,7 +13,8 @@ def _ratio(setting: Setting, slow: str, fast: str) -> tuple[Interval, str]:
     a, b = setting.seconds(slow, fast)
     ratio = Interval(a.value / b.value, a.low / b.high, a.high / b.low)
     words = (
-        f"{setting.row(slow).name} {text.significant(a.value)} s against {setting.row(fast).name} {text.significant(b.value)} s an epoch: "
+        f"{setting.row(slow).name} {text.significant(a.value)} s against "
+        f"{setting.row(fast).name} {text.significant(b.value)} s an epoch: "
         f"{text.times(ratio.value)} [{text.significant(ratio.low)}, {text.significant(ratio.high)}]"
     )
     return ratio, words

@@ -1,17 +1,17 @@
 """Rules on learned sizes: where the largest kernels are, which layers agree, whether a search has come to rest, what kernels cost."""
 
 from collections.abc import Iterable, Mapping
+from statistics import fmean
 
 from workflow.report import text
 from workflow.report.claims import protocols, verdicts
 from workflow.report.claims.rules import Missing, RowId, Setting, rule, sizes_of
 from workflow.report.claims.verdicts import Finding
 from workflow.report.rows import rows_of
-from workflow.report.stats import sample
 
 
 def _means(seeds: list[list[float]]) -> list[float]:
-    return [sample(values).mean for values in zip(*seeds, strict=True)]
+    return [fmean(values) for values in zip(*seeds, strict=True)]
 
 
 @rule("sizes")
@@ -44,7 +44,7 @@ def first_layers_agree(setting: Setting, *, row: RowId, other: RowId, layers: in
     """Two rows choose the same sizes in the first `layers` and differ more in the rest; `tolerance`: mean difference in the first."""
     a, b = setting.sizes(row), setting.sizes(other)
     gaps = [abs(x - y) for x, y in zip(_means(a), _means(b), strict=True)]
-    first, rest = sample(gaps[:layers]).mean, sample(gaps[layers:]).mean
+    first, rest = fmean(gaps[:layers]), fmean(gaps[layers:])
     words = f"mean difference in size {first:.2f} over the first {layers} layers, {rest:.2f} over the other {len(gaps) - layers}"
     if min(len(a), len(b)) < 2:
         return Finding(verdicts.UNDECIDED, words)
@@ -60,8 +60,8 @@ def kernel_steps(setting: Setting, *, row: RowId, other: RowId, side_of_input: i
     A network that crops its kernel before it evaluates it, as FlexConv's published code does, spends only the cropped positions.
     """
     mine, theirs = setting.sizes(row), setting.sizes(other)
-    steps = sample(size * size for sizes in mine for size in sizes).mean
-    spent = sample(size * size for sizes in theirs for size in sizes).mean
+    steps = fmean(size * size for sizes in mine for size in sizes)
+    spent = fmean(size * size for sizes in theirs for size in sizes)
     full = side_of_input**2
     words = (
         f"{text.significant(steps)} steps a kernel for {setting.row(row).name}; {text.significant(spent)} positions a kernel for "
@@ -92,8 +92,8 @@ def searches_settle(setting: Setting, *, budget: float, drift: float) -> Finding
     for row in rows_of(setting.evidence).values():
         for state in row.states if f"{row.dataset}/{row.id}" in own and setting.source == protocols.PAPER else ():
             record, _ = sizes_of(state)
-            wanted = record.get("budget", {}).get("parameters")
-            if state.search is None or not wanted:
+            wanted = record["run"]["search"].get("parameters") if state.search else None
+            if not wanted:
                 continue
             if not protocols.paper_search(record["run"]):
                 others += 1

@@ -74,7 +74,7 @@ def together(findings: Iterable[Finding], **figures: Any) -> Finding:
 
 
 def joint_p(findings: Iterable[Finding]) -> float | None:
-    """The p value behind the verdict on a claim: the largest of its parts, or, where it does not hold, the smallest times their number.
+    """The p value behind the verdict on a claim: the largest of its parts; where it does not hold, the smallest times their number.
 
     None where no test was made.
     """
@@ -131,7 +131,7 @@ def direction(difference: Difference, delta: float, *, equality: bool = False) -
 
 
 def at_least(found: Interval, *, claimed: float, tolerance: float) -> str:
-    """Whether the whole range of a ratio reaches the claimed one, or (*within tolerance*) the claimed one less a share of `tolerance`."""
+    """Whether the whole range of a ratio reaches the claimed one or, *within tolerance*, that less a share of `tolerance`."""
     least = claimed * (1 - tolerance)
     if found.low >= claimed:
         return HOLDS
