@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.registry import system
-from effconv.backbones import SizedNetwork
+from baselines.replaced_convs import ReplacedConvolutions
 
 POSITION_RATE = 5.0
 
@@ -61,47 +61,14 @@ class DclsConv2d(nn.Module):
         return nn.functional.conv2d(images, kernel, None, self.stride, self.size // 2)
 
 
-class DclsNetwork(nn.Module):
-    """A network with `DclsConv2d` layers: its positions train by rules of their own."""
-
-    def __init__(self, network: SizedNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    @property
-    def sized_convolutions(self) -> tuple[nn.Module, ...]:
-        """The residual convolutions, in forward order."""
-        return self.network.sized_convolutions
-
-    @property
-    def kernel_sizes(self) -> tuple[int, ...]:
-        return self.network.kernel_sizes
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.network(images)
-
-    def parameter_groups(self, recipe) -> list[dict]:
-        """Positions apart from everything else."""
-        moving = [conv.positions for conv in self.network.sized_convolutions]
-        known = {id(parameter) for parameter in moving}
-        return [
-            {"params": [p for p in self.parameters() if id(p) not in known], "name": "weights"},
-            {"params": moving, "name": "positions", "lr_factor": POSITION_RATE, "weight_decay": 0.0},
-        ]
-
-
 @system
 def dcls_resnet20(
     *, in_channels: int, num_classes: int, image_size: int, count: int = 7, size: int = 7, shared: bool = False,
     widths: Sequence[int] = (16, 32, 64),
 ) -> nn.Module:  # fmt: skip
     """CIFAR ResNet-20 with moving weights in its blocks: `count` a channel pair in a window of `size`."""
-    from effconv import cifar_resnet
-
-    network = cifar_resnet(20, num_classes=num_classes, in_channels=in_channels, widths=widths)
-    for block in network.blocks:
-        for name in ("conv1", "conv2"):
-            old = getattr(block, name)
-            new = DclsConv2d(old.in_channels, old.out_channels, old.stride, count=count, size=size, shared=shared)
-            setattr(block, name, new)
-    return DclsNetwork(network)
+    return ReplacedConvolutions(
+        lambda old: DclsConv2d(old.in_channels, old.out_channels, old.stride, count=count, size=size, shared=shared),
+        parameter="positions", rules={"lr_factor": POSITION_RATE, "weight_decay": 0.0},
+        in_channels=in_channels, num_classes=num_classes, widths=widths,
+    )  # fmt: skip

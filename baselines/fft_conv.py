@@ -39,7 +39,7 @@ def fast_length(n: int) -> int:
         length += 2
 
 
-def _lengths(image: Tensor, kernel: Tensor) -> tuple[int, int]:
+def transform_lengths(image: Tensor, kernel: Tensor) -> tuple[int, int]:
     """Transform lengths for an image (..., H, W) and a kernel (..., kh, kw)."""
     rows, columns = (fast_length(n + k // 2) for n, k in zip(image.shape[-2:], kernel.shape[-2:], strict=True))
     return rows, columns
@@ -72,7 +72,7 @@ def _chunks(images: Tensor, out_channels: int, lengths: tuple[int, int], chunk_b
 @torch.library.custom_op("baselines::fft_conv2d", mutates_args=())
 def _fft_conv2d(images: Tensor, kernel: Tensor, chunk_bytes: int) -> Tensor:
     """Without bias, in the arguments' precision. An operator of its own, so that counting tools can know it."""
-    lengths = _lengths(images, kernel)
+    lengths = transform_lengths(images, kernel)
     height, width = images.shape[-2:]
     weights = _spectrum(kernel, lengths).transpose(1, 2).conj_physical()  # (frequencies, in, out)
     out = images.new_empty(len(images), len(kernel), height, width)
@@ -101,7 +101,7 @@ def _keep(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
 @once_differentiable
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
     images, kernel = ctx.saved_tensors
-    lengths = _lengths(images, kernel)
+    lengths = transform_lengths(images, kernel)
     (height, width), (kh, kw) = images.shape[-2:], kernel.shape[-2:]
     to_images, to_kernel = ctx.needs_input_grad[:2]
     grad_images = torch.empty_like(images) if to_images else None

@@ -47,6 +47,12 @@ def kept_size(mean: float, sigma: float, horizon: int, threshold: float = THRESH
     return 2 * max(0, math.ceil(reach * (horizon // 2)) - 1) + 1
 
 
+def kept_above(sigma: Tensor, bound: float) -> Tensor:
+    """`sigma` where it is at least `bound` away from zero, else the bound with its sign; the gradient passes as it is."""
+    bounded = sigma.abs().clamp(min=bound).copysign(sigma)
+    return sigma + (bounded - sigma).detach()  # adds exactly 0 above the bound
+
+
 def centre(tensor: Tensor, size: tuple[int, int]) -> Tensor:
     """The central (h, w) window of the last two axes; sides of odd parity."""
     top, left = ((n - k) // 2 for n, k in zip(tensor.shape[-2:], size, strict=True))
@@ -142,6 +148,10 @@ class CKConv(nn.Module):
         with torch.autocast(device, enabled=False) if autocast else nullcontext():
             kernel = self.generate()
         self.kept_kernel = kernel if self.keep_kernel and self.training else None
+        return self.convolve(x, kernel)
+
+    def convolve(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """(B, in, H, W) with the drawn kernel -> what `forward` returns."""
         return convolve(x, kernel, self.bias, stride=self.stride, backend=self.backend)
 
     def extra_repr(self) -> str:
@@ -156,6 +166,7 @@ class FlexConv(CKConv):
         in_channels: of the input.
         out_channels: of the output.
         crop: "before", "after" or "never" (see the module).
+        sigma: the Gaussian's at the start, of both axes.
         sigma_guard: lower bound on |sigma| (see the module), or None for none, as published.
         options: of CKConv.
 
@@ -171,6 +182,7 @@ class FlexConv(CKConv):
         out_channels: int,
         *,
         crop: str = "before",
+        sigma: float = SIGMA,
         sigma_guard: float | None = SIGMA_GUARD,
         **options: Any,
     ) -> None:
@@ -180,9 +192,17 @@ class FlexConv(CKConv):
         if sigma_guard is not None and not sigma_guard > 0:
             raise ValueError(f"sigma_guard is {sigma_guard}: give a number above 0, or none to go without.")
         self.crop, self.sigma_guard = crop, sigma_guard
-        self.mask = nn.Parameter(torch.tensor([[0.0, SIGMA], [0.0, SIGMA]]))  # [[m_y, s_y], [m_x, s_x]]
+        self.add_gaussian(sigma)
         self.held = False
-        self.decide([[0.0, SIGMA], [0.0, SIGMA]])
+        self.decide([[0.0, sigma], [0.0, sigma]])
+
+    def add_gaussian(self, sigma: float) -> None:
+        """Create the Gaussian's parameters."""
+        self.mask = nn.Parameter(torch.tensor([[0.0, sigma], [0.0, sigma]]))  # [[m_y, s_y], [m_x, s_x]]
+
+    def gaussians(self) -> Tensor:
+        """[[m_y, s_y], [m_x, s_x]], differentiable."""
+        return self.mask
 
     def decide(self, mask: list[list[float]]) -> None:
         """Set `size` from the Gaussian's values [[m_y, s_y], [m_x, s_x]]."""
@@ -193,17 +213,16 @@ class FlexConv(CKConv):
 
     def gaussian(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Factors on a grid of coordinates: (kh,), (kw,) -> (kh, kw)."""
-        mean, sigma = self.mask.unbind(1)
+        mean, sigma = self.gaussians().unbind(1)
         if self.sigma_guard is not None:
-            bounded = sigma.abs().clamp(min=self.sigma_guard).copysign(sigma)
-            sigma = sigma + (bounded - sigma).detach()  # adds exactly 0 above the bound; the gradient passes as it is
+            sigma = kept_above(sigma, self.sigma_guard)
         vertical, horizontal = (((x - mean[i]) / sigma[i]).square() for i, x in enumerate((rows, columns)))
         return torch.exp(-0.5 * (vertical[:, None] + horizontal))
 
     def generate(self) -> Tensor:
         """The masked, cropped kernel, (out, in, kh, kw)."""
-        if not self.held and not self.mask.is_meta:
-            self.decide(self.mask.tolist())
+        if not self.held and not self.bias.is_meta:
+            self.decide(self.gaussians().tolist())
         drawn = self.size if self.crop == "before" else (self.horizon, self.horizon)
         rows, columns = (self.coordinates(size) for size in drawn)
         kernel = self.kernel_net(rows, columns, self.gaussian(rows, columns))

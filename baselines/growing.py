@@ -104,7 +104,7 @@ class GrowingKernels(GeneratedKernels):
     def decide(self) -> None:
         """Set every layer's size from its Gaussian now, in one transfer to the host."""
         layers = self.layers()
-        masks = torch.stack([layer.mask.detach() for layer in layers])
+        masks = torch.stack([layer.gaussians().detach() for layer in layers])
         if not masks.is_meta:
             for layer, mask in zip(layers, masks.tolist(), strict=True):
                 layer.decide(mask)
