@@ -4,13 +4,13 @@
   its coefficient. "No" where it is worse, or equal within the points that the question gives (`within`).
 * equal, not_smaller: the same mean; do both differ by no more than `within` points, or is the row worse by no more than that? By two
   one-sided tests (the 90 % interval), so that "no difference" can be an answer.
-* cloud: one row against many others, each of which counts once by its mean: the row's mean minus theirs, with the spread between them;
-  and the share of them that lie below it. The degrees of freedom are those of the smaller side: with three seeds against twenty draws
+* cloud: one row against many others, each counting once by its mean (a row whose seeds each have a draw of their own: once a seed);
+  and the share of them that lie below it. The degrees of freedom are those of the smaller side: with 3 seeds against 20 draws
   Welch's test answers falsely in 7 % of ties instead of 5 %.
 
 A question judges *unpaired*, or, with `paired: true`, seed by seed over the seeds that all its rows share: for rows that differ in
 their sizes alone, whose equal seeds mean equal initial weights and equal order of images. The other interval stands beside it. Images
-that were made up decide nothing. Beside the raw answer stands the one by Holm's p values over the questions of the chapter.
+that were made up decide nothing. Beside the raw answer stands the one by Holm's p values over the questions of its `family`, or of the chapter.
 """
 
 import math
@@ -49,6 +49,7 @@ class Answer:
     p: float | None = None
     adjusted: float | None = None
     holm: str = UNKNOWN
+    family: str = ""  # the questions that Holm's correction goes over
     protocol: str | None = None  # paper, short or other: by which its runs were trained
 
     @property
@@ -72,7 +73,8 @@ def _answer(question: Mapping, found: Difference, made_up: bool, what: str, **fi
     else:
         said += "."
     p = None if made_up or not found.decided else p_of(found, rule, within, verdict)
-    return Answer(question["id"], question["asks"], rule, verdict, said, found, way=way, p=p, **fields)
+    family = question.get("family", "")
+    return Answer(question["id"], question["asks"], rule, verdict, said, found, way=way, p=p, family=family, **fields)
 
 
 def _unknown(question: Mapping, because: str, asked: int) -> Answer:
@@ -128,13 +130,18 @@ def cloud(question: Mapping, rows: Mapping[str, Row], *, made_up: bool) -> Answe
     there = [other for other in others if other in rows and rows[other].accuracy]
     if not there or name not in rows or not rows[name].accuracy:
         return _unknown(question, "Nothing to compare was measured.", len(others))
-    own, means = rows[name].accuracy, [rows[other].accuracy.mean for other in there]
+    own, means = rows[name].accuracy, [value for other in there for value in _draws(rows[other])]
     found = contrast([(1, own), (-1, sample(means))], cautious=True)
     below = share_below(own, means)
     runs = own.n + sum(rows[other].accuracy.n for other in there)
-    draws = f"{len(there)} draw{'s' if len(there) > 1 else ''}"
+    draws = f"{len(means)} draw{'s' if len(means) > 1 else ''}"
     words = f"{draws}, {runs} runs, {below[0]:.0f}% of the draws below"
     return _answer(question, found, made_up, words, compared=len(there), asked=len(others), runs=runs, below=below)
+
+
+def _draws(row: Row) -> list[float]:
+    """What a row counts as in a cloud: the results of its seeds, where each seed has a draw of its own, else their mean."""
+    return list(row.by_seed.values()) if row.entry.draws else [row.accuracy.mean]
 
 
 def share_below(own: Sample, others: Sequence[float]) -> tuple[float, float, float]:
@@ -161,9 +168,11 @@ def answer(question: Mapping, rows: Mapping[str, Row], *, made_up: bool) -> Answ
 
 
 def adjusted(found: Sequence[Answer]) -> list[Answer]:
-    """The answers of a chapter with Holm's p values over those that a test decides."""
-    tested = [number for number, one in enumerate(found) if one.p is not None]
-    p_values = dict(zip(tested, holm([found[number].p for number in tested]), strict=True))
+    """The answers of a chapter with Holm's p values over those of a family that a test decides."""
+    p_values: dict[int, float] = {}
+    for family in {one.family for one in found}:
+        tested = [number for number, one in enumerate(found) if one.p is not None and one.family == family]
+        p_values |= zip(tested, holm([found[number].p for number in tested]), strict=True)
     return [
         replace(
             one,
