@@ -10,7 +10,7 @@
 
 A question judges *unpaired*, or, with `paired: true`, seed by seed over the seeds that all its rows share: for rows that differ in
 their sizes alone, whose equal seeds mean equal initial weights and equal order of images. The other interval stands beside it. Images
-that were made up decide nothing. Beside the raw answer stands the one by Holm's p values over the questions of its `family`, or of the chapter.
+that were made up decide nothing. Beside the raw answer stands the one by Holm's p values over the questions of its `family`.
 """
 
 import math
