@@ -126,8 +126,8 @@ def test_the_floor_under_printed_spreads():
     assert sampling_error(93.0, 10_000) == pytest.approx(0.25515, abs=1e-5)
     assert sampling_error(99.3, 10_000) == pytest.approx(0.08337, abs=1e-5)
     assert spread_floor(93.0, 10_000) == pytest.approx(0.18042, abs=1e-5)
-    # Jordan (2023) measured 0.147 to 0.19 at 6 % error, over hundreds of runs.
-    assert 0.147 < spread_floor(94.0, 10_000) < 0.19
+    # Jordan (2023) measured 0.15 and 0.19 for a ResNet-9 of about 94 %, after 64 and 16 epochs.
+    assert 0.15 < spread_floor(94.0, 10_000) < 0.19
     assert with_floor(Sample(93.0, 0.02, 3), 10_000).std == spread_floor(93.0, 10_000)
     for kept in (Sample(93.0, 0.3, 3), Sample(93.0, None, 1)):
         assert with_floor(kept, 10_000) is kept

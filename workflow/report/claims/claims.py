@@ -75,11 +75,12 @@ def equal_within(path: Path = CLAIMS) -> dict[str, float]:
 
 def judge(setting: Setting, part: dict) -> Finding:
     """The finding of one part of a claim: {"rule": name, ...arguments}."""
-    arguments = {key: value for key, value in part.items() if key != "rule"}
+    arguments, rule = {key: value for key, value in part.items() if key != "rule"}, rule_of(part)
     try:
-        return rule_of(part).judge(setting, **arguments)
+        return rule.judge(setting, **arguments)
     except Missing as missing:
-        return Finding(missing.verdict, str(missing), direction=verdicts.NOT_RUN)
+        way = verdicts.NOT_RUN if rule.basis == protocols.ACCURACY else None
+        return Finding(missing.verdict, str(missing), direction=way)
     except TypeError as error:
         raise UserError(
             f"claims.yaml: rule '{part['rule']}' and its arguments do not fit ({error}): correct them."
