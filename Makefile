@@ -33,7 +33,7 @@ format: .venv/ready
 	@touch $@
 
 lock:
-	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	uv pip compile pyproject.toml --extra suite --extra dev --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command "make lock" --quiet --upgrade --output-file requirements.txt
 
 clean:

@@ -42,7 +42,7 @@ class EnvelopeSearch(FreeKernelSearch):
         self.widths = SizePredictor(
             len(self.layers), variant="free", k=[layer.k for layer in self.layers], tau=self.options.tau,
             b=[layer.b for layer in self.layers],
-        ).to(next(model.parameters()).device)  # fmt: skip
+        ).to(self.start_device)  # fmt: skip
 
     def spread_size(self, layer: LearnableLayer) -> int:
         return layer.greatest  # the envelope keeps the whole kernel's norm
@@ -54,7 +54,7 @@ class EnvelopeSearch(FreeKernelSearch):
         values = soft.detach().tolist()
         sizes = self.progress.rounded(values)
         self._penalty = self.options.lam * self.budget.loss(self.costs, straight_through(for_budget, sizes))
-        if self._noting:
+        if self._in_training:
             self.progress.note(sizes, values, for_mask, for_budget)
         pairs = zip(self.kernels, for_mask.unbind(0), strict=True)
         return [kernel * envelope(kernel.shape[-1], width, self.options.threshold) for kernel, width in pairs]

@@ -15,7 +15,7 @@ class FreeKernelSearch(SizeSearch):
 
     def __init__(self, model: nn.Module, *, options: SearchOptions, seed: int = 0, **arguments: Any) -> None:
         super().__init__(model, options=options, seed=seed, **arguments)
-        generator, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
+        generator, device = torch.Generator().manual_seed(seed), self.start_device
         self.kernels = nn.ParameterList()
         for layer in self.layers:
             self.kernels.append(nn.Parameter(self.first_kernel(layer, generator).to(device)))

@@ -45,7 +45,7 @@ class ChoiceSearch(FreeKernelSearch):
 
     def __init__(self, model: nn.Module, *, options: ChoiceOptions | None = None, seed: int = 0, **arguments):
         super().__init__(model, options=options or ChoiceOptions(), seed=seed, **arguments)
-        device = next(model.parameters()).device
+        device = self.start_device
         self.logits = nn.Parameter(
             torch.zeros(len(self.layers), max(layer.greatest for layer in self.layers), device=device)
         )
@@ -78,7 +78,7 @@ class ChoiceSearch(FreeKernelSearch):
             choice = self._weights()
             for_loss = choice.detach() if self.options.data_free else choice
             self._penalty = self.options.lam * self.budget.loss_of_areas(self.costs, choice @ self.values.square())
-        if self._noting:
+        if self._in_training:
             soft = torch.tensor(self.soft_sizes)  # the gradients reach logits and no sizes: none are recorded
             self.progress.note(self.sizes, soft.tolist(), soft, soft)
         parts = zip(self.kernels, self.layers, for_loss, strict=True)

@@ -7,7 +7,8 @@ from effconv.backbones import cifar_resnet, wide_resnet
 from effconv.budget import budget_loss
 from effconv.convert import find_layers, with_sizes
 from effconv.counting import count_macs, count_parameters
-from effconv.framed import FramedSearch
+from effconv.fixed_shapes import FixedShapeSearch
+from effconv.image_free import Comparison
 from effconv.kernel_predictor import KernelPredictor, KernelPredictors
 from effconv.learn import learn_kernel_sizes
 from effconv.learned import LearnedSizes
@@ -19,8 +20,11 @@ from effconv.size_predictor import SizePredictor, round_straight_through, soft_s
 from effconv.size_search import SizeSearch
 from effconv.trajectory import draw_trajectory
 
+__version__ = "1.0.0.dev0"  # here and nowhere else: pyproject.toml reads it
+
 __all__ = [
-    "FramedSearch",
+    "Comparison",
+    "FixedShapeSearch",
     "KernelPredictor",
     "KernelPredictors",
     "KernelSizeSearch",

@@ -77,16 +77,9 @@ def _progress_bar(total: int) -> tuple[Any, Callable[[int, int, KernelSizeSearch
 
 
 def _print(learned: LearnedSizes, arguments: argparse.Namespace, classes: int) -> None:
-    width = max(map(len, learned.layers))
-    for name, size in learned.sizes.items():
-        print(f"{name:{width}s}  {size}x{size}  (soft size {learned.soft_sizes[name]:.2f})")
-    for unit in ("parameters", "macs"):
-        label = "multiply-accumulates" if unit == "macs" else unit
-        print(f"{label}: {learned.before[unit]:,} before, {getattr(learned, unit):,} after")
-    if not learned.chosen["within"]:
-        print(
-            f"No step came within 1% of the budget; these sizes are {learned.chosen['deviation']:.1%} off: search for more epochs."
-        )
+    print(learned)
+    if arguments.parameters or arguments.macs:
+        print(learned.against_budget_only())
     print(f"\nWritten to {arguments.out}. To build the network:\n")
     print("    import timm\n    import effconv.timm_models\n    from effconv import LearnedSizes\n")
     print(f"    model = timm.create_model({arguments.model!r}, num_classes={classes})")
@@ -137,6 +130,10 @@ def main(words: list[str] | None = None) -> int:
             draw_trajectory(json.loads(arguments.draw.read_text()), arguments.out)
         else:
             _search(arguments)
+    except ModuleNotFoundError as error:
+        extra = "draw" if error.name == "matplotlib" else "timm"
+        print(f'effconv: {error.name} is not installed: pip install "effconv[{extra}]".', file=sys.stderr)
+        return 2
     except (ValueError, OSError) as error:
         print(f"effconv: {error}", file=sys.stderr)
         return 2

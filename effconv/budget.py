@@ -6,11 +6,15 @@ multiply-accumulates, which the paper does not have: each kernel's parameters ti
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from effconv.convert import LearnableLayer
 
 SCOPES = ("total", "kernels")
 
@@ -28,6 +32,19 @@ class Costs:
     positions: tuple[int, ...]  # output positions a multiply-accumulate of each weight is done at, for one image
     fixed_parameters: int  # everything that is not a learned kernel
     fixed_macs: int
+
+    @classmethod
+    def of(cls, layers: "Sequence[LearnableLayer]", before: Mapping[str, int]) -> "Costs":
+        """The costs of a network whose counts are `before` at its layers' own sizes."""
+        weights = tuple(layer.inner * layer.outer for layer in layers)
+        positions = tuple(layer.positions for layer in layers)
+        learned = [(w * layer.size**2, p) for w, p, layer in zip(weights, positions, layers, strict=True)]
+        return cls(
+            weights=weights,
+            positions=positions,
+            fixed_parameters=before["parameters"] - sum(w for w, _ in learned),
+            fixed_macs=before["macs"] - sum(w * p for w, p in learned),
+        )
 
     def factors(self, unit: str) -> tuple[int, ...]:
         """Cost of one kernel position of each layer in `unit`: "parameters" or "macs"."""

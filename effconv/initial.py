@@ -9,7 +9,7 @@ from torch import Tensor, nn
 Made = TypeVar("Made", bound=nn.Module)
 
 
-def built_aside(kind: Callable[..., Made], *arguments: object, **options: object) -> Made:
+def build_on_cpu(kind: Callable[..., Made], *arguments: object, **options: object) -> Made:
     """A module on the CPU whose values the caller fills anew: what its constructor draws leaves torch's random state alone.
 
     Allocating it without values, through the meta device, would import sympy, which takes longer than a short search.

@@ -104,12 +104,12 @@ class KernelPredictors(nn.Module):
     @torch.no_grad()
     def _start_projections(self, sizes: Sequence[int], generator: torch.Generator | None) -> None:
         assert self.projections is not None
-        states = self._states([size * size for size in sizes])
+        states = self.states([size * size for size in sizes])
         for (inner, _), size, weight, state in zip(self.shapes, sizes, self.projections, states, strict=True):
             wanted = (2 / (inner * size * size)) ** 0.5
             weight.normal_(generator=generator).mul_(wanted / state.square().sum(1).mean().sqrt())
 
-    def _states(self, steps: Sequence[int]) -> list[Tensor]:
+    def states(self, steps: Sequence[int]) -> list[Tensor]:
         """Hidden states of each layer, (steps, width)."""
         states: dict[int, Tensor] = {}
         for width, layers in self.members.items():
@@ -127,7 +127,7 @@ class KernelPredictors(nn.Module):
         device = next(self.parameters()).device.type
         kernels = []
         with torch.autocast(device, enabled=False):
-            for layer, states in enumerate(self._states([size * size for size in sizes])):
+            for layer, states in enumerate(self.states([size * size for size in sizes])):
                 (inner, outer), size = self.shapes[layer], sizes[layer]
                 if self.projections is not None and self.offsets is not None:
                     states = torch.addmm(self.offsets[layer], states, self.projections[layer])

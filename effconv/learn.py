@@ -32,13 +32,15 @@ def learn_kernel_sizes(
     `batches`: (images (N, C, H, W), labels) pairs, gone through once an epoch: a DataLoader or a list. `model` stays as it is; the
     search runs on its device. `layers`: names or a predicate of (name, module) instead of the default rule. `choices` are fields of
     `SearchOptions`, as is `options`. `progress(epoch, step, search)` is called after every step. Raises ValueError for a budget out of
-    reach, for layers that cannot be learned, and for batches that end after one epoch.
+    reach, for layers that cannot be learned, for predictors that do not fit into memory, and for batches that end after one epoch.
     """
     options = SearchOptions.from_dict({**(options or SearchOptions()).to_dict(), **choices})
     if epochs > 1 and iter(batches) is batches:
         raise ValueError(
             f"The batches can be gone through once and {epochs} epochs are wanted: give a DataLoader or a list."
         )
+    if options.data_free and parameters is None and macs is None:
+        raise ValueError("Without images only a budget can choose sizes: give parameters or macs.")
     device = next(model.parameters()).device
     search: KernelSizeSearch | None = None
     optimizer: torch.optim.Optimizer | None = None

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,6 +10,8 @@ import torch
 from effconv.kernel_predictor import predictor_parameters
 from effconv.options import SearchOptions
 
+WIDTHS = (64, 32, 16, 8, 4)  # of the projected predictor's hidden state
+SHARE = 0.5  # of the memory, which the network and its activations need as well
 BYTES_A_PARAMETER = 16  # float32 weight, gradient, and AdamW's two moments
 
 
@@ -27,11 +30,22 @@ def machine_memory(device: torch.device) -> int:
     return min(installed, int(allowed)) if allowed.isdigit() else installed
 
 
-def check_memory(shapes: Sequence[tuple[int, int]], options: SearchOptions, device: torch.device) -> None:
-    """ValueError, saying how much is needed and what to do, where the predictors do not fit."""
-    needed, there = predictor_memory(shapes, options), machine_memory(device)
-    if needed > there:
+def fitting_options(shapes: Sequence[tuple[int, int]], options: SearchOptions, device: torch.device) -> SearchOptions:
+    """The options with a width of the projected predictor, where they leave it open: the greatest of `WIDTHS` that fits well.
+
+    ValueError, saying how much is needed and what to do, where the predictors do not fit into the device's memory.
+    """
+    there = machine_memory(device)
+    if options.kernel_predictor == "projected" and not options.hidden:
+        candidates = [replace(options, hidden=width) for width in WIDTHS]
+        fitting = (choice for choice in candidates if predictor_memory(shapes, choice) <= SHARE * there)
+        options = next(fitting, candidates[-1])
+    if (needed := predictor_memory(shapes, options)) > there:
+        remedy = "learn fewer layers"
+        if options.kernel_predictor == "literal":
+            remedy = f"leave kernel_predictor out, or {remedy}"
         raise ValueError(
             f"The {options.kernel_predictor} kernel predictor of this network needs {needed / 1e9:,.1f} GB to train and {device} has "
-            f"{there / 1e9:,.1f} GB: set kernel_predictor='projected' with a small hidden width, or learn fewer layers."
+            f"{there / 1e9:,.1f} GB: {remedy}."
         )
+    return options

@@ -24,22 +24,23 @@ CHOICES = {
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
-    """Options of stage 1 of Algorithm 1; the defaults are the paper's printed values and its literal reading.
+    """Options of stage 1 of Algorithm 1. The defaults are the paper's printed values and its literal reading, but for two.
 
-    Raises ValueError for a value that is not one of a field's choices.
+    `kernel_predictor` is "projected", as the literal one fits into no memory for usual networks; `final_sizes` is "closest", where
+    Algorithm 1 reads "last". Raises ValueError for a value that is not one of a field's choices.
     """
 
-    kernel_predictor: str = "literal"  # Eq. 5: "literal" (hidden state = kernel position) or "projected"
-    hidden: int = 64  # width of the projected predictor's hidden state
-    kernel_order: str = (
-        "rows"  # the order of the recurrent steps over a kernel, or "nested": by the size they first belong to
-    )
+    kernel_predictor: str = "projected"  # Eq. 5: "literal" (hidden state = kernel position) or "projected"
+    hidden: int = 0  # width of the projected predictor's hidden state; 0: 64, or as much of it as fits into memory
+    kernel_order: str = "rows"  # of the recurrent steps over a kernel, or "nested": by the size they first belong to
     size_predictor: str = "gru"  # Eq. 1: "gru", "gru-step", "free"
     mask: str = (
         "gaussian"  # Eq. 6, "none" (a control), or "fractional": the outermost row and column come in by degrees
     )
     mask_centre: str = "printed"  # Eq. 7: "printed", "centred", "soft-centred"
-    final_sizes: str = "closest"  # the last step within 1% of the budget, or "last": those after the last step
+    final_sizes: str = (
+        "closest"  # those of the last step within 1% of the budget, or "last": Algorithm 1's, after the last step
+    )
     budget_scope: str = "total"  # the budget is the whole network's, or "kernels": Eq. 3 alone
     budget_method: str = "penalty"  # Eq. 4; "multiplier": its weight adapts; "rescale": soft sizes lie on the budget
     odd_only: bool = False  # a control: sizes 1, 3, 5, ... only
@@ -59,7 +60,9 @@ class SearchOptions:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(choices)}.")
-        for name in ("hidden", "record_every", "k", "tau"):
+        if self.hidden < 0:
+            raise ValueError(f"hidden is {self.hidden!r}: give a width above 0, or 0 for one that fits.")
+        for name in ("record_every", "k", "tau"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: give a number above 0.")
 

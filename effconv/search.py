@@ -2,12 +2,12 @@
 
 A step: `logits = search(images)`; loss = cross-entropy + `search.penalty()` (Eq. 8); backward; `search.after_backward()`; then the
 optimizer over `search.parameter_groups()`. A forward rounds the soft sizes, and predicts and masks kernels of these sizes.
-Deviations: none with the default options. `data_free`, `mask="none"` and `odd_only` are controls; `budget_method`,
-`mask="fractional"` and `kernel_order` are a variant of ours (README.md).
+Deviations with the default options, both in `SearchOptions`: the kernel predictor is the projected one, and the sizes returned are
+those of the last step near the budget, not those after the last step as Algorithm 1 reads (these stand beside them). `data_free`,
+`mask="none"` and `odd_only` are controls; `budget_method`, `mask="fractional"` and `kernel_order` are a variant of ours (README.md).
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,21 +16,20 @@ from torch import Tensor, nn
 from effconv.convert import Selection
 from effconv.kernel_predictor import KernelPredictors
 from effconv.mask import fractional_mask, mask_profiles
-from effconv.memory import check_memory
+from effconv.memory import fitting_options
 from effconv.options import SearchOptions
-from effconv.size_predictor import SizePredictor, soft_size, straight_through
+from effconv.predicted_sizes import PredictedSizes
+from effconv.size_predictor import SizePredictor
 from effconv.size_search import SizeSearch
-from effconv.surface import shift_onto
 
 
 class KernelSizeSearch(SizeSearch):
     """EffConv's search for the kernel sizes of `model` under budgets of the whole network's parameters or MACs, or both.
 
-    Everything that `SizeSearch` says holds. `seed` draws the predictors; the network starts with the model's values. Raises
-    ValueError besides where the predictors do not fit into memory, and for "rescale" with two budgets.
+    Everything that `SizeSearch` says holds. `seed` draws the predictors; the network starts with the model's values. `options` then
+    holds the kernel predictor's width that was chosen. Raises ValueError besides where the predictors do not fit into the memory of
+    the device, and for "rescale" with two budgets.
     """
-
-    multiplier: Tensor
 
     def __init__(
         self,
@@ -42,6 +41,7 @@ class KernelSizeSearch(SizeSearch):
         options: SearchOptions | None = None,
         layers: Selection = None,
         seed: int = 0,
+        device: torch.device | str | None = None,
     ) -> None:
         super().__init__(
             model,
@@ -51,37 +51,32 @@ class KernelSizeSearch(SizeSearch):
             options=options,
             layers=layers,
             seed=seed,
+            device=device,
         )
         options = self.options
-        self._targets = self.budget.targets(self.costs)
-        if options.budget_method == "rescale" and len(self._targets) > 1:
-            raise ValueError(
-                "budget_method 'rescale' meets one budget exactly and two are given: leave out parameters or macs."
-            )
-        shapes = [(layer.inner, layer.outer) for layer in self.layers]
-        device = next(model.parameters()).device
-        check_memory(shapes, options, device)
         generator = torch.Generator().manual_seed(seed)
-        self.size_predictor = SizePredictor(
-            len(self.layers),
-            variant=options.size_predictor,
-            k=[layer.k for layer in self.layers],
-            tau=options.tau,
-            b=[layer.b for layer in self.layers],
-            generator=generator,
-        ).to(device)
+        self.predicted = PredictedSizes(self.layers, self.progress, generator).to(self.start_device)
         self.kernel_predictors = KernelPredictors(
-            shapes,
+            self._shapes(),
             variant=options.kernel_predictor,
             hidden=options.hidden,
             order=options.kernel_order,
             even_padding=options.even_padding,
             start_sizes=[layer.size for layer in self.layers],
             generator=generator,
-        ).to(device)
-        self.register_buffer("multiplier", torch.zeros((), device=device))
-        self._miss: Tensor | None = None  # log(count / budget) of this step, for the multiplier
+        ).to(self.start_device)
         self._cached: tuple[object, list[Tensor]] | None = None
+
+    def _shapes(self) -> list[tuple[int, int]]:
+        return [(layer.inner, layer.outer) for layer in self.layers]
+
+    def fit_memory(self) -> None:
+        self.options = fitting_options(self._shapes(), self.options, self.start_device)
+
+    @property
+    def size_predictor(self) -> SizePredictor:
+        """The size predictor (Eq. 1)."""
+        return self.predicted.size_predictor
 
     def train(self, mode: bool = True) -> "KernelSizeSearch":
         """Between training and evaluation kernels are not kept: a replayed CUDA graph changes parameters and not their versions."""
@@ -89,57 +84,20 @@ class KernelSizeSearch(SizeSearch):
         return super().train(mode)
 
     def step_kernels(self) -> list[Tensor]:
-        return self._kernels(*self._predict_sizes())
+        for_mask, values, sizes, self._penalty = self.predicted.step(training=self._in_training)
+        return self._kernels(for_mask, values, sizes)
 
     def step_sizes(self) -> None:
-        self._predict_sizes()  # kernels are not needed
-
-    def _soft(self) -> Tensor:
-        """The soft sizes, on the budget's surface where it is met by construction."""
-        if self.options.budget_method != "rescale" or not self._targets:
-            return self.size_predictor.soft()
-        ((unit, target),) = self._targets.items()
-        predictor = self.size_predictor
-        factors = predictor.k.new_tensor(self.costs.factors(unit))
-        host = partial(soft_size, k=predictor.k.double().cpu(), tau=predictor.tau, b=predictor.b.double().cpu())
-        return predictor.soft(lambda f: shift_onto(f, predictor.sigma, factors, target, host))
-
-    def _readers(self, soft: Tensor) -> tuple[Tensor, Tensor]:
-        """The soft sizes for the mask and for the budget, apart, so that the gradients from loss and budget can be told apart."""
-        return soft.detach() if self.options.data_free else soft.view_as(soft), soft.view_as(soft)
-
-    def _predict_sizes(self) -> tuple[Tensor, list[float], tuple[int, ...]]:
-        """The soft sizes for the mask, their values, and the whole sizes; sets the penalty, and notes a training step."""
-        soft = self._soft()
-        for_mask, for_budget = self._readers(soft)
-        soft_values = soft.detach().tolist()
-        sizes = self.progress.rounded(soft_values)
-        self._penalty = self._budget_term(for_budget, sizes)
-        if self._noting:
-            self.progress.note(sizes, soft_values, for_mask, for_budget)
-        return for_mask, soft_values, sizes
-
-    def _budget_term(self, soft: Tensor, sizes: tuple[int, ...]) -> Tensor:
-        """What the loss gets for the budget: lambda |log(count / budget)|, or by the option `budget_method`."""
-        method, lam = self.options.budget_method, self.options.lam
-        if method == "penalty":
-            return lam * self.budget.loss(self.costs, straight_through(soft, sizes))
-        if method == "rescale" or not self._targets:
-            return soft.sum() * 0.0
-        miss = self.budget.signed(self.costs, straight_through(soft, sizes))
-        self._miss = miss.detach()
-        return self.multiplier * miss + lam / 2 * miss.square()
+        *_, self._penalty = self.predicted.step(training=self._in_training)  # kernels are not needed
 
     def after_backward(self) -> None:
         super().after_backward()
-        if self._miss is not None and self.training:
-            self.multiplier.add_(MULTIPLIER_RATE * self._miss)
-            self._miss = None
+        self.predicted.after_backward()
 
     def _kernels(self, soft: Tensor, values: list[float], sizes: tuple[int, ...]) -> list[Tensor]:
         """Masked kernels (out, in, s, s); made once for all batches of an evaluation."""
         reuse = not self.training and not torch.is_grad_enabled()
-        state = tuple((p.data_ptr(), p._version) for p in self._predictor_parameters()) if reuse else None
+        state = tuple((p.data_ptr(), p._version) for p in self._predictors()) if reuse else None
         if reuse and self._cached and self._cached[0] == state:
             return self._cached[1]
         kernels = self._fractional(soft, values) if self.options.mask == "fractional" else self._modulated(soft, sizes)
@@ -172,7 +130,7 @@ class KernelSizeSearch(SizeSearch):
         )
         return [kernel * mask for kernel, mask in zip(self.kernel_predictors(frames), masks, strict=True)]
 
-    def _predictor_parameters(self) -> list[nn.Parameter]:
+    def _predictors(self) -> list[nn.Parameter]:
         return [*self.size_predictor.parameters(), *self.kernel_predictors.parameters()]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -191,10 +149,7 @@ class KernelSizeSearch(SizeSearch):
     @property
     def soft_sizes(self) -> tuple[float, ...]:
         with torch.no_grad():
-            return tuple(self._soft().tolist())
+            return tuple(self.predicted.soft().tolist())
 
     def set_sizes(self, sizes: Sequence[int]) -> None:
         self.size_predictor.start_at(sizes)
-
-
-MULTIPLIER_RATE = 0.01

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from effconv.initial import built_aside, fill_uniform
+from effconv.initial import build_on_cpu, fill_uniform
 
 VARIANTS = ("gru", "gru-step", "free")
 START_SCALE = (
@@ -95,11 +95,11 @@ class SizePredictor(nn.Module):
         rows = num_layers if variant == "gru" else 1
         self.register_buffer("z", nn.init.orthogonal_(torch.empty(rows, input_size), generator=generator))
         both_ways = variant == "gru"
-        self.gru = built_aside(nn.GRU, input_size, hidden, bidirectional=both_ways)
+        self.gru = build_on_cpu(nn.GRU, input_size, hidden, bidirectional=both_ways)
         features = 2 * hidden if both_ways else hidden
         fill_uniform(self.gru.parameters(), hidden**-0.5, generator)
         self.norm = nn.LayerNorm(features) if both_ways else nn.Identity()
-        self.inner = None if both_ways else built_aside(nn.Linear, features, features)
+        self.inner = None if both_ways else build_on_cpu(nn.Linear, features, features)
         if self.inner is not None:
             fill_uniform(self.inner.parameters(), features**-0.5, generator)
         self.direction = nn.Parameter(torch.empty(num_layers, features).normal_(generator=generator))

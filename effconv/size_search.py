@@ -22,7 +22,8 @@ class SizeSearch(nn.Module):
     """Learns the kernel sizes of `model`, which stays as it is, under budgets of the whole network's parameters or MACs, or both.
 
     Images (N, C, H, W) of `input_shape` (C, H, W) -> logits. Without a budget the sizes are free. `layers`: names or a predicate
-    instead of the default rule. Raises ValueError for a budget out of reach and for layers that cannot be learned.
+    instead of the default rule. `device`: where the search will run, and is put; the model's where None. Raises ValueError for
+    a budget out of reach and for layers that cannot be learned.
     """
 
     static_shapes = False  # kernels change their size from step to step
@@ -37,31 +38,27 @@ class SizeSearch(nn.Module):
         options: SearchOptions | None = None,
         layers: Selection = None,
         seed: int = 0,
+        device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
         self.options = options = options or SearchOptions()
         channels, height, width = input_shape
         self.input_shape, self.seed = (channels, height, width), seed
         self.layers = find_layers(model, self.input_shape, layers=layers, k=options.k, b=options.b)
-        self.costs = self._costs_of(model)
+        self.before = {"parameters": count_parameters(model), "macs": count_macs(model, self.input_shape)}
+        self.costs = Costs.of(self.layers, self.before)
         self.budget = Budget(parameters=parameters, macs=macs, scope=options.budget_scope)
         self.budget.check(self.costs, [layer.greatest for layer in self.layers])
         names = [layer.name for layer in self.layers]
-        self.network, self._convolutions = with_predicted_kernels(model, names, even_padding=options.even_padding)
+        self.start_device = next(model.parameters()).device if device is None else torch.device(device)
+        self.fit_memory()
+        network, self._convolutions = with_predicted_kernels(model, names, even_padding=options.even_padding)
+        self.network = network.to(self.start_device)
         self.progress = Progress(self.costs, self.budget, options)
         self._penalty: Tensor | None = None
 
-    def _costs_of(self, model: nn.Module) -> Costs:
-        weights = tuple(layer.inner * layer.outer for layer in self.layers)
-        positions = tuple(layer.positions for layer in self.layers)
-        learned = [(w * layer.size**2, p) for w, p, layer in zip(weights, positions, self.layers, strict=True)]
-        self.before = {"parameters": count_parameters(model), "macs": count_macs(model, self.input_shape)}
-        return Costs(
-            weights=weights,
-            positions=positions,
-            fixed_parameters=self.before["parameters"] - sum(w for w, _ in learned),
-            fixed_macs=self.before["macs"] - sum(w * p for w, p in learned),
-        )
+    def fit_memory(self) -> None:
+        """Before anything is allocated: choose options that fit into the memory of `start_device`, or raise ValueError."""
 
     def forward(self, images: Tensor) -> Tensor:
         try:
@@ -95,7 +92,7 @@ class SizeSearch(nn.Module):
         raise NotImplementedError
 
     @property
-    def _noting(self) -> bool:
+    def _in_training(self) -> bool:
         """Whether this forward is a step of training."""
         return self.training and torch.is_grad_enabled()
 
@@ -128,6 +125,7 @@ class SizeSearch(nn.Module):
         """The search's result, by the rule `final_sizes`."""
         sizes, soft, chosen = self.progress.final(self.soft_sizes, self.sizes)
         names = [layer.name for layer in self.layers]
+        last = list(self.sizes)
         return LearnedSizes(
             sizes=dict(zip(names, sizes, strict=True)),
             soft_sizes=dict(zip(names, soft, strict=True)),
@@ -136,6 +134,15 @@ class SizeSearch(nn.Module):
             before=self.before,
             budget={"parameters": self.budget.parameters, "macs": self.budget.macs, "scope": self.budget.scope},
             chosen=chosen,
+            last={
+                "step": self.progress.step,
+                "sizes": dict(zip(names, last, strict=True)),
+                "soft_sizes": dict(zip(names, self.soft_sizes, strict=True)),
+                "parameters": self.deployed_parameters(last),
+                "macs": self.deployed_macs(last),
+                "deviation": self.budget.deviation(self.costs, last),
+            },
+            convolutions=tuple(self.layers),
             input_shape=self.input_shape,
             seed=self.seed,
             options=self.options,

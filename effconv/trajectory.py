@@ -2,11 +2,12 @@
 
 A trajectory is a dict of equally long lists: step, soft_sizes, sizes (one list a layer each), parameters, macs; gradient_loss and
 gradient_budget: the absolute gradient that reaches each soft size from the classification loss and from lambda times the budget loss;
-and pull_loss and pull_budget: where that gradient pulls the size, 1 up, -1 down.
+pull_sum_loss and pull_sum_budget: the pull (minus the gradient, positive upwards) summed over all steps since the entry before, this
+one included.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,8 @@ FIELDS = (
     "macs",
     "gradient_loss",
     "gradient_budget",
-    "pull_loss",
-    "pull_budget",
+    "pull_sum_loss",
+    "pull_sum_budget",
 )
 
 
@@ -39,18 +40,32 @@ def gradient_share(trajectory: Mapping[str, Any], *, last: float = 0.5) -> list[
     return [sum(a) / ((sum(a) + sum(b)) or 1.0) for a, b in zip(loss, budget, strict=True)]
 
 
-def net_pull(trajectory: Mapping[str, Any], *, last: float = 0.5) -> dict[str, list[float]]:
-    """Each layer's mean signed pull (minus the gradient), by source ("loss", "budget"), over the last part of the steps.
+def net_pull(trajectory: Mapping[str, Any], *, last: float = 0.5) -> dict[str, list[tuple[float, float]]]:
+    """(mean, standard error) of each layer's pull a step, by source ("loss", "budget"), over the last part of the steps.
 
-    Once the budget is met its term pulls up and down in turn: large at every step, it may come to little in sum.
+    Once the budget is met its term pulls up and down in turn: large at every step, it may come to little in sum. The mean is over all
+    steps, recorded or not; its error is that of batch means, one batch an entry of the trajectory. ValueError where there are fewer
+    than two entries, or none with sums (written before version 1.0).
     """
-    first = int(len(trajectory["step"]) * (1 - last))
+    first = max(
+        int(len(trajectory["step"]) * (1 - last)), 1
+    )  # the first entry stands for one step, the others for `record_every`
+    lengths = [b - a for a, b in zip(trajectory["step"][first - 1 :], trajectory["step"][first:], strict=False)]
+    if len(lengths) < 2 or "pull_sum_loss" not in trajectory:
+        raise ValueError("The trajectory holds too few sums of pulls: search again, for more steps.")
     net = {}
     for source in ("loss", "budget"):
-        rows = zip(trajectory[f"gradient_{source}"][first:], trajectory[f"pull_{source}"][first:], strict=True)
-        signed = [[size * sign for size, sign in zip(*row, strict=True)] for row in rows]
-        net[source] = [sum(layer) / len(layer) for layer in zip(*signed, strict=True)]
+        layers = zip(*trajectory[f"pull_sum_{source}"][first:], strict=True)
+        net[source] = [_batch_mean(sums, lengths) for sums in layers]
     return net
+
+
+def _batch_mean(sums: Sequence[float], lengths: Sequence[int]) -> tuple[float, float]:
+    """(mean a step, its standard error) of batches of steps, given each batch's sum and number of steps."""
+    steps, batches = sum(lengths), len(lengths)
+    mean = sum(sums) / steps
+    squares = sum((total - length * mean) ** 2 for total, length in zip(sums, lengths, strict=True))
+    return mean, math.sqrt(squares * batches / (batches - 1)) / steps
 
 
 def draw_trajectory(record: Mapping[str, Any], path: str | Path) -> None:

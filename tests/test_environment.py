@@ -16,12 +16,23 @@ def _project(root):
     return tomllib.loads((root / "pyproject.toml").read_text())["project"]
 
 
+def _suite(root, *, tools=()):
+    """What the suite needs, by name, with its lower bound: the library's dependencies and the extras that "suite" leads to."""
+    project = _project(root)
+    waiting, entries = ["suite", *tools], list(project["dependencies"])
+    while waiting:
+        for entry in project["optional-dependencies"][waiting.pop()]:
+            extras = re.fullmatch(rf"{project['name']}\[(.*)\]", entry)
+            waiting += extras[1].split(",") if extras else []
+            entries += [] if extras else [entry]
+    return dict(entry.split(">=") for entry in entries)
+
+
 def test_conda_lists_every_dependency_with_the_same_lower_bound(root):
     environment = yaml.safe_load((root / "environment.yml").read_text())
     conda = dict(entry.replace(" ", "").split(">=") for entry in environment["dependencies"])
-    project = dict(entry.split(">=") for entry in _project(root)["dependencies"])
     assert conda.pop("python") == _project(root)["requires-python"].removeprefix(">=")
-    assert conda == {CONDA_NAMES.get(name, name): bound for name, bound in project.items()}
+    assert conda == {CONDA_NAMES.get(name, name): bound for name, bound in _suite(root).items()}
 
 
 def test_conda_has_no_pip_section_and_bounds_torch(root):
@@ -34,9 +45,9 @@ def test_conda_has_no_pip_section_and_bounds_torch(root):
 def test_requirements_lock_every_dependency_with_hashes(root):
     text = _requirements(root)
     pinned = dict(re.findall(r"^([a-z0-9._-]+)==([^\s;\\]+)", text, re.MULTILINE))
-    project = _project(root)
-    for entry in project["dependencies"] + project["optional-dependencies"]["dev"]:
-        name, bound = entry.split(">=")
+    wanted = _suite(root, tools=["dev"])
+    assert {"torch", "timm", "matplotlib", "snakemake", "ruff"} <= wanted.keys()
+    for name, bound in wanted.items():
         assert tuple(map(int, re.findall(r"\d+", pinned[name])[:2])) >= tuple(map(int, bound.split(".")[:2])), name
     blocks = re.split(r"^(?=[a-z0-9._-]+==)", text, flags=re.MULTILINE)[1:]
     assert all("--hash=sha256:" in block for block in blocks)

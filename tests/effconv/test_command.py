@@ -53,7 +53,11 @@ def test_searches_saves_and_says_how_to_load(folder, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "blocks.0.conv1" in printed and "LearnedSizes.load" in printed and "269,202 before" in printed
     learned = LearnedSizes.load(out)
-    assert learned.options.kernel_predictor == "projected" and learned.input_shape == (3, 8, 8)
+    assert (
+        learned.options.hidden == 64
+        and "Without images the same search (6 steps)" in printed
+        and learned.input_shape == (3, 8, 8)
+    )
     assert learned.trajectory["step"] == [1, 2, 3, 4, 5, 6]
     assert count_parameters(learned.apply(cifar_resnet(20, num_classes=2))) == learned.parameters
 

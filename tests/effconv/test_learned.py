@@ -1,6 +1,7 @@
 """Learned sizes: saving, loading, applying, drawing."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -99,10 +100,15 @@ def test_gradient_share_by_hand():
 
 def test_net_pull_by_hand():
     trajectory = {
-        "step": [1, 2, 3],
-        "gradient_loss": [[9.0], [1.0], [2.0]],
-        "pull_loss": [[1], [1], [1]],
-        "gradient_budget": [[9.0], [3.0], [3.0]],
-        "pull_budget": [[1], [1], [-1]],
+        "step": [1, 11, 21, 26],
+        "pull_sum_loss": [[9.0], [10.0], [30.0], [10.0]],
+        "pull_sum_budget": [[9.0], [5.0], [-5.0], [0.0]],
     }
-    assert net_pull(trajectory, last=2 / 3) == {"loss": [1.5], "budget": [0.0]}
+    net = net_pull(trajectory, last=1.0)  # the first entry is one step: 25 steps are left
+    # Batches of 10, 10 and 5 steps: mean 50 / 25, residuals 10 - 20, 30 - 20, 10 - 10; error sqrt(200 * 3 / 2) / 25.
+    assert net["loss"] == [(2.0, pytest.approx(math.sqrt(300) / 25))]
+    assert net["budget"] == [(0.0, pytest.approx(math.sqrt(75) / 25))]
+    assert net_pull(trajectory)["loss"][0][0] == 40 / 15
+    for unusable in ({**trajectory, "step": [1, 11]}, {"step": [1, 2, 3], "gradient_loss": []}):
+        with pytest.raises(ValueError, match="search again"):
+            net_pull(unusable)

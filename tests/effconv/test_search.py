@@ -80,8 +80,8 @@ def test_recorded_gradients_are_those_of_each_term():
     trajectory = search.learned().trajectory
     assert trajectory["gradient_loss"][0] == pytest.approx(from_loss.abs().tolist(), rel=1e-3)
     assert trajectory["gradient_budget"][0] == pytest.approx(from_budget.abs().tolist(), rel=1e-3)
-    assert trajectory["pull_loss"][0] == (-from_loss.sign()).tolist()
-    assert trajectory["pull_budget"][0] == [1] * 6  # the network is below its budget
+    assert trajectory["pull_sum_loss"][0] == pytest.approx((-from_loss).tolist(), rel=1e-3)
+    assert min(trajectory["pull_sum_budget"][0]) > 0  # the network is below its budget
 
 
 @pytest.mark.parametrize("even_padding", ["end", "start"])
@@ -268,12 +268,34 @@ def test_parameter_groups_hold_every_parameter_once():
     assert len(listed) == len({id(p) for p in listed}) == len(list(search.parameters()))
 
 
-def test_literal_that_does_not_fit_is_a_sentence(monkeypatch):
-    monkeypatch.setattr("effconv.memory.machine_memory", lambda device: 10**5)
-    with pytest.raises(
-        ValueError, match="literal kernel predictor of this network needs .* set kernel_predictor='projected'"
-    ):
-        search_of(kernel_predictor="literal")
+def test_pulls_of_all_steps_are_summed_up():
+    # Two searches that differ in what they record only: the sums of one are those of the other's single steps.
+    options = {"budget": 4000, "lr_size_predictor": 0.02}
+    rows = []
+    for every in (1, 4):
+        search = search_of(record_every=every, **options)
+        steps(search, torch.optim.AdamW(search.parameter_groups()), 0, 10)
+        rows.append(search.learned().trajectory)
+    single, sums = rows
+    assert sums["step"] == [1, 5, 9] and single["step"] == list(range(1, 11))
+    for source in ("loss", "budget"):
+        pulls = torch.tensor(single[f"pull_sum_{source}"])
+        expected = torch.stack([pulls[0], pulls[1:5].sum(0), pulls[5:9].sum(0)])
+        torch.testing.assert_close(torch.tensor(sums[f"pull_sum_{source}"]), expected, rtol=1e-4, atol=1e-7)
+        assert torch.tensor(single[f"gradient_{source}"]) == pytest.approx(pulls.abs(), rel=1e-3)
+
+
+def test_the_sizes_after_the_last_step_stand_beside_the_others():
+    search = search_of(budget=4000, lr_size_predictor=0.05)
+    steps(search, torch.optim.AdamW(search.parameter_groups()), 0, 9)
+    last = search.learned().last
+    assert tuple(last["sizes"].values()) == search.sizes and tuple(last["soft_sizes"].values()) == search.soft_sizes
+    plain = network(kernel_sizes=search.sizes)
+    assert (last["step"], last["parameters"], last["macs"]) == (9, count_parameters(plain), count_macs(plain, SHAPE))
+    assert last["deviation"] == pytest.approx(abs(count_parameters(plain) / 4000 - 1))
+    same = search_of(budget=4000, lr_size_predictor=0.05, final_sizes="last")
+    steps(same, torch.optim.AdamW(same.parameter_groups()), 0, 9)
+    assert same.learned().sizes == last["sizes"] == same.learned().last["sizes"]
 
 
 def test_options():

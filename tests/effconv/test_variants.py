@@ -107,10 +107,10 @@ def test_odd_sizes_only(budget_method, mask):
 def test_the_budgets_weight_adapts():
     search = search_of(budget=8000, budget_method="multiplier")
     step(search)
-    below = float(search.multiplier)
+    below = float(search.predicted.multiplier)
     assert search.deployed_parameters() < 8000 and below < 0  # too small a network: the term must push sizes up
     step(search)
-    assert float(search.multiplier) < below
+    assert float(search.predicted.multiplier) < below
     resumed = search_of(budget=8000, budget_method="multiplier")
     resumed.load_state_dict(search.state_dict())
-    assert float(resumed.multiplier) == float(search.multiplier)
+    assert float(resumed.predicted.multiplier) == float(search.predicted.multiplier)

@@ -28,8 +28,12 @@ MODULES = {
     "effconv.budget": ["tests/effconv/test_budget.py"],
     "workflow.report.claims.verdicts": [f"{REPORT}verdicts.py"],
     "workflow.report.chapters.answers": [f"{REPORT}answers.py"],
+    "workflow.report.chapters.decisions": [f"{REPORT}answers.py"],
     "workflow.report.claims.claims": [f"{REPORT}claims.py", f"{REPORT}rules.py"],
-    "workflow.report.claims.rules": [f"{REPORT}rules.py"],
+    "workflow.report.claims.protocols": ["tests/workflow/test_protocols.py"],
+    "workflow.report.claims.rules": [f"{REPORT}rules.py", f"{REPORT}claims.py"],
+    "workflow.report.claims.accuracy_rules": [f"{REPORT}rules.py"],
+    "workflow.report.claims.seconds_rules": [f"{REPORT}rules.py"],
     "workflow.report.claims.size_rules": [
         f"{REPORT}size_rules.py",
         f"{REPORT}rules.py",

@@ -95,3 +95,25 @@ def test_every_step_comes_after_what_it_needs(plan):
     assert len(order) == len(set(order)) == 8
     for step, before in steps(plan).items():
         assert all(order.index(one) < order.index(step) for one in before if step in order)
+
+
+def test_sizes_ask_for_searches_and_counts_for_one_network(plan):
+    plan["tables"]["table1"]["rows"][1]["learn"] = {"parameters": 660_000}
+    plan["tables"]["table1"]["rows"][1]["in_paper"] = True
+    given = [
+        {"id": "sizes", "dataset": "mnist", "parts": [{"rule": "largest_layer", "row": "b"}]},
+        {"id": "counts", "dataset": "mnist", "parts": [{"rule": "parameter_ratio", "large": "a", "small": "b"}]},
+        {"id": "searches", "dataset": "mnist", "parts": [{"rule": "searches_settle"}]},
+        {"id": "unsearched", "dataset": "mnist", "parts": [{"rule": "largest_layer", "row": "a"}]},
+    ]
+    found = claims(plan, steps(plan), given)
+    assert found["sizes"] == found["searches"] == {Step("search", "mnist/b/seed0"), Step("search", "mnist/b/seed1")}
+    assert found["counts"] == {train("a", 0), train("b", 0)}
+    assert found["unsearched"] == {train("a", 0), train("a", 1)}
+
+
+def test_the_most_accurate_row_of_a_table_rests_on_every_row_of_it(plan):
+    for row in plan["tables"]["table1"]["rows"]:
+        row["in_paper"] = True
+    given = [{"id": "best", "dataset": "mnist", "parts": [{"rule": "best", "row": "b", "table": "table1"}]}]
+    assert claims(plan, steps(plan), given)["best"] == {train(row, seed) for row in "ab" for seed in (0, 1)}

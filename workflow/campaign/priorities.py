@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 from workflow.plan.plan import Plan
 from workflow.plan.steps import Step, steps
+from workflow.report.claims.rules import rests_on
 from workflow.support.files import ROOT, read_yaml
-
-TIME_RULES = ("faster", "time_about", "time_linear")  # rules of claims.yaml that look at seconds per epoch alone
-SIDES = ("row", "other", "better", "worse", "slow", "fast", "large", "small")  # their keys that name a row
 
 
 def shares(plan: Plan, known: Iterable[Step]) -> dict[Step, float]:
@@ -34,8 +32,13 @@ def shares(plan: Plan, known: Iterable[Step]) -> dict[Step, float]:
     return worth
 
 
-def _rows(part: dict) -> list[str]:
-    return [part[key] for key in SIDES if key in part] + list(part.get("rows", ()))
+def _needed(basis: str, row: str, known: set[Step]) -> set[Step]:
+    """What has to be done of a row before a claim can look at it. A step that is not planned stands for what cannot be had."""
+    if basis == "seconds":
+        return {Step("time", row)}
+    of_row = lambda stage: {step for step in known if step.stage == stage and step.member.rpartition("/")[0] == row}
+    found = (of_row("search") if basis == "sizes" else set()) or of_row("train") or {Step("train", row)}
+    return {min(found)} if basis == "counts" else found  # every seed has the same network
 
 
 def claims(plan: Plan, known: Iterable[Step], definitions: list[dict] | None = None) -> dict[str, frozenset[Step]]:
@@ -45,16 +48,8 @@ def claims(plan: Plan, known: Iterable[Step], definitions: list[dict] | None = N
     measured = {f"{e.dataset}/{row.row}" for e in plan.tables.values() for row in e.rows if row.system}
     for claim in definitions:
         needed: set[Step] = set()
-        for part in claim["parts"]:
-            for name in _rows(part):
-                row = f"{claim['dataset']}/{name}"
-                if row not in measured:
-                    continue
-                if part["rule"] in TIME_RULES:
-                    needed.add(Step("time", row))
-                else:
-                    seeds = {step for step in known if step.stage == "train" and step.member.rpartition("/")[0] == row}
-                    needed |= seeds or {Step("train", row)}  # no seed planned: cannot be had
+        for basis, row in rests_on(claim, plan.tables):
+            needed |= _needed(basis, row, known) if row in measured else set()
         if needed and needed <= known:
             found[claim["id"]] = frozenset(needed)
     return found

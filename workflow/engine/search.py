@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from effconv import FramedSearch, KernelSizeSearch, SizeSearch
+from effconv import FixedShapeSearch, KernelSizeSearch, SizeSearch
 from workflow.engine.checkpoint import Checkpoints
 from workflow.engine.graphs import stepper
 from workflow.engine.loop import Loop, Stage
@@ -43,8 +43,13 @@ def searched(run: Run, data, device: torch.device) -> SizeSearch:
     held = importlib.import_module(module)
     build, chosen = getattr(held, method), getattr(held, options).from_dict(dict(wanted.options))
     # On CUDA launching a step's many small operations takes longer than doing them: fixed shapes make the step one launch.
-    if device.type == "cuda" and build is KernelSizeSearch and FramedSearch.supports(chosen) and not chosen.data_free:
-        build = FramedSearch
+    if (
+        device.type == "cuda"
+        and build is KernelSizeSearch
+        and FixedShapeSearch.supports(chosen)
+        and not chosen.data_free
+    ):
+        build = FixedShapeSearch
     model = build(
         network(run, data, stage="search"),
         input_shape=input_shape(data),
@@ -52,6 +57,7 @@ def searched(run: Run, data, device: torch.device) -> SizeSearch:
         macs=wanted.macs,
         options=chosen,
         seed=derive(run.seed, "search", "predictors"),
+        device=device,  # whose memory has to hold the predictors
     )
     return place(model, device)
 
@@ -112,5 +118,6 @@ def _learned(model: nn.Module) -> dict:
     return {
         "layers": list(learned.sizes), "sizes": [int(size) for size in learned.sizes.values()],
         "soft_sizes": [float(v) for v in learned.soft_sizes.values()], "chosen": learned.chosen,
+        "last": {**learned.last, **{key: list(learned.last[key].values()) for key in ("sizes", "soft_sizes")}},
         "parameters": int(learned.parameters), "macs": int(learned.macs), "trajectory": learned.trajectory,
     }  # fmt: skip

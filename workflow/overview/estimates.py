@@ -167,7 +167,7 @@ def disk(plan: Plan) -> dict[str, int]:
         sizes["train"] = max(sizes["train"], CHECKPOINTS * 12 * parameters)  # weights and up to two moments, float32
         if run.search:
             options = run.search.options
-            variant, hidden = str(options.get("kernel_predictor", "projected")), int(str(options.get("hidden", 64)))
+            variant, hidden = str(options.get("kernel_predictor", "projected")), int(str(options.get("hidden") or 64))
             predictors = predictor_parameters(layers, variant, hidden)
             sizes["search"] = max(sizes["search"], CHECKPOINTS * 12 * (predictors + parameters))
     return sizes

@@ -139,7 +139,7 @@ def make_plan(config: dict, tables: dict | None = None) -> Plan:
     runs = tuple(
         _run(config, tables["datasets"][d], d, rows[d, r], seed)
         for d, r in chosen
-        for seed in row_sizes.seeds_of(rows[d, r], config["seeds"])
+        for seed in row_sizes.seeds_of(rows[d, r], config["seeds"], more=config["preset"] != "smoke")
     )
     entries = entries_of(tables)
     homes = {
@@ -208,7 +208,14 @@ def _entry(entry: dict, rows: dict[tuple[str, str], dict]) -> Entry:
     for row in (rows[entry["dataset"], name] for name in names):
         kept = {key: row[key] for key in ("size", "system", "learn", "note", "selection") if key in row}
         shown.append(
-            EntryRow(row=row["row"], label=row["label"], in_paper="paper" in row, paper=row.get("paper", {}), **kept)
+            EntryRow(
+                row=row["row"],
+                label=row["label"],
+                in_paper="paper" in row,
+                paper=row.get("paper", {}),
+                draws=row.get("sizes", {}).get("draw") == "seed",
+                **kept,
+            )
         )
     kept = {key: entry[key] for key in ("reference", "text", "x_label", "paper") if key in entry}
     return Entry(

@@ -28,6 +28,7 @@ class EntryRow:
     learn: Mapping | None = None
     in_paper: bool = False
     paper: Mapping[str, float] = field(default_factory=dict)
+    draws: bool = False  # each seed has a random draw of sizes of its own
     note: str | None = None
     selection: str | None = None
 

@@ -32,9 +32,13 @@ def source(row: dict, dataset: str) -> tuple[str, str] | None:
     return (spec.get("dataset", dataset), spec["of"]) if "of" in spec else None
 
 
-def seeds_of(row: dict, seeds: Sequence[int]) -> list[int]:
-    """The seeds that a row is run with: all, or the first few where it says `seeds`; none where another seed's search is wanted and
-    there is no other."""
+def seeds_of(row: dict, seeds: Sequence[int], *, more: bool = False) -> list[int]:
+    """The seeds that a row is run with: all, or as many as it says (`seeds`), beyond the preset's with `more`.
+
+    None where another seed's search is wanted and there is no other.
+    """
+    if more and row.get("seeds", 0) > len(seeds):
+        return list(range(row["seeds"]))
     if row.get("sizes", {}).get("seed") == "next" and len(seeds) < 2:
         return []
     return list(seeds)[: row.get("seeds", len(seeds))]
@@ -47,7 +51,8 @@ def resolve(row: dict, dataset: str, seed: int, seeds: Sequence[int]) -> dict:
         return {}
     arguments = row.get("arguments", {})
     if "of" not in spec:
-        sizes = PLANNED[spec["rule"]](layers_of(row["system"], arguments, DATASETS[dataset]), spec)
+        drawn = {**spec, "draw": seed} if spec.get("draw") == "seed" else spec
+        sizes = PLANNED[spec["rule"]](layers_of(row["system"], arguments, DATASETS[dataset]), drawn)
         return {"arguments": {**arguments, "kernel_sizes": sizes}}
     origin = seeds[(list(seeds).index(seed) + 1) % len(seeds)] if spec.get("seed") == "next" else seed
     options = {key: spec[key] for key in ("budget", "macs", "draw", "within") if key in spec}

@@ -10,7 +10,7 @@ from workflow.report import text
 from workflow.report.claims.verdicts import FAILS, HOLDS, NOT_COMPARABLE, NOT_RUN, UNDECIDED, Finding, larger
 from workflow.report.results import Evidence
 from workflow.report.rows import Row, rows_of
-from workflow.report.stats import Difference, welch
+from workflow.report.stats import Interval, welch
 
 SLIGHT, MUCH = 5.0, 2.0
 DATASET = "cifar10"
@@ -43,7 +43,7 @@ class Part:
     finding: Finding
 
 
-def slight(difference: Difference) -> str:
+def slight(difference: Interval) -> str:
     """Whether a difference is at most SLIGHT points."""
     if not difference.decided:
         return UNDECIDED

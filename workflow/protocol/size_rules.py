@@ -6,7 +6,8 @@ A row's `sizes` names a rule. Rules that need no search give their sizes when th
 * random: drawn uniformly from all assignments of 1..7 whose count is within 1% of `budget`; `draw` numbers the draws. With `macs`
   only those within 5% of so many multiply-accumulates.
 Rules that start from another row's search (`of`) give them when that search is done:
-* of: its sizes as they are. permuted: shuffled among layers of equal cost, so that parameters and MACs stay the same
+* of: its sizes as they are. uneven: a few large kernels among 1x1, at the cost of its sizes (within what whole sizes allow).
+* permuted: shuffled among layers of equal cost, so that parameters and MACs stay the same
   (`within: stage`), or among all layers (`within: network`). random with `of`: multiply-accumulates within 5% of its sizes'.
 Budgets count the whole network.
 """
@@ -167,13 +168,17 @@ def random_sizes(layers: Layers, spec: Mapping, base: Sequence[int] | None = Non
     )
 
 
+def _groups(layers: Layers, within: str = "stage") -> list[list[int]]:
+    """The layers of equal cost, or (`within` network) all of them."""
+    kinds = list(zip(layers.stages, layers.weights, layers.positions, strict=True))
+    if within == "network":
+        return [list(range(len(kinds)))]
+    return [[layer for layer, kind in enumerate(kinds) if kind == own] for own in dict.fromkeys(kinds)]
+
+
 def permuted(layers: Layers, spec: Mapping, base: Sequence[int]) -> list[int]:
     """The sizes of a search in another order; a different one, wherever there is one."""
-    if spec.get("within", "stage") == "stage":
-        kinds = list(zip(layers.stages, layers.weights, layers.positions, strict=True))
-    else:
-        kinds = [(0, 0, 0)] * len(base)
-    groups = [[layer for layer, kind in enumerate(kinds) if kind == own] for own in dict.fromkeys(kinds)]
+    groups = _groups(layers, spec.get("within", "stage"))
     source, sizes = random.Random(f"permutation {spec.get('draw', 0)}"), list(base)
     for _ in range(100):
         for group in groups:
@@ -182,6 +187,17 @@ def permuted(layers: Layers, spec: Mapping, base: Sequence[int]) -> list[int]:
                 sizes[layer] = base[other]
         if sizes != list(base):
             break
+    return sizes
+
+
+def uneven(layers: Layers, spec: Mapping, base: Sequence[int]) -> list[int]:
+    """Among layers of equal cost, the first as large as the sum of squared sizes allows, 1x1 after them: a bad use of that cost."""
+    sizes = list(base)
+    for group in _groups(layers):
+        left = sum(base[layer] ** 2 for layer in group)
+        for after, layer in zip(range(len(group) - 1, -1, -1), group, strict=True):
+            sizes[layer] = min(LARGEST, math.isqrt(left - after))
+            left -= sizes[layer] ** 2
     return sizes
 
 
@@ -196,9 +212,10 @@ PLANNED: dict[str, Callable[[Layers, Mapping], list[int]]] = {
 SEARCHED: dict[str, Callable[[Layers, Mapping, Sequence[int]], list[int]]] = {
     "of": lambda layers, spec, base: list(base),
     "permuted": permuted,
+    "uneven": uneven,
     "random": random_sizes,
 }
-NEEDS = {"uniform": "size", "of": "of", "permuted": "of"}  # else a budget
+NEEDS = {"uniform": "size", "of": "of", "permuted": "of", "uneven": "of"}  # else a budget
 
 
 def layers_of(system: str, arguments: Mapping, info: DatasetInfo) -> Layers:

@@ -121,7 +121,7 @@ def read_timing(path: Path) -> dict:
     return _read(path, "timing")
 
 
-def read_predictions(path: Path, images: int) -> tuple[np.ndarray, np.ndarray]:
+def read_predictions(path: Path, images: int) -> "tuple[np.ndarray, np.ndarray]":
     """A run's predictions.npz: predicted classes, uint16 [images], and log-probabilities of the true classes, float16 [images]."""
     import numpy as np
 

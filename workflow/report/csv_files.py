@@ -60,7 +60,8 @@ def summary_line(row: Row) -> dict:
         "seconds_per_epoch": row.seconds, "seconds_low": seconds and seconds[0], "seconds_high": seconds and seconds[1],
         "paper_parameters_millions": paper.get("params"), "paper_accuracy": paper.get("acc"), "paper_std": paper.get("std"),
         "paper_top5": paper.get("top5"), "paper_top5_std": paper.get("top5_std"), "paper_seconds": paper.get("sec"),
-        "difference": versus and versus.value, "difference_low": versus and versus.low, "difference_high": versus and versus.high,
+        "difference": versus and versus.value,
+        "difference_low": versus and versus.ends[0], "difference_high": versus and versus.ends[1],
         "problems": "; ".join(row.problems), "stale": " ".join(row.stale),
     }  # fmt: skip
 

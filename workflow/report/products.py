@@ -39,7 +39,7 @@ def write_chapter(name: str, plan: Plan, results: Path, out: Path) -> None:
 
 def write_claims(plan: Plan, results: Path, out: Path) -> None:
     """Write `out`/claims.csv and claims.json: each of the paper's claims with its verdict."""
-    from workflow.report.claims.claims import write
+    from workflow.report.claims.files import write
 
     write(plan, results, out)
 

@@ -2,7 +2,7 @@
 
 import math
 
-from workflow.report.stats import Difference, Sample
+from workflow.report.stats import Interval, Sample
 
 NONE = "–"
 MINUS = "\N{MINUS SIGN}"
@@ -58,11 +58,9 @@ def interval(low: float | None, high: float | None, digits: int = 2) -> str:
     return "" if low is None else f"[{number(low, digits)}, {number(high, digits)}]"
 
 
-def difference(found: Difference | None, digits: int = 2) -> str:
+def difference(found: Interval | None, digits: int = 2) -> str:
     """`+0.13 [−0.21, 0.47]`, without brackets where there is no interval."""
-    return (
-        NONE if found is None else f"{signed(found.value, digits)} {interval(found.low, found.high, digits)}".rstrip()
-    )
+    return NONE if found is None else f"{signed(found.value, digits)} {interval(*found.ends, digits)}".rstrip()
 
 
 def millions(count: float | None, digits: int = 3) -> str:

@@ -9,7 +9,7 @@ import baselines
 from baselines.envelope import EnvelopeOptions, EnvelopeSearch
 from baselines.size_choice import ChoiceOptions
 from baselines.super_kernel import SuperKernelSearch
-from effconv import FramedSearch, KernelSizeSearch, SearchOptions
+from effconv import FixedShapeSearch, KernelSizeSearch, SearchOptions
 from workflow.engine.graphs import CapturedStep, capturable
 from workflow.engine.optimisation import for_recipe, for_search
 from workflow.engine.session import place
@@ -88,7 +88,7 @@ def what_a_search_is_asked(model):
 def test_the_search_stays_on_the_device(monkeypatch, predictor):
     network = baselines.build("cifar_resnet20", in_channels=3, num_classes=10, image_size=32, widths=(4, 8, 16))
     options = SearchOptions(kernel_predictor=predictor)
-    model = FramedSearch(network, input_shape=(3, 32, 32), parameters=50_000, options=options, seed=0).train()
+    model = FixedShapeSearch(network, input_shape=(3, 32, 32), parameters=50_000, options=options, seed=0).train()
     assert capturable(model, CUDA)
     with no_gpu_but_its_rules(monkeypatch, model) as updates:
         plan = for_search(model.parameter_groups(), CUDA, captured=True)
@@ -103,7 +103,7 @@ OURS = {"budget_method": "rescale", "mask": "fractional", "kernel_order": "neste
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
-        (KernelSizeSearch, SearchOptions()),
+        (KernelSizeSearch, SearchOptions(kernel_predictor="literal")),
         (KernelSizeSearch, SearchOptions(kernel_predictor="projected", **OURS)),
         (
             KernelSizeSearch,

@@ -10,7 +10,7 @@ from engine_helpers import training_images
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import baselines
-from effconv import FramedSearch, SearchOptions, cifar_resnet
+from effconv import FixedShapeSearch, SearchOptions, cifar_resnet
 from workflow.engine.graphs import WARM_STEPS, CapturedStep
 from workflow.engine.optimisation import for_recipe, for_search
 from workflow.engine.session import place
@@ -114,7 +114,7 @@ def test_a_search_replayed_is_the_search(predictor):
         torch.manual_seed(0)
         network = cifar_resnet(8, **SMALL)
         options = SearchOptions(kernel_predictor=predictor, record_every=1, k=1.0)
-        model = FramedSearch(network, input_shape=(3, 32, 32), parameters=3_000, options=options, seed=0).train()
+        model = FixedShapeSearch(network, input_shape=(3, 32, 32), parameters=3_000, options=options, seed=0).train()
         plan = for_search(model.parameter_groups(), CPU, captured=True)
         return kind(model, plan, training_images(**SET), precision="fp32")
 

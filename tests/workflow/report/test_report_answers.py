@@ -7,11 +7,12 @@ import pytest
 import report_factory as factory
 
 from workflow.report import products
-from workflow.report.chapters import answers
+from workflow.report.chapters import answers, decisions
 from workflow.report.chapters.question_figures import front
 from workflow.report.results import gather
 from workflow.report.rows import Row, rows_of
-from workflow.report.stats import Difference, contrast, sample
+from workflow.report.stats import contrast, sample
+from workflow.support.errors import UserError
 
 
 def row(name, accuracies, *, macs=60_000_000):
@@ -25,8 +26,8 @@ def row(name, accuracies, *, macs=60_000_000):
     return Row("cifar10", entry, tuple(states), None, None)
 
 
-def asked(rule, rows, others):
-    return {"id": "q", "asks": "Is it?", "rule": rule, "row": rows, "others": others}
+def asked(rule, rows, others, **fields):
+    return {"id": "q", "asks": "Is it?", "rule": rule, "row": rows, "others": others, **fields}
 
 
 def answer(question, rows, made_up=False):
@@ -70,9 +71,10 @@ def test_the_verdict_is_cautious(own, other, made_up, verdict):
 
 
 def test_an_interval_that_touches_zero_is_undecided():
-    verdict = lambda low, high: answers.verdict_of(Difference((low + high) / 2, low, high))
-    assert verdict(0.0, 2.0) == verdict(-2.0, 0.0) == "undecided"
-    assert verdict(0.1, 0.9) == "yes" and verdict(-0.9, -0.1) == "no"
+    half = sample([-1.0, 1.0]).estimate.high
+    verdict = lambda middle: decisions.verdict_of(sample([middle - 1, middle + 1]).estimate)
+    assert verdict(half - 1e-6) == verdict(1e-6 - half) == "undecided"
+    assert verdict(half + 1e-6) == "yes" and verdict(-half - 1e-6) == "no"
 
 
 def test_what_is_said_of_the_numbers():
@@ -80,14 +82,15 @@ def test_what_is_said_of_the_numbers():
     a, b, c = row("a", [92.0, 92.2]), row("b", [90.0, 90.2]), row("c", [93.0])
     said = lambda *arguments, **options: answer(*arguments, **options).because
     assert said(asked("pairs", ["a"], ["b"]), [a, b]).endswith(
-        " points, one pair of networks, 4 runs, seed by seed +2.00 [2.00, 2.00]."
+        " points, one pair of networks, 4 runs, judged unpaired (not judged by: seed by seed +2.00 [2.00, 2.00])."
     )
-    assert ", 2 pairs of networks, 5 runs; without a second run" in said(
+    assert ", 2 pairs of networks, 5 runs, judged unpaired; without a second run" in said(
         asked("pairs", ["a", "a"], ["b", "c"]), [a, b, c]
     )
     assert ", 1 draw, 3 runs, 0% of the draws below; without" in said(asked("cloud", ["a"], ["c"]), [a, c])
-    assert said(asked("cloud", ["a"], ["b", "c"]), [a, b, c]).endswith(
-        " points, 2 draws, 5 runs, 50% of the draws below."
+    words = said(asked("cloud", ["a"], ["b", "c"]), [a, b, c])
+    assert " points, 2 draws, 5 runs, 50% of the draws below; a difference of " in words and words.endswith(
+        "could have been seen."
     )
     assert "the images are made up" in said(asked("pairs", ["a"], ["b"]), [a, b], made_up=True)
 
@@ -115,7 +118,7 @@ def test_pairs_that_are_not_measured_are_left_out_and_counted():
 def test_a_cloud_counts_each_draw_once():
     draws = [row(f"d{n}", [accuracy]) for n, accuracy in enumerate([90.0, 91.0, 92.0, 93.0])]
     found = answer(asked("cloud", ["a"], [f"d{n}" for n in range(5)]), [row("a", [92.4, 92.6]), *draws])
-    assert found.difference.value == pytest.approx(0.9)  # each draw has seed 0 alone: 92.4 - (90 + 91 + 92 + 93) / 4
+    assert found.difference.value == pytest.approx(1.0)  # 92.5 - (90 + 91 + 92 + 93) / 4
     assert found.verdict == "undecided"
     share, low, high = found.below
     # Three of four below; Clopper and Pearson's 95% interval for 3 of 4 is 19.4% to 99.4%.
@@ -123,29 +126,100 @@ def test_a_cloud_counts_each_draw_once():
     assert (found.compared, found.asked, found.runs) == (4, 5, 6)
 
 
-def test_a_draw_with_fewer_seeds_is_held_against_the_same_seeds():
-    # Seed 0 is a bad one: 80 for the row, 81 for the draw, which is thus better, though the row's mean is above it.
+def test_draws_stand_by_their_own_means():
+    # 80 and 90 for the row; draws of one seed (81) and of two (79, 89): 85 - (81 + 84) / 2 = 2.5, whatever their seeds are.
     own, draws = row("a", [80.0, 90.0]), [row("d0", [81.0]), row("d1", [79.0, 89.0])]
     found = answer(asked("cloud", ["a"], ["d0", "d1"]), [own, *draws])
-    assert found.below[0] == 50 and found.difference.value == pytest.approx(0.0)  # one point better, one worse
+    assert found.below[0] == 100 and found.difference.value == pytest.approx(2.5)
+    # By hand: variances 50 / 2 and 4.5 / 2 under the root, one degree of freedom on the smaller side.
+    assert found.difference.high - 2.5 == pytest.approx(12.706204736 * math.sqrt(25 + 2.25))
 
 
 def test_pairs_stand_seed_by_seed_too():
     from scipy.stats import ttest_rel
 
     own, other = [80.0, 90.0, 85.5], [79.0, 88.8, 84.6]
-    found = answer(asked("pairs", ["a"], ["b"]), [row("a", own), row("b", other)])
-    exact = ttest_rel(own, other)
+    rows, exact = [row("a", own), row("b", other)], ttest_rel(own, other)
     bounds = exact.confidence_interval(0.95)
-    paired = found.by_seed
-    assert found.verdict == "undecided"  # as independent runs; seed by seed the difference is clear
-    assert (paired.low, paired.high, paired.p) == pytest.approx((bounds.low, bounds.high, exact.pvalue), rel=1e-9)
-    assert "seed by seed +1.03 [" in found.because and found.difference.value == pytest.approx(paired.value)
+    apart = answer(asked("pairs", ["a"], ["b"]), rows)
+    assert apart.verdict == "undecided" and "judged unpaired (not judged by: seed by seed +1.03 [" in apart.because
+    assert (apart.beside.low, apart.beside.high, apart.beside.p) == pytest.approx(
+        (bounds.low, bounds.high, exact.pvalue)
+    )
+    paired = answer(asked("pairs", ["a"], ["b"], paired=True), rows)
+    assert paired.verdict == "yes" and paired.difference == apart.beside and paired.beside == apart.difference
+    assert "judged seed by seed (not judged by: unpaired +1.03 [" in paired.because and paired.p == pytest.approx(
+        exact.pvalue
+    )
 
 
 def test_seeds_that_one_row_lacks_are_left_out_of_the_pairs():
-    found = answer(asked("pairs", ["a"], ["b"]), [row("a", [80.0, 90.0]), row("b", [79.0])])
-    assert found.by_seed.value == 1.0 and not found.by_seed.decided and "seed by seed" not in found.because
+    rows = [row("a", [80.0, 90.0]), row("b", [79.0])]
+    found = answer(asked("pairs", ["a"], ["b"]), rows)
+    assert found.beside.value == 1.0 and not found.beside.decided and "seed by seed" not in found.because
+    assert answer(asked("pairs", ["a"], ["b"], paired=True), rows).verdict == "undecided"
+
+
+def test_no_difference_is_an_answer():
+    """Two one-sided tests by SciPy: 90 % intervals, here of +-0.13 about 0.05."""
+    from scipy.stats import ttest_ind
+
+    own, other = [92.05, 92.15, 91.95, 92.05, 92.05], [92.0, 92.1, 91.9, 91.85, 92.15]
+    rows = [row("a", own), row("b", other)]
+    bounds = ttest_ind(own, other, equal_var=False).confidence_interval(0.90)
+    reach = max(-bounds.low, bounds.high)
+    for within, verdict in ((reach + 0.001, "yes"), (reach - 0.001, "undecided")):
+        assert answer(asked("equal", ["a"], ["b"], within=within), rows).verdict == verdict
+    assert answer(asked("not_smaller", ["a"], ["b"], within=-bounds.low + 0.001), rows).verdict == "yes"
+    plain = answer(asked("pairs", ["a"], ["b"], within=0.3), rows)
+    assert (plain.verdict, plain.way) == ("no", "equal")  # what is equal is not better
+    lower = ttest_ind(own, [value - 0.3 for value in other], equal_var=False, alternative="greater").pvalue
+    upper = ttest_ind(own, [value + 0.3 for value in other], equal_var=False, alternative="less").pvalue
+    assert plain.p == pytest.approx(max(lower, upper))
+    far = [row("a", own), row("b", [value - 2 for value in other])]
+    assert answer(asked("equal", ["a"], ["b"], within=0.3), far).verdict == "no"
+    assert answer(asked("not_smaller", ["b"], ["a"], within=0.3), far).verdict == "no"
+    assert answer(asked("pairs", ["b"], ["a"]), far).way == "worse"
+
+
+def test_a_question_of_equality_says_how_much_is_equal():
+    with pytest.raises(UserError, match="question 'q': rule 'equal' needs 'within'"):
+        answer(asked("equal", ["a"], ["b"]), [])
+
+
+def test_questions_of_a_chapter_are_judged_together():
+    # p values of 0.02, 0.03 and near 1 by Student's t with one pair of rows each: by Holm 0.06, 0.06 and 1.
+    from scipy.stats import t
+
+    def shifted(name, p):
+        centre = t.isf(p / 2, 2) / math.sqrt(3)  # of three differences with a spread of 1
+        return row(name, [80 - centre - 1, 90 - centre, 70 - centre + 1])
+
+    rows = {r.id: r for r in [row("a", [80.0, 90.0, 70.0]), *map(shifted, "bcd", (0.02, 0.03, 0.9))]}
+    found = answers.answers([asked("pairs", ["a"], [name], paired=True) for name in "bcd"], rows, made_up=False)
+    assert [f.p for f in found] == pytest.approx([0.02, 0.03, 0.9]) and [f.adjusted for f in found] == pytest.approx(
+        [0.06, 0.06, 0.9]
+    )
+    assert [f.verdict for f in found] == ["yes", "yes", "undecided"] and {f.holm for f in found} == {"undecided"}
+
+
+def test_protocols_are_not_mixed():
+    """Two rows of which one has both kinds of runs: judged where both have some, the paper's protocol before the short one."""
+    both, brief = row("a", [92.0, 92.2, 80.0, 80.2]), row("b", [70.0, 70.2])
+    for state in (*both.states[2:], *brief.states):
+        state.run["train"] |= {"protocol": "short"}
+    found = answer(asked("pairs", ["a"], ["b"]), [both, brief])
+    assert found.difference.value == pytest.approx(10) and (found.protocol, found.runs) == ("short", 4)
+    found = answer(asked("pairs", ["a"], ["b"]), [both, row("b", [91.0, 91.2])])
+    assert found.difference.value == pytest.approx(1) and (found.protocol, found.runs) == ("paper", 4)
+    assert answer(asked("pairs", ["a"], ["b"]), [both]).protocol is None
+
+
+def test_an_arithmetic_or_a_search_that_a_chapter_varies_is_compared():
+    other = row("b", [90.0, 90.2])
+    for state in other.states:
+        state.run["precision"] = "bf16"
+    assert answer(asked("pairs", ["a"], ["b"]), [row("a", [92.0, 92.2]), other]).protocol == "paper"
 
 
 def test_the_front_by_hand():

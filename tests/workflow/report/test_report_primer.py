@@ -18,7 +18,7 @@ from workflow.report.chapters import sections
 from workflow.report.claims.verdicts import FAILS, HOLDS, NOT_COMPARABLE, NOT_RUN, UNDECIDED
 from workflow.report.page.page import _environment
 from workflow.report.results import gather
-from workflow.report.stats import Difference
+from workflow.report.stats import Interval
 
 COUNTS = {
     "article-stacked-3x3": (38_378, 24e6),
@@ -189,9 +189,9 @@ def test_a_bad_record_is_refused_with_its_reason(planned, content, words):
 
 
 def test_slight_needs_an_interval():
-    assert slight(Difference(1.0)) == UNDECIDED
-    assert slight(Difference(1.0, 0.5, 1.5)) == HOLDS and slight(Difference(9.0, 8.0, 10.0)) == FAILS
-    assert slight(Difference(5.0, 4.0, 6.0)) == UNDECIDED
+    assert slight(Interval(1.0)) == UNDECIDED
+    assert slight(Interval(1.0, 0.5, 1.5)) == HOLDS and slight(Interval(9.0, 8.0, 10.0)) == FAILS
+    assert slight(Interval(5.0, 4.0, 6.0)) == UNDECIDED
 
 
 def test_layers_by_shape():

@@ -3,7 +3,18 @@
 import pytest
 from rule_factory import finding, found
 
-from workflow.report.claims.verdicts import FAILS, HOLDS, NOT_COMPARABLE, NOT_RUN, TOLERANCE, UNDECIDED
+from workflow.report.claims.verdicts import (
+    EQUAL,
+    FAILS,
+    HOLDS,
+    NOT_COMPARABLE,
+    NOT_RUN,
+    OPEN,
+    OPPOSITE,
+    SAME,
+    TOLERANCE,
+    UNDECIDED,
+)
 from workflow.support.errors import UserError
 
 NARROW = [92.3, 92.35, 92.4]
@@ -23,7 +34,7 @@ BEATS = {"rule": "beats", "better": "a", "worse": "b"}
         (NARROW, [92.1, 92.5, 91.8], "short", NOT_COMPARABLE),
         ([91.0, 91.1, 91.05], NARROW, "short", NOT_COMPARABLE),
         (NARROW, [], "paper", NOT_RUN),
-        (NARROW, [], "smoke", NOT_RUN),
+        (NARROW, [], "smoke", NOT_COMPARABLE),  # what there is was made by no protocol with a name
     ],
 )
 def test_beats(tmp_path, a, b, preset, verdict):
@@ -82,6 +93,45 @@ def test_best_looks_at_every_rival(tmp_path, better):
     accuracies = {name: [91.0, 91.1, 91.2] for name in "ac"} | {"b": NARROW, better: [93.0, 93.1, 93.2]}
     part = {"rule": "best", "row": "b", "table": "table2"}
     assert finding(tmp_path, part, accuracies=accuracies) == FAILS
+
+
+def test_one_rival_of_many_is_better_by_chance_more_often(tmp_path):
+    """One rival is ahead with p = 0.034 (Welch, by SciPy): beside three ties that is 0.14 by Holm, beside one far behind 0.034."""
+    from scipy.stats import ttest_ind
+
+    own, ahead, behind = [92.0, 92.1, 92.2, 92.3], [92.25, 92.35, 92.45, 92.55], [80.0, 82.0, 84.0, 86.0]
+    assert ttest_ind(own, ahead, equal_var=False).pvalue == pytest.approx(0.034, abs=0.001)
+    part = {"rule": "best", "row": "a", "table": "table2"}
+    rivals = {"b": ahead, "c": own, "d": own, "e": own}
+    seen = lambda name, rows: found(tmp_path / name, part, accuracies={"a": own, **rows}, seeds=range(4))
+    assert seen("many", rivals).verdict == NOT_RUN  # the paper's absent row is one of them: what is left is undecided
+    assert "a 92.15" in seen("many2", rivals).measured
+    assert seen("few", {"b": ahead, "c": behind}).verdict == FAILS
+
+
+@pytest.mark.parametrize(
+    ("part", "b", "way"),
+    [
+        (BEATS, [91.0, 91.1, 91.05], SAME),
+        (BEATS, [93.0, 93.1, 93.05], OPPOSITE),
+        (BEATS, [92.32, 92.34, 92.36], EQUAL),
+        (BEATS, [91.0, 92.5, 93.0], OPEN),
+        (BEATS, [], NOT_RUN),
+        ({"rule": "on_par", "row": "a", "other": "b", "tolerance": 0.3}, [91.0, 91.1, 91.05], SAME),
+        ({"rule": "on_par", "row": "a", "other": "b", "tolerance": 0.3}, [92.5, 92.52, 92.54], EQUAL),
+        ({"rule": "on_par", "row": "a", "other": "b", "tolerance": 0.3}, [92.6, 92.65, 92.7], OPEN),
+        ({"rule": "on_par", "row": "a", "other": "b", "tolerance": 0.3}, [94.0, 94.1, 94.05], OPPOSITE),
+        ({"rule": "same", "row": "a", "other": "b", "tolerance": 0.3}, [92.3, 92.34, 92.38], EQUAL),
+        ({"rule": "same", "row": "a", "other": "b", "tolerance": 0.3}, [91.0, 91.1, 91.05], OPPOSITE),
+        ({"rule": "rises", "rows": ["b", "a"]}, [91.0, 91.1, 91.05], SAME),
+        ({"rule": "best", "row": "a", "table": "table2"}, [93.0, 93.1, 93.05], OPPOSITE),
+    ],
+)
+def test_directions_at_the_short_protocol(tmp_path, part, b, way):
+    accuracies = {"a": NARROW, "b": b}
+    assert found(tmp_path, part, accuracies=accuracies, preset="short").direction == way
+    at_papers = found(tmp_path / "other", part, accuracies=accuracies, preset="short", source="paper")
+    assert at_papers.verdict == NOT_COMPARABLE  # never a verdict
 
 
 @pytest.mark.parametrize(

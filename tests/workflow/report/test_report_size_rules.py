@@ -8,7 +8,7 @@ from rule_factory import finding, found
 
 from workflow.report.claims.claims import judge
 from workflow.report.claims.rules import Setting
-from workflow.report.claims.verdicts import FAILS, HOLDS, NOT_RUN, TOLERANCE, UNDECIDED
+from workflow.report.claims.verdicts import FAILS, HOLDS, NOT_COMPARABLE, NOT_RUN, TOLERANCE, UNDECIDED
 from workflow.report.results import gather
 
 
@@ -81,14 +81,17 @@ def test_searches_settle(tmp_path, sizes, count, verdict):
 
 
 def settled(tmp_path, *searches):
-    """What `searches_settle` finds on a seed of one row each: parameters (of 660,000), soft sizes of one layer by record, options."""
-    rows = [factory.entry("a", learn=660_000)]
+    """What `searches_settle` finds on a seed of one row each: parameters (of 660,000), soft sizes of one layer by record, options.
+
+    Beside it an ablation that neither settles nor meets its budget, at which the rule does not look.
+    """
+    rows = [factory.entry("a", learn=660_000, paper={"acc": 90.0}), factory.entry("ablation", learn=660_000)]
     plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": rows}}, seeds=tuple(range(len(searches))))
-    for run, given in zip(plan.runs, searches, strict=True):
+    for run, given in zip(plan.runs, [*searches, *[(10, [1, 7], {"mask": "none"})] * len(searches)], strict=True):
         if given is None:  # still to come
             continue
         count, soft, options = given
-        run.search.options = options
+        run.search["options"] = options
         factory.write_search(tmp_path, run, [3], parameters=count)
         path = tmp_path / "runs" / run.id / "search.json"
         record = json.loads(path.read_text())
@@ -121,7 +124,10 @@ def test_searches_settle_by_the_worst_of_all(tmp_path):
 
 
 def test_searches_with_options_of_their_own_are_not_one_setting(tmp_path):
-    for name, others in (("two", [{"lam": 2}]), ("three", [{"lam": 2}, {"lam": 3}])):
+    for name, others in (
+        ("two", [{"mask_centre": "centred"}]),
+        ("three", [{"mask_centre": "centred"}, {"even_padding": "start"}]),
+    ):
         searches = [(660_000, [3] * 10, options) for options in ({}, *others)]
         outcome = settled(tmp_path / name, *searches)
         assert outcome.verdict == FAILS and f"{len(searches)} searches with different options" in outcome.measured
@@ -146,3 +152,18 @@ def test_searches_settle_without_a_search(tmp_path):
         )
         == NOT_RUN
     )
+
+
+def test_searches_with_a_printed_value_changed_are_not_the_papers(tmp_path):
+    outcome = settled(tmp_path, (660_000, [3] * 10, {"lr_size_predictor": 0.03}))
+    assert outcome.verdict == NOT_COMPARABLE and outcome.measured == "1 searches, none by the paper's protocol"
+
+
+def test_a_tie_of_layers_says_so(tmp_path):
+    part = {"rule": "largest_layer", "row": "a", "layer": 5, "tolerance": 1, "deepest": 6}
+    both = [7 if index in (5, 9) else 3 for index in range(1, 19)]
+    said = found(tmp_path, part, sizes={"a": [both, both]})
+    assert said.measured == "largest mean size 7.0 in layers 5, 9 (a tie); by seed: layers 5, 9; 5, 9"
+    assert said.verdict == TOLERANCE  # the fifth is one of the largest, and none of them is deep
+    late = [7 if index in (9, 10) else 3 for index in range(1, 19)]
+    assert finding(tmp_path / "late", part, sizes={"a": [late, late]}) == FAILS

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from workflow.plan.plan import Entry
 from workflow.report import text
-from workflow.report.chapters.answers import NO, UNDECIDED, UNKNOWN, YES, Answer, level
+from workflow.report.chapters.answers import Answer
+from workflow.report.chapters.decisions import NO, UNDECIDED, UNKNOWN, YES
 from workflow.report.figures.style import BLUE, GREEN, MUTED, SURFACE, VERMILION, panels
 from workflow.report.rows import Row
 
@@ -61,7 +62,7 @@ def _cloud(question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Drawn:
     own = rows[question["row"][0]]
     others = [rows[name] for name in question["others"] if name in rows and rows[name].accuracy]
     figure, [[axes]] = panels(1, 1, height=2.9)
-    levels = [level(other, own) for other in others]
+    levels = [other.accuracy.mean for other in others]
     axes.plot([r.macs.mean / 1e6 for r in others], levels, "s", color=MUTED, markersize=4.5,
               markerfacecolor=SURFACE, label="random draws")  # fmt: skip
     axes.errorbar([own.macs.mean / 1e6], [own.accuracy.mean], yerr=[own.accuracy.std or 0], fmt="o", color=BLUE, markersize=6,
@@ -75,8 +76,6 @@ def _cloud(question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Drawn:
         f"{own.name} (mean ± standard deviation of {own.accuracy.n} seeds) among {len(others)} draws of its parameters: "
         f"{share:.0f}% lie below it (95% interval {low:.0f} to {high:.0f}%)."
     )
-    if any(other.accuracy.n < own.accuracy.n for other in others):
-        caption += " Draws of fewer seeds are held against the same seeds."
     words = f"{caption} Draws lie between {text.number(min(levels))} and "
     words += f"{text.number(max(levels))} percent."
     return f"cloud-{question['id']}", f"Where {own.name} lies among random sizes", caption, figure, words

@@ -30,7 +30,7 @@ def spent(row: Row) -> dict[str, float | None]:
     """
     searches, totals = [], []
     for state in row.done:
-        search = math.fsum((state.result.get("search") or {}).get("seconds_per_epoch") or [])
+        search = math.fsum((state.search or {}).get("seconds_per_epoch", []))
         searches.append(search)
         totals.append(search + math.fsum(state.result["seconds_per_epoch"]))
     if not totals:
@@ -42,8 +42,8 @@ def lines(name: str, evidence: Evidence) -> list[dict]:
     """The chapter's CSV: its rows as in summary.csv with the seconds spent, then its answers."""
     blank = dict.fromkeys(
         (
-            "question", "verdict", "difference", "low", "high", "p", "by_seed", "by_seed_low", "by_seed_high",
-            "compared", "asked", "runs", "share_below",
+            "question", "verdict", "protocol", "way", "paired", "difference", "low", "high", "p", "p_holm", "verdict_holm", "smallest",
+            "beside", "beside_low", "beside_high", "compared", "asked", "runs", "share_below",
         )
     )  # fmt: skip
     found = []
@@ -52,11 +52,14 @@ def lines(name: str, evidence: Evidence) -> list[dict]:
         found.append({**summary_line(row), "spent_search": cost["search"], "spent_total": cost["total"], **blank})
     keys = list(found[0]) if found else []
     for answer in _answers(name, evidence):
-        gap, paired = answer.difference, answer.by_seed
+        gap, beside = answer.difference, answer.beside
+        (low, high), (other_low, other_high) = (found.ends if found else (None, None) for found in (gap, beside))
         found.append({
             **dict.fromkeys(keys), "row": f"answer: {answer.id}", "question": answer.asks, "verdict": answer.verdict,
-            "difference": gap and gap.value, "low": gap and gap.low, "high": gap and gap.high, "p": gap and gap.p,
-            "by_seed": paired and paired.value, "by_seed_low": paired and paired.low, "by_seed_high": paired and paired.high,
+            "protocol": answer.protocol, "way": answer.way, "paired": answer.paired, "difference": gap and gap.value,
+            "low": low, "high": high, "p": answer.p,
+            "p_holm": answer.adjusted, "verdict_holm": answer.holm, "smallest": answer.smallest,
+            "beside": beside and beside.value, "beside_low": other_low, "beside_high": other_high,
             "compared": answer.compared, "asked": answer.asked, "runs": answer.runs,
             "share_below": answer.below and answer.below[0],
         })  # fmt: skip

@@ -1,27 +1,45 @@
-"""The paper's claims, each with its figures, the measured ones and a verdict; the rules are named in config/claims.yaml."""
+"""The paper's claims, each with its figures, the measured ones and a verdict; the rules are named in config/claims.yaml.
+
+Every part of a claim is judged at the paper's protocol; a part on accuracy has a direction at the short protocol besides, and what
+the same rule says of the paper's own means and spreads.
+"""
 
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from workflow.plan.plan import Plan
-from workflow.report import text
-from workflow.report.claims import size_rules as _size_rules  # noqa: F401, imported for the rules that it registers
-from workflow.report.claims import verdicts
-from workflow.report.claims.rules import RULES, Missing, Setting
+from workflow.report.claims import protocols, verdicts
+from workflow.report.claims.rules import PUBLISHED, Missing, Setting, rule_of, sizes_of
 from workflow.report.claims.verdicts import Finding, together
-from workflow.report.csv_files import to_csv
-from workflow.report.results import Evidence, gather
+from workflow.report.results import Evidence
+from workflow.report.rows import rows_of
+from workflow.report.stats import LEVEL, holm
 from workflow.support.errors import UserError
-from workflow.support.files import ROOT, read_yaml, write_json, write_text
+from workflow.support.files import ROOT, read_yaml
 
 CLAIMS = ROOT / "config" / "claims.yaml"
 
 
 @dataclass(frozen=True)
+class Part:
+    """One comparison of a claim. `finding`: at the paper's protocol; `short`: at the short one (accuracy only); `paper`: of the
+    printed figures, and with printed spreads raised to the floor (`raised`, None where that changes nothing). `seeds`: row -> results
+    behind the finding, or behind the short one where that is all there is; `devices`: where they come from."""
+
+    rule: str
+    basis: str
+    finding: Finding
+    short: Finding | None
+    paper: Finding | None
+    raised: Finding | None
+    seeds: dict[str, int]
+    devices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Claim:
-    """One claim and how it came out. `link`: anchor of the evidence on the page."""
+    """One claim and how it came out. `link`: anchor of the evidence on the page; `adjusted`: p value by Holm over the claims."""
 
     id: str
     says: str
@@ -29,6 +47,18 @@ class Claim:
     paper: str
     link: str
     finding: Finding
+    parts: tuple[Part, ...] = ()
+    adjusted: float | None = None
+
+    @property
+    def adjusted_verdict(self) -> str:
+        """The verdict where all claims are tested together: undecided where its p value does not survive."""
+        tested = [part.finding for part in self.parts if part.finding.p is not None]
+        fails_anyway = any(p.finding.verdict == verdicts.FAILS and p.finding.p is None for p in self.parts)
+        open_now = (
+            not tested or fails_anyway or self.adjusted is None or self.adjusted < LEVEL or not self.finding.found
+        )
+        return self.finding.verdict if open_now else verdicts.UNDECIDED
 
 
 @cache
@@ -37,51 +67,81 @@ def definitions(path: Path = CLAIMS) -> tuple[dict, ...]:
     return tuple(read_yaml(path)["claims"])
 
 
+@cache
+def equal_within(path: Path = CLAIMS) -> dict[str, float]:
+    """Data set -> points that count as equal where a claim says nothing."""
+    return read_yaml(path)["equal_within"]
+
+
 def judge(setting: Setting, part: dict) -> Finding:
     """The finding of one part of a claim: {"rule": name, ...arguments}."""
-    arguments = {key: value for key, value in part.items() if key != "rule"}
-    if part["rule"] not in RULES:
-        raise UserError(f"claims.yaml: unknown rule '{part['rule']}'; the rules are {', '.join(RULES)}.")
-    basis, function = RULES[part["rule"]]
+    arguments, rule = {key: value for key, value in part.items() if key != "rule"}, rule_of(part)
     try:
-        finding = function(setting, **arguments)
+        return rule.judge(setting, **arguments)
     except Missing as missing:
-        return Finding(verdicts.NOT_RUN, str(missing))
+        way = verdicts.NOT_RUN if rule.basis == protocols.ACCURACY else None
+        return Finding(missing.verdict, str(missing), direction=way)
     except TypeError as error:
         raise UserError(
             f"claims.yaml: rule '{part['rule']}' and its arguments do not fit ({error}): correct them."
         ) from error
-    plan = setting.evidence.plan
-    comparable = {"counts": True, "seconds": setting.evidence.real_data}.get(basis, plan.comparable)
-    return (
-        finding
-        if comparable or finding.verdict == verdicts.NOT_RUN
-        else Finding(verdicts.NOT_COMPARABLE, finding.measured)
-    )
+
+
+def part_of(evidence: Evidence, dataset: str, part: dict) -> Part:
+    """One part of a claim, by every source that its basis knows."""
+    rule, delta = rule_of(part), equal_within()[dataset]
+    source = lambda name, **options: judge(Setting(evidence, dataset, name, delta, **options), part)
+    finding, published, raised = source(protocols.PAPER), source(PUBLISHED), None
+    short = source(protocols.SHORT) if rule.basis == protocols.ACCURACY else None
+    if short and published.found:
+        raised = source(PUBLISHED, floor=True)
+    behind = finding if finding.found or not short else short
+    protocol = protocols.PAPER if behind is finding else protocols.SHORT
+    rows = dict.fromkeys(rule.reads(dataset, part, evidence.plan.tables))
+    seeds, devices = _behind(evidence, rule.basis, rows, protocol) if behind.found else ({}, ())
+    return Part(
+        part["rule"], rule.basis, finding, short, published if published.found else None,
+        raised if raised and raised.ours != published.ours else None, seeds, devices,
+    )  # fmt: skip
+
+
+def _behind(
+    evidence: Evidence, basis: str, rows: dict[str, None], protocol: str
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """How many records of each row stand behind a finding, and the devices that they come from."""
+    known, seeds, devices = rows_of(evidence), {}, {}
+    for name in rows:
+        row = known[tuple(name.split("/", 1))]
+        if basis == protocols.SECONDS:
+            records = [row.timing] if row.timing else []
+        elif basis == protocols.SIZES:
+            found = [record for record, sizes in map(sizes_of, row.states) if sizes]
+            records = [record for record in found if protocols.paper_sizes(record["run"])]
+        else:
+            alike = lambda run: basis == protocols.COUNTS or protocols.protocol_of(run) == protocol
+            records = [state.result for state in row.done if alike(state.result["run"])]
+        seeds[row.name] = len(records)
+        devices.update(dict.fromkeys(filter(None, map(protocols.device_of, records))))
+    return seeds, tuple(devices)
 
 
 def judged(evidence: Evidence) -> list[Claim]:
-    """Every claim with its verdict, in the order of the file."""
+    """Every claim with its verdict, in the order of the file; p values by Holm over the claims that a test decides."""
     found = []
     for claim in definitions():
-        setting = Setting(evidence, claim["dataset"])
-        finding = together(judge(setting, part) for part in claim["parts"])
-        found.append(Claim(claim["id"], claim["says"], claim["where"], claim["paper"], claim["evidence"], finding))
-    return found
+        parts = tuple(part_of(evidence, claim["dataset"], part) for part in claim["parts"])
+        findings = [part.finding for part in parts]
+        finding = together(findings, p=verdicts.joint_p(findings))
+        found.append((claim, finding, parts))
+    tested = [number for number, (_, finding, _) in enumerate(found) if finding.p is not None]
+    adjusted = dict(zip(tested, holm([found[number][1].p for number in tested]), strict=True))
+    return [
+        Claim(c["id"], c["says"], c["where"], c["paper"], c["evidence"], finding, parts, adjusted.get(number))
+        for number, (c, finding, parts) in enumerate(found)
+    ]
 
 
 def counts(claims: list[Claim]) -> dict[str, int]:
     """How many claims got each verdict, all six listed."""
     tally = Counter(claim.finding.verdict for claim in claims)
     return {verdict: tally[verdict] for verdict in verdicts.VERDICTS}
-
-
-def write(plan: Plan, results: Path, out: Path) -> None:
-    """claims.csv and claims.json."""
-    lines = [
-        {"id": c.id, "claim": c.says, "where": c.where, "paper": c.paper,
-         "measured": text.plain(c.finding.measured).replace("\n", "; "), "verdict": c.finding.verdict, "evidence": c.link}
-        for c in judged(gather(plan, results))
-    ]  # fmt: skip
-    write_text(out / "claims.csv", to_csv(lines))
-    write_json(out / "claims.json", {"preset": plan.preset, "claims": lines})

@@ -1,31 +1,50 @@
-"""The rules that claims are judged by: each takes rows and tolerances and returns a finding.
+"""What the rules of the claims have in common: how a rule is registered, what it reads, and where its numbers come from.
 
-A rule states what its numbers rest on (`accuracy`, `seconds`, `sizes`, `counts`): where the preset does not let that be compared with
-the paper, the finding keeps its numbers and its verdict becomes *not comparable (preset)*.
+A rule states what its numbers rest on (`counts`, `seconds`, `sizes`, `accuracy`) and, by the types of its arguments, which rows it
+reads: a `RowId`, a list of them, or a `TableId` for every row of a table that the paper has. The same rule judges three sources: what
+was measured by the paper's protocol, what was measured by the short one, and what the paper prints.
 """
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, NewType
 
-from workflow.report import text
-from workflow.report.claims import verdicts
-from workflow.report.claims.verdicts import Finding, together
+from workflow.plan.plan import Entry
+from workflow.records.state import RunState
+from workflow.report.claims import protocols
+from workflow.report.claims.verdicts import NOT_COMPARABLE, NOT_RUN, Finding
 from workflow.report.results import Evidence
-from workflow.report.rows import Row, rows_in, rows_of
-from workflow.report.stats import Sample, welch
+from workflow.report.rows import PAPER_SEEDS, Row, rows_of, side
+from workflow.report.stats import Interval, Sample, sample, with_floor
 from workflow.support.errors import UserError
+
+PUBLISHED = "published"
+PRINTED_AS = {"accuracy": ("acc", "std"), "top5": ("top5", "top5_std")}
+RowId = NewType("RowId", str)
+TableId = NewType("TableId", str)
+Reads = Callable[
+    [str, Mapping, Mapping], Iterable[str]
+]  # (data set, part of a claim, the plan's tables) -> "dataset/row"
 
 
 class Missing(Exception):
-    """A row that a rule needs has not been measured; the text says which and why."""
+    """A row that a rule needs has not been measured, or not so that it can be compared; the text says which and why."""
+
+    def __init__(self, reason: str, verdict: str = NOT_RUN):
+        super().__init__(reason)
+        self.verdict = verdict
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a rule sees: the evidence and the claim's data set."""
+    """What a rule sees. `source`: paper, short or published; `delta`: points that count as equal; `floor`: raise printed spreads."""
 
     evidence: Evidence
     dataset: str
+    source: str = protocols.PAPER
+    delta: float = 0.3
+    floor: bool = False
 
     def row(self, name: str) -> Row:
         """A row of the data set by its id."""
@@ -36,162 +55,139 @@ class Setting:
             )
         return rows[self.dataset, name]
 
+    def runs(self, row: Row) -> list[RunState]:
+        """The finished runs of a row that were made by this source's protocol."""
+        return [state for state in row.done if protocols.protocol_of(state.result["run"]) == self.source]
+
     def metric(self, name: str, metric: str = "accuracy") -> Sample:
-        """The measured accuracy (or top-5) of a row; Missing where there is none."""
+        """The accuracy (or top-5) of a row."""
         row = self.row(name)
-        found = getattr(row, metric)
+        if self.source == PUBLISHED:
+            return self._published(row, metric)
+        found = sample(state.result.get(metric) for state in self.runs(row))
+        if found is None and row.done and self.source == protocols.PAPER:
+            raise Missing(f"{row.name}: {len(row.done)} runs, none by the paper's protocol", NOT_COMPARABLE)
         if found is None:
-            raise Missing(f"{row.name}: {row.status}")
+            raise Missing(f"{row.name}: {'not run' if row.done else row.status}")
         return found
 
-    def seconds(self, name: str) -> tuple[float, float, float]:
-        """Seconds per epoch of a row with the lowest and highest of its slices; Missing where it was not timed."""
+    def printed(self, row: Row) -> dict:
+        """What the paper prints of a row: in its table, else beside its point of a figure."""
+        found = dict(row.paper)
+        for shown in self.evidence.plan.tables.values():
+            ids = [entry.row for entry in shown.rows]
+            if shown.dataset == self.dataset and row.id in ids and shown.x:
+                points = {float(x): point for x, point in shown.paper.items()}
+                found = {**points.get(float(shown.x[ids.index(row.id)]), {}), **found}
+        return found
+
+    def _published(self, row: Row, metric: str) -> Sample:
+        printed, (mean, std) = self.printed(row), PRINTED_AS[metric]
+        if mean not in printed:
+            raise Missing(f"{row.name}: not printed")
+        found = Sample(printed[mean], printed.get(std), PAPER_SEEDS if std in printed else 1)
+        return with_floor(found, protocols.DATASETS[self.dataset].test_images) if self.floor else found
+
+    def seconds(self, *names: str) -> list[Interval]:
+        """Seconds per epoch of rows that were timed alike, with the lowest and highest of their slices."""
+        rows = [self.row(name) for name in names]
+        if self.source == PUBLISHED:
+            printed = [self.printed(row).get("sec") for row in rows]
+            if None in printed:
+                raise Missing(f"{rows[printed.index(None)].name}: not printed")
+            return [Interval(seconds, seconds, seconds) for seconds in printed]
+        for row in rows:
+            if row.timing is None:
+                raise Missing(f"{row.name}: {row.timing_reason or row.status}")
+            if why := protocols.why_not_timed_alike(row.states[0].run.to_json(), row.timing):
+                raise Missing(f"{row.name}: {why}", NOT_COMPARABLE)
+        devices = {protocols.device_of(row.timing) for row in rows}
+        if len(devices) > 1:
+            raise Missing(f"timed on different devices: {', '.join(sorted(devices))}", NOT_COMPARABLE)
+        return [protocols.seconds_of(row.states[0].run.to_json(), row.timing) for row in rows]
+
+    def sizes(self, name: str) -> list[list[float]]:
+        """Kernel sizes of every seed of a row, in forward order."""
+        row, found, others = self.row(name), [], 0
+        for state in row.states if self.source != PUBLISHED else ():
+            record, sizes = sizes_of(state)
+            if sizes and protocols.paper_sizes(record["run"]):
+                found.append([side(size) for size in sizes])
+            others += bool(sizes)
+        if not found and others:
+            raise Missing(f"{row.name}: sizes of {others} runs, none by the paper's protocol", NOT_COMPARABLE)
+        if not found:
+            raise Missing(f"{row.name}: no sizes have been learned ({row.status})")
+        return found
+
+    def parameters(self, name: str) -> float:
+        """Parameters of a row."""
         row = self.row(name)
-        if row.seconds is None:
-            raise Missing(f"{row.name}: {row.timing_reason or row.status}")
-        return row.seconds, *(row.seconds_range or (row.seconds, row.seconds))
+        if self.source == PUBLISHED and "params" in row.paper:
+            return 1e6 * row.paper["params"]
+        if self.source == PUBLISHED or row.parameters is None:
+            raise Missing(f"{row.name}: {'not printed' if self.source == PUBLISHED else row.status}")
+        return row.parameters.mean
 
 
-Rule = Callable[..., Finding]
-RULES: dict[str, tuple[str, Rule]] = {}
+def sizes_of(state: RunState) -> tuple[dict, list]:
+    """The record that has a run's sizes (its search's, else its result's), and the sizes."""
+    record = state.search or state.result or {}
+    return record, record.get("sizes") or record.get("kernel_sizes") or []
 
 
-def rule(basis: str) -> Callable[[Rule], Rule]:
-    """Register a rule under its function's name. `basis`: accuracy, seconds, sizes or counts."""
+@dataclass(frozen=True)
+class Rule:
+    """A rule of claims.yaml: what it rests on, the function, and the rows that it reads."""
 
-    def register(function: Rule) -> Rule:
-        RULES[function.__name__] = (basis, function)
+    basis: str
+    judge: Callable[..., Finding]
+    reads: Reads
+
+
+RULES: dict[str, Rule] = {}
+
+
+def rule(basis: str, reads: Reads | None = None) -> Callable[[Callable[..., Finding]], Callable[..., Finding]]:
+    """Register a rule under its function's name. `reads`: the rows it looks at, where its arguments do not name them."""
+
+    def register(function: Callable[..., Finding]) -> Callable[..., Finding]:
+        RULES[function.__name__] = Rule(basis, function, reads or _named_by(function))
         return function
 
     return register
 
 
-def _compared(setting: Setting, better: str, worse: str, metric: str) -> tuple:
-    a, b = setting.metric(better, metric), setting.metric(worse, metric)
-    versus = welch(a, b)
-    unit = "top-5 points" if metric == "top5" else "points"
-    words = f"{setting.row(better).name} {_seeded(a)} against {setting.row(worse).name} {_seeded(b)}: {text.difference(versus)} {unit}"
-    return versus, words
+def paper_rows(table: Entry) -> list[RowId]:
+    """The rows of a table that the paper has."""
+    return [RowId(row.row) for row in table.rows if row.in_paper]
 
 
-def _seeded(found: Sample) -> str:
-    return f"{text.of_sample(found)} (n = {found.n})"
+def _named_by(function: Callable[..., Finding]) -> Reads:
+    kinds = {name: parameter.annotation for name, parameter in inspect.signature(function).parameters.items()}
+
+    def reads(dataset: str, part: Mapping, tables: Mapping[str, Entry]) -> Iterable[str]:
+        for name, value in part.items():
+            kind: Any = kinds.get(name)
+            rows = [value] if kind is RowId else value if kind == list[RowId] else []
+            yield from (f"{dataset}/{row}" for row in (paper_rows(tables[value]) if kind is TableId else rows))
+
+    return reads
 
 
-@rule("accuracy")
-def beats(
-    setting: Setting, *, better: str, worse: str, margin: float = 0.0, tolerance: float = 0.0, metric: str = "accuracy"
-) -> Finding:
-    """`better` is more accurate than `worse`, by `margin` points where one is claimed."""
-    versus, words = _compared(setting, better, worse, metric)
-    return Finding(verdicts.larger(versus, margin=margin, tolerance=tolerance), words)
+def rule_of(part: Mapping) -> Rule:
+    """The rule that a part of a claim names."""
+    from workflow.report.claims import accuracy_rules, seconds_rules, size_rules  # noqa: F401, they register their rules
+
+    if part["rule"] not in RULES:
+        raise UserError(f"claims.yaml: unknown rule '{part['rule']}'; the rules are {', '.join(RULES)}.")
+    return RULES[part["rule"]]
 
 
-@rule("accuracy")
-def on_par(setting: Setting, *, row: str, other: str, tolerance: float) -> Finding:
-    """`row` is no less accurate than `other`, give or take `tolerance` points."""
-    versus, words = _compared(setting, row, other, "accuracy")
-    return Finding(verdicts.not_smaller(versus, tolerance=tolerance), words)
-
-
-@rule("accuracy")
-def same(setting: Setting, *, row: str, other: str, tolerance: float) -> Finding:
-    """Two rows differ by no more than `tolerance` points."""
-    versus, words = _compared(setting, row, other, "accuracy")
-    return Finding(verdicts.equal(versus, tolerance=tolerance), words)
-
-
-@rule("accuracy")
-def best(setting: Setting, *, row: str, table: str) -> Finding:
-    """`row` is the most accurate of the rows of a table that the paper has."""
-    setting.metric(row)
-    rivals = [other.id for other in rows_in(setting.evidence, table) if other.entry.in_paper and other.id != row]
-    findings = []
-    for rival in rivals:
-        try:
-            findings.append(beats(setting, better=row, worse=rival))
-        except Missing as missing:
-            findings.append(Finding(verdicts.NOT_RUN, str(missing)))
-    return together(findings)
-
-
-@rule("accuracy")
-def rises(setting: Setting, *, rows: list[str], tolerance: float = 0.0) -> Finding:
-    """Accuracy rises along `rows`: last above first, and no step down by more than `tolerance` points."""
-    samples = [setting.metric(row) for row in rows]
-    overall = welch(samples[-1], samples[0])
-    steps = [welch(after, before) for before, after in zip(samples, samples[1:], strict=False)]
-    words = (
-        f"{', '.join(text.of_sample(found) for found in samples)}; last against first {text.difference(overall)} points"
-    )
-    verdict = verdicts.larger(overall)
-    if verdict != verdicts.UNDECIDED and any(step.decided and step.high < -tolerance for step in steps):
-        verdict = verdicts.FAILS
-    if verdict == verdicts.HOLDS and any(step.value < 0 for step in steps):
-        verdict = verdicts.TOLERANCE if all(step.value >= -tolerance for step in steps) else verdicts.UNDECIDED
-    return Finding(verdict, words)
-
-
-def _ratio(setting: Setting, slow: str, fast: str) -> tuple[float, float, float, str]:
-    (a, a_low, a_high), (b, b_low, b_high) = setting.seconds(slow), setting.seconds(fast)
-    words = (
-        f"{setting.row(slow).name} {text.significant(a)} s against {setting.row(fast).name} {text.significant(b)} s an epoch: "
-        f"{text.times(a / b)} [{text.significant(a_low / b_high)}, {text.significant(a_high / b_low)}]"
-    )
-    return a / b, a_low / b_high, a_high / b_low, words
-
-
-@rule("seconds")
-def faster(setting: Setting, *, slow: str, fast: str, ratio: float = 1.0, tolerance: float = 0.0) -> Finding:
-    """`slow` takes at least `ratio` times the seconds per epoch of `fast`."""
-    value, low, high, words = _ratio(setting, slow, fast)
-    return Finding(verdicts.at_least(value, low, high, claimed=ratio, tolerance=tolerance), words)
-
-
-@rule("seconds")
-def time_about(setting: Setting, *, row: str, other: str, ratio: float, tolerance: float) -> Finding:
-    """`row` takes about `ratio` times the seconds per epoch of `other`."""
-    value, low, high, words = _ratio(setting, row, other)
-    return Finding(verdicts.about(value, low, high, claimed=ratio, tolerance=tolerance), words)
-
-
-@rule("seconds")
-def time_linear(setting: Setting, *, rows: list[str], depths: list[int], correlation: float) -> Finding:
-    """Seconds grow linearly with depth (correlation of at least `correlation`) and less than in proportion to it.
-
-    "A slope below one" depends on units; what does not is the exponent of the power law, the slope of log seconds over log depth.
-    """
-    import math
-
-    from scipy.stats import linregress
-
-    seconds = [setting.seconds(row)[0] for row in rows]
-    straight = linregress(depths, seconds)
-    power = linregress([math.log(depth) for depth in depths], [math.log(second) for second in seconds])
-    words = (
-        f"{text.significant(straight.slope)} s an epoch for each layer, correlation {straight.rvalue:.3f}; "
-        f"seconds grow with depth to the power {power.slope:.2f} ± {power.stderr:.2f}"
-    )
-    if straight.slope <= 0 or power.slope - 2 * power.stderr > 1:
-        return Finding(verdicts.FAILS, words)
-    if power.slope >= 1:
-        return Finding(verdicts.UNDECIDED, words)
-    return Finding(verdicts.HOLDS if straight.rvalue >= correlation else verdicts.TOLERANCE, words)
-
-
-@rule("counts")
-def parameter_ratio(setting: Setting, *, large: str, small: str, ratio: float, tolerance: float) -> Finding:
-    """`large` has about `ratio` times the parameters of `small`."""
-    counts = []
-    for name in (large, small):
-        row = setting.row(name)
-        if row.parameters is None:
-            raise Missing(f"{row.name}: {row.status}")
-        counts.append(row.parameters.mean)
-    value = counts[0] / counts[1]
-    words = f"{text.millions(counts[0])} against {text.millions(counts[1])} parameters: {text.times(value)}"
-    within = abs(value / ratio - 1)
-    return Finding(
-        verdicts.HOLDS if within <= tolerance / 2 else verdicts.TOLERANCE if within <= tolerance else verdicts.FAILS,
-        words,
-    )
+def rests_on(claim: Mapping, tables: Mapping[str, Entry]) -> set[tuple[str, str]]:
+    """(basis, "dataset/row") of everything that a claim looks at; `tables`: the plan's."""
+    found = set()
+    for part in claim["parts"]:
+        named = rule_of(part)
+        found |= {(named.basis, row) for row in named.reads(claim["dataset"], part, tables)}
+    return found

@@ -80,7 +80,7 @@ def _wrong(row: Row, share: float | None = None) -> str:
 def _metric_cells(row: Row, metric: str) -> dict[str, Cell]:
     published, measured = row.published(metric), getattr(row, metric)
     versus = row.against_paper(metric)
-    versus_sub = text.interval(versus.low, versus.high) if versus else ""
+    versus_sub = text.interval(*versus.ends) if versus else ""
     first = metric == "accuracy"
     paper_text = text.published(published.mean, published.std) if published else text.NONE
     if published and row.entry.selection == "test":

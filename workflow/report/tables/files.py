@@ -32,7 +32,7 @@ def _csv(table: TableView) -> str:
                 line[f"{column.key}_std"], line[f"{column.key}_n"] = found and found.std, found.n if found else 0
             if column.key.startswith("difference_"):
                 versus = row.against_paper(column.key.removeprefix("difference_"))
-                line[f"{column.key}_low"], line[f"{column.key}_high"] = versus and versus.low, versus and versus.high
+                line[f"{column.key}_low"], line[f"{column.key}_high"] = versus.ends if versus else (None, None)
         timing = row.timing or {}
         line |= {"search_seconds": timing.get("search_seconds"), "train_seconds": timing.get("train_seconds")}
         line["faster_seconds"] = timing.get("faster_seconds")

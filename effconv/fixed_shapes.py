@@ -51,7 +51,7 @@ class _Frame(nn.Module):
         return placed * torch.outer(line, line)
 
 
-class FramedSearch(KernelSizeSearch):
+class FixedShapeSearch(KernelSizeSearch):
     """`KernelSizeSearch` for options that `supports` names. Evaluation goes by the true shapes, and may make the host wait."""
 
     static_shapes = True
@@ -62,7 +62,9 @@ class FramedSearch(KernelSizeSearch):
     def __init__(self, model: nn.Module, **arguments: Any) -> None:
         super().__init__(model, **arguments)
         if not self.supports(self.options):
-            raise ValueError("a framed search has the paper's budget term and mask only: use KernelSizeSearch.")
+            raise ValueError(
+                "a search of fixed shapes has the paper's budget term and mask only: use KernelSizeSearch."
+            )
         sides = [layer.greatest for layer in self.layers]
         if even := [side for side in sides if side % 2 == 0]:
             raise ValueError(f"a frame of side {even[0]} has no middle: choose k so that 2k + 1 is odd.")
@@ -81,16 +83,16 @@ class FramedSearch(KernelSizeSearch):
 
     @staticmethod
     def supports(options: SearchOptions) -> bool:
-        """Whether a framed search does what these options say."""
+        """Whether a search of fixed shapes does what these options say."""
         return (options.mask, options.budget_method, options.kernel_order) == ("gaussian", "penalty", "rows") and not (
             options.odd_only
         )
 
     def step_kernels(self) -> list[Tensor]:
-        if not self._noting:
+        if not self._in_training:
             return super().step_kernels()
-        soft = self._soft()
-        for_mask, for_budget = self._readers(soft)
+        soft = self.predicted.soft()
+        for_mask, for_budget = self.predicted.readers(soft)
         counts = (self._factors * round_straight_through(for_budget).square()).sum(1)
         self._penalty = self.options.lam * budget_loss(counts, self._wanted).sum()
         self._keep("soft", soft)
@@ -98,12 +100,12 @@ class FramedSearch(KernelSizeSearch):
             self._keep(name, torch.zeros_like(soft))
             if reader.requires_grad:
                 reader.register_hook(lambda gradient, name=name: self._keep(name, gradient))
-        return self._framed(for_mask)
+        return self._kernels_in_frames(for_mask)
 
     def _keep(self, name: str, values: Tensor) -> None:
         self.get_buffer(f"_log_{name}").index_copy_(0, self._done, values.detach()[None])
 
-    def _framed(self, soft: Tensor) -> list[Tensor]:
+    def _kernels_in_frames(self, soft: Tensor) -> list[Tensor]:
         """Masked kernels (out, in, F, F)."""
         whole = soft.detach().round()
         profiles = mask_profiles(soft, whole, max(self._sides), self.options.mask_centre)
@@ -141,4 +143,4 @@ class FramedSearch(KernelSizeSearch):
         super().set_extra_state(state)
 
     def step_sizes(self) -> None:
-        raise ValueError("a framed search has no step without images: use KernelSizeSearch.")
+        raise ValueError("a search of fixed shapes has no step without images: use KernelSizeSearch.")

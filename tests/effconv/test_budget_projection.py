@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 
 from effconv import KernelSizeSearch, SearchOptions, cifar_resnet, soft_size
-from effconv.surface import rounded_onto, shift_onto
+from effconv.budget_projection import round_to_budget, shift_to_budget
 
 FACTORS = torch.tensor([1.0, 4.0, 16.0])
 
 
 def test_soft_sizes_lie_on_the_budget():
     numbers = torch.tensor([0.3, -0.2, 0.1], dtype=torch.float64)
-    shift = shift_onto(numbers, soft_size, FACTORS.double(), 300.0)
+    shift = shift_to_budget(numbers, soft_size, FACTORS.double(), 300.0)
     # By hand: sigma(x) = 3 tanh(x / 3 - 0.35) + 4.
     sizes = [3 * math.tanh((x + float(shift)) / 3 - 0.35) + 4 for x in numbers.tolist()]
     assert sum(f * s * s for f, s in zip([1, 4, 16], sizes, strict=True)) == pytest.approx(300, rel=1e-12)
@@ -23,7 +23,7 @@ def test_soft_sizes_lie_on_the_budget():
 
 def test_the_gradient_is_the_implicit_functions():
     numbers = torch.tensor([0.3, -0.2, 0.1], dtype=torch.float64, requires_grad=True)
-    sizes = soft_size(numbers + shift_onto(numbers, soft_size, FACTORS.double(), 300.0))
+    sizes = soft_size(numbers + shift_to_budget(numbers, soft_size, FACTORS.double(), 300.0))
     (sizes * torch.tensor([3.0, -1.0, 0.5])).sum().backward()
     # By differences of exact solutions, which know nothing of the formula.
     step, found = 1e-5, []
@@ -32,7 +32,7 @@ def test_the_gradient_is_the_implicit_functions():
         for sign in (1, -1):
             moved = numbers.detach().clone()
             moved[place] += sign * step
-            on = soft_size(moved + shift_onto(moved, soft_size, FACTORS.double(), 300.0))
+            on = soft_size(moved + shift_to_budget(moved, soft_size, FACTORS.double(), 300.0))
             ends.append(float((on * torch.tensor([3.0, -1.0, 0.5])).sum()))
         found.append((ends[0] - ends[1]) / (2 * step))
     torch.testing.assert_close(numbers.grad, torch.tensor(found, dtype=torch.float64), rtol=1e-5, atol=1e-8)
@@ -43,7 +43,7 @@ def test_the_gradient_is_the_implicit_functions():
 @pytest.mark.parametrize("step", [1, 2])
 def test_whole_sizes_are_the_nearest_of_all_that_meet_the_budget_here(step):
     soft, factors, target = [2.4, 3.7, 5.2, 4.5], [256, 512, 1024, 1024], 256 * 9 + 512 * 16 + 1024 * 25 + 1024 * 16
-    sizes = rounded_onto(soft, factors, target, 0.05, step)
+    sizes = round_to_budget(soft, factors, target, 0.05, step)
     # By trying every choice of a neighbour above or below.
     below = [1 + step * math.floor((value - 1) / step) for value in soft]
     every = [

@@ -16,7 +16,7 @@ REACH = 60.0  # t is looked for in +-REACH; tanh is flat to the last bit well be
 HALVINGS = 60
 
 
-def shift_onto(
+def shift_to_budget(
     numbers: Tensor,
     sigma: Callable[[Tensor], Tensor],
     factors: Tensor,
@@ -49,7 +49,7 @@ def shift_onto(
     return start - (slopes / total * (numbers - numbers.detach())).sum()
 
 
-def rounded_onto(
+def round_to_budget(
     soft: Sequence[float], factors: Sequence[int], target: float, tolerance: float, step: int = 1
 ) -> tuple[int, ...]:
     """Whole sizes near `soft` with sum(factors * sizes^2) near `target`: each layer's next size below or above.

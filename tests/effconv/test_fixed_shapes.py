@@ -1,18 +1,18 @@
-"""The framed search is the plain one in other shapes, and asks the host for nothing: replayed blindly it goes on correctly."""
+"""The search of fixed shapes is the plain one, and asks the host for nothing: replayed blindly it goes on correctly."""
 
 import pytest
 import torch
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from effconv import FramedSearch, KernelSizeSearch, SearchOptions, cifar_resnet
+from effconv import FixedShapeSearch, KernelSizeSearch, SearchOptions, cifar_resnet
 
 
 def pair(**options):
-    """(plain, framed) searches of one small network, in float64."""
+    """(plain, fixed) searches of one small network, in float64."""
     options = {"kernel_predictor": "projected", "hidden": 8, "lr_size_predictor": 0.02, "record_every": 2, **options}
     found = []
-    for kind in (KernelSizeSearch, FramedSearch):
+    for kind in (KernelSizeSearch, FixedShapeSearch):
         torch.manual_seed(0)
         model = cifar_resnet(8, widths=(3, 4, 5))
         found.append(
@@ -39,15 +39,15 @@ def backward(search, images, labels):
 @pytest.mark.parametrize("centre", ["printed", "centred", "soft-centred"])
 @pytest.mark.parametrize("sizes", [[3] * 6, [1, 2, 3, 4, 5, 6], [7, 6, 1, 2, 4, 7]])
 def test_loss_and_gradients_are_the_plain_searchs(even_padding, centre, sizes):
-    plain, framed = pair(even_padding=even_padding, mask_centre=centre)
+    plain, fixed = pair(even_padding=even_padding, mask_centre=centre)
     images, labels = batch()
     losses = []
-    for search in (plain, framed):
+    for search in (plain, fixed):
         search.set_sizes(sizes)
         assert list(search.sizes) == sizes
         losses.append(backward(search, images, labels))
     torch.testing.assert_close(*losses, rtol=1e-12, atol=1e-12)
-    for (name, mine), other in zip(framed.named_parameters(), plain.parameters(), strict=True):
+    for (name, mine), other in zip(fixed.named_parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(
             mine.grad, other.grad, rtol=1e-8, atol=1e-11, msg=lambda text, n=name: f"{n}: {text}"
         )
@@ -66,13 +66,13 @@ def test_the_record_of_a_search_is_the_plain_ones(data_free):
     for search in pair(data_free=data_free):
         steps(search, 12, torch.optim.AdamW(search.parameter_groups()))
         results.append(search.learned())
-    plain, framed = results
-    assert plain.sizes == framed.sizes and plain.chosen["step"] == framed.chosen["step"]
-    assert framed.trajectory["step"] == [1, 3, 5, 7, 9, 11] and len(set(map(tuple, framed.trajectory["sizes"]))) > 1
-    assert plain.trajectory.keys() == framed.trajectory.keys()
+    plain, fixed = results
+    assert plain.sizes == fixed.sizes and plain.chosen["step"] == fixed.chosen["step"]
+    assert fixed.trajectory["step"] == [1, 3, 5, 7, 9, 11] and len(set(map(tuple, fixed.trajectory["sizes"]))) > 1
+    assert plain.trajectory.keys() == fixed.trajectory.keys()
     for field in plain.trajectory:
         torch.testing.assert_close(
-            torch.tensor(framed.trajectory[field]).double(),
+            torch.tensor(fixed.trajectory[field]).double(),
             torch.tensor(plain.trajectory[field]).double(),
             rtol=2e-3,
             atol=1e-9,
@@ -80,11 +80,11 @@ def test_the_record_of_a_search_is_the_plain_ones(data_free):
 
 
 def test_a_checkpoint_of_one_continues_in_the_other():
-    plain, framed = pair()
-    steps(framed, 3, torch.optim.AdamW(framed.parameter_groups()))
-    state = framed.state_dict()
+    plain, fixed = pair()
+    steps(fixed, 3, torch.optim.AdamW(fixed.parameter_groups()))
+    state = fixed.state_dict()
     plain.load_state_dict(state)
-    assert plain.progress.step == 3 and plain.sizes == framed.sizes
+    assert plain.progress.step == 3 and plain.sizes == fixed.sizes
 
 
 class Recorder(TorchDispatchMode):
@@ -155,9 +155,9 @@ def test_evaluation_sees_replayed_steps():
 
 @pytest.mark.parametrize("options", [{"mask": "none"}, {"budget_method": "rescale"}, {"odd_only": True}])
 def test_what_it_does_not_do_is_refused(options):
-    assert not FramedSearch.supports(SearchOptions(**options))
+    assert not FixedShapeSearch.supports(SearchOptions(**options))
     with pytest.raises(ValueError, match="use KernelSizeSearch"):
-        FramedSearch(
+        FixedShapeSearch(
             cifar_resnet(8, widths=(3, 4, 5)), input_shape=(3, 9, 9), parameters=4000,
             options=SearchOptions(kernel_predictor="projected", **options),
         )  # fmt: skip

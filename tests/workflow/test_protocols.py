@@ -1,0 +1,132 @@
+"""What of a record may stand beside the paper's figures: by the description that each record carries."""
+
+import copy
+import json
+
+import pytest
+
+from workflow.plan import config, make
+from workflow.records.records import read_result
+from workflow.report.claims import protocols
+from workflow.report.claims.protocols import OTHER, PAPER, SHORT
+
+
+def planned(preset="paper", **given):
+    rows = ["cifar10/effconv-20-0.66m", "cifar10/cifar-resnet-20", "imagenet32/effconv-20-0.50m", "cifar10/flexnet-16"]
+    plan = make.make_plan(config.load({"preset": preset, "device": "cpu", "seeds": [0], "only": rows, **given}))
+    return {f"{run['dataset']}/{run['row']}": run for run in plan["runs"]}
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return planned()
+
+
+@pytest.fixture
+def effconv(paper):
+    return copy.deepcopy(paper["cifar10/effconv-20-0.66m"])
+
+
+def test_the_papers_protocol(paper):
+    """164 epochs of batches of 128, searches of 10 and, on ImageNet-32, 5 epochs: He et al. (2016) and the paper's settings."""
+    assert (
+        paper["cifar10/effconv-20-0.66m"]["train"]["epochs"],
+        paper["imagenet32/effconv-20-0.50m"]["search"]["epochs"],
+    ) == (164, 5)
+    assert {protocols.protocol_of(run) for run in paper.values()} == {PAPER}
+    assert all(map(protocols.paper_sizes, paper.values()))
+
+
+@pytest.mark.parametrize(
+    ("stage", "change", "accuracy", "sizes"),
+    [
+        ("train", {"epochs": 163}, OTHER, True),
+        ("train", {"batch_size": 64}, OTHER, True),
+        ("train", {"images": 20_000}, OTHER, True),
+        ("train", {"protocol": "short", "epochs": 8}, SHORT, True),
+        ("train", {"protocol": "another", "epochs": 164}, OTHER, True),
+        ("train", {"recipe": "forgotten"}, OTHER, False),
+        ("search", {"epochs": 9}, OTHER, False),
+        ("search", {"images": 20_000}, OTHER, False),
+        ("search", {"batch_size": 64}, OTHER, False),
+        ("search", {"options": {"lr_size_predictor": 0.03}}, OTHER, False),  # a printed value
+        ("search", {"options": {"kernel_predictor": "projected", "mask_centre": "centred"}}, PAPER, True),  # left open
+        (None, {"precision": "bf16"}, OTHER, True),
+        (None, {"compile": True}, OTHER, True),
+        (None, {"data": "data/prepared/synthetic-cifar10-64-50"}, OTHER, False),
+    ],
+)
+def test_what_changes_the_protocol(effconv, stage, change, accuracy, sizes):
+    (effconv[stage] if stage else effconv).update(change)
+    assert (protocols.protocol_of(effconv), protocols.paper_sizes(effconv)) == (accuracy, sizes)
+    ours = stage != "train" and "data" not in change  # arithmetic and search, which a chapter may vary on purpose
+    assert protocols.training_of(effconv) == (PAPER if ours else accuracy)
+
+
+def test_a_shortened_search_makes_the_short_protocol_none(effconv):
+    effconv["train"].update(protocol="short", epochs=8)
+    effconv["search"]["epochs"] = 2
+    assert protocols.protocol_of(effconv) == OTHER
+
+
+def test_sizes_that_training_ends_with_need_the_whole_training(paper):
+    flexnet = copy.deepcopy(paper["cifar10/flexnet-16"])
+    assert flexnet["search"] is None and protocols.paper_sizes(flexnet)
+    flexnet["train"]["epochs"] = 10
+    assert not protocols.paper_sizes(flexnet)
+
+
+def test_a_smoke_run_is_no_protocol():
+    for run in planned("smoke").values():
+        assert protocols.protocol_of(run) == OTHER and not protocols.paper_sizes(run)
+
+
+def test_a_recorded_run_of_two_epochs_is_no_protocol(root):
+    """A result kept with the code, as it was written: two epochs on 20,000 images."""
+    path = next((root / "results" / "recorded").glob("*/runs/cifar10/fp32-resnet-20/seed0/result.json"))
+    assert protocols.protocol_of(read_result(path)["run"]) == OTHER
+
+
+TIMING = {
+    "batch_size": 128, "device": "Example GPU", "clocks_agree": True,
+    "segments": [
+        {"stage": "search", "weight": 1.0, "seconds_per_epoch": 40.0, "low": 38.0, "high": 44.0, "images_per_second": 1250.0},
+        {"stage": "train", "weight": 1.0, "seconds_per_epoch": 10.0, "low": 9.0, "high": 12.0, "images_per_second": 5000.0},
+    ],
+}  # fmt: skip
+
+
+def test_seconds_are_weighted_by_the_papers_epochs(effconv):
+    """10 epochs of search at 40 s and 164 of training at 10 s: (400 + 1640) / 174, whatever the run's own epochs are."""
+    effconv["train"].update(protocol="short", epochs=8)
+    found = protocols.seconds_of(effconv, TIMING)
+    assert (found.value, found.low, found.high) == pytest.approx((2040 / 174, (380 + 1476) / 174, (440 + 1968) / 174))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({}, None),
+        ({"batch_size": 16}, "timed at another batch size than its recipe's"),
+        ({"device": "cpu"}, "timed on a device without a name"),
+        ({"device": "cpu", "provenance": {"cpu": "Example CPU"}}, None),
+        ({"clocks_agree": False}, "timed while something else ran"),
+        (
+            {"segments": [{**TIMING["segments"][1], "seconds_per_epoch": 0.0128}]},
+            "timed on epochs of fewer images than the data set has",
+        ),
+    ],
+)
+def test_what_makes_seconds_comparable(effconv, change, why):
+    effconv["data"] = "data/prepared/synthetic-cifar10-64-50"  # the pixels do not matter
+    assert protocols.why_not_timed_alike(effconv, {**TIMING, **change}) == why
+
+
+def test_the_printed_options_are_the_librarys_defaults():
+    from effconv import SearchOptions
+
+    assert {name: getattr(SearchOptions(), name) for name in protocols.PRINTED} == protocols.PRINTED
+
+
+def test_a_description_travels_as_json(effconv):
+    assert protocols.protocol_of(json.loads(json.dumps(effconv))) == PAPER
