@@ -1,4 +1,4 @@
-"""The other searches for sizes, super-kernel, mixture (DASH) and envelope: parts by hand, budgets, gradients, resumption, bad input."""
+"""The other searches for sizes: super-kernel, mixture (DASH), envelope: parts by hand, budgets, gradients, resumption, bad input."""
 
 import math
 

@@ -69,6 +69,7 @@ def changed(**change):
         (changed(sizes={"rule": "permuted"}), ["permuted", "needs 'of'"]),
         (changed(sizes={"rule": "random"}), ["random", "needs 'budget'"]),
         (changed(sizes={"rule": "uniform"}), ["uniform", "needs 'size'"]),
+        (changed(sizes={"rule": "per-stage", "budget": 660000}), ["per-stage", "takes no 'budget'", "widths"]),
         (changed(sizes={"rule": "spiral"}), ["spiral"]),
         (changed(sizes={"rule": "of", "of": "effconv-20-0.67m"}), ["effconv-20-0.67m", "did you mean"]),
         (changed(sizes={"rule": "of", "of": "cifar-resnet-20"}), ["cifar-resnet-20", "searched row"]),

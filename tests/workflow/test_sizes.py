@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from workflow.protocol import size_rules
+from workflow.protocol import bksef, size_rules
 from workflow.protocol.size_rules import PLANNED, SEARCHED, cifar_resnet_layers
 from workflow.support.errors import UserError
 
@@ -47,6 +47,31 @@ def test_both_counts_are_those_of_the_network(channels, classes, side):
                       widths=[5, 9, 18])  # fmt: skip
     assert layers.parameters(LEARNED) == count_parameters(model)
     assert layers.macs(LEARNED) == count_macs(model, (channels, side, side))
+
+
+def test_bksefs_scores_by_hand():
+    """Of 3, 5, 7: information ln 3.25, 4.75, 6.25 = 1.1787, 1.5581, 1.8326; accuracy 0.6501, 0.8262, 0.9137; cost 9, 25, 49."""
+    middle = 0.45 * (0.3795 / 0.6539) + 0.45 * (0.1762 / 0.2636) - 0.1 * 16 / 40
+    assert bksef.scores([3, 5, 7]) == pytest.approx([0, middle, 0.8], abs=1e-3)
+    # Of 1, 3, 5: ln 1.75, 3.25, 4.75 = 0.5596, 1.1787, 1.5581; 0.2953, 0.6501, 0.8262; 1, 9, 25.
+    middle = 0.45 * (0.6191 / 0.9985) + 0.45 * (0.3548 / 0.5309) - 0.1 * 8 / 24
+    assert bksef.scores([1, 3, 5]) == pytest.approx([0, middle, 0.8], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("widths", "parameters"), [((16, 32, 64), 916_890), ((14, 28, 53), 659_223), ((7, 15, 30), 199_563)]
+)
+def test_the_rule_by_stage_and_its_count(widths, parameters):
+    """7x7 in the first two stages (the size that BKSEF's own output shows), 5x5 in the third."""
+    layers = cifar_resnet_layers(20, widths=widths)
+    assert PLANNED["per-stage"](layers, {}) == [7] * 12 + [5] * 6
+    a, b, c = widths
+    learned = 49 * (6 * a * a + a * b + 5 * b * b) + 25 * (b * c + 5 * c * c)
+    assert (
+        layers.parameters([7] * 12 + [5] * 6)
+        == learned + 27 * a + 2 * (7 * a + 6 * b + 6 * c) + 10 * c + 10
+        == parameters
+    )
 
 
 def test_the_nearest_mix_is_the_nearest_of_all():

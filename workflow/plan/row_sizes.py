@@ -19,7 +19,9 @@ def check(row: dict, where: str) -> None:
     if spec["rule"] not in rules:
         raise UserError(f"{where}: rule '{spec['rule']}' needs 'of', the row whose search it starts from: add it.")
     need = NEEDS.get(spec["rule"], "budget")
-    if need not in spec:
+    if need is None and (more := [key for key in spec if key != "rule"]):
+        raise UserError(f"{where}: rule '{spec['rule']}' takes no '{more[0]}': take it out, and set the row's widths.")
+    if need is not None and need not in spec:
         raise UserError(f"{where}: rule '{spec['rule']}' needs '{need}': add it.")
     if "learn" in row or "kernel_sizes" in row.get("arguments", {}):
         raise UserError(f"{where}: sizes come from a rule, a search or a list, one of them: take the others out.")

@@ -3,6 +3,7 @@
 A row's `sizes` names a rule. Rules that need no search give their sizes when the plan is made:
 * uniform: every layer `size`. mixed: sizes k and k + 1 only, the mix whose count is nearest to `budget`.
 * rising, falling, bell: sizes that grow with depth, shrink, or are largest in the middle, nearest to `budget`.
+* per-stage: one size a stage, by BKSEF's published score and candidates; it takes no budget.
 * random: drawn uniformly from all assignments of 1..7 whose count is within 1% of `budget`; `draw` numbers the draws. With `macs`
   only those within 5% of so many multiply-accumulates.
 Rules that start from another row's search (`of`) give them when that search is done:
@@ -20,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from workflow.protocol import bksef
 from workflow.protocol.datasets import DatasetInfo
 from workflow.support.errors import UserError
 
@@ -120,6 +122,12 @@ def _profile(shape: Callable[[float], float]) -> Callable[[Layers, Mapping], lis
     return rule
 
 
+def per_stage(layers: Layers, spec: Mapping) -> list[int]:
+    """BKSEF's size of each of the three stages: 7, 7, 5."""
+    sizes = bksef.sizes_by_stage()
+    return [sizes[stage] for stage in layers.stages]
+
+
 @cache
 def _ways(weights: tuple[int, ...], low: int, high: int) -> tuple[list[float], ...]:
     """For each layer and each count so far: how many assignments of the layers from it on end between low and high."""
@@ -207,6 +215,7 @@ PLANNED: dict[str, Callable[[Layers, Mapping], list[int]]] = {
     "rising": _profile(lambda depth: depth - 0.5),
     "falling": _profile(lambda depth: 0.5 - depth),
     "bell": _profile(lambda depth: 0.5 - abs(2 * depth - 1)),
+    "per-stage": per_stage,
     "random": random_sizes,
 }
 SEARCHED: dict[str, Callable[[Layers, Mapping, Sequence[int]], list[int]]] = {
@@ -215,7 +224,7 @@ SEARCHED: dict[str, Callable[[Layers, Mapping, Sequence[int]], list[int]]] = {
     "uneven": uneven,
     "random": random_sizes,
 }
-NEEDS = {"uniform": "size", "of": "of", "permuted": "of", "uneven": "of"}  # else a budget
+NEEDS = {"uniform": "size", "per-stage": None, "of": "of", "permuted": "of", "uneven": "of"}  # else a budget
 
 
 def layers_of(system: str, arguments: Mapping, info: DatasetInfo) -> Layers:
