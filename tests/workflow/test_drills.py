@@ -23,6 +23,7 @@ from workflow.overview import status
 from workflow.plan.config import load
 from workflow.plan.digests import expected_digests
 from workflow.plan.make import make_plan
+from workflow.plan.plan import SCHEMA
 from workflow.plan.steps import steps
 from workflow.records import provenance
 from workflow.records.records import BadRecord, read_result, read_timing, run_folder, write_record
@@ -51,9 +52,9 @@ def result_of(run: dict) -> dict:
         "best_epoch": 2,
         "parameters": 7,
     }
-    epochs = run["train"]["epochs"]
+    epochs = run.train.epochs
     return {
-        "schema": 1, "status": "complete", "run": run, "digests": expected_digests(run, "train"), "provenance": {"pieces": 1},
+        "schema": SCHEMA, "status": "complete", "run": run, "digests": expected_digests(run, "train"), "provenance": {"pieces": 1},
         **numbers, "macs": 9, "epochs": epochs, "seconds_per_epoch": [1.25] * epochs,
     }  # fmt: skip
 
@@ -61,7 +62,7 @@ def result_of(run: dict) -> dict:
 def timing_of(run: dict) -> dict:
     numbers = {"segments": [{"seconds_per_epoch": 3.5, "slices": 5}], "train_seconds": 3.5, "seconds_per_epoch": 3.5}
     return {
-        "schema": 1, "status": "complete", "row": run["row"], "dataset": run["dataset"], "device": "cpu",
+        "schema": SCHEMA, "status": "complete", "row": run.row, "dataset": run.dataset, "device": "cpu",
         "digests": expected_digests(run, "time"), "provenance": {}, **numbers,
     }  # fmt: skip
 
@@ -70,7 +71,7 @@ def timing_of(run: dict) -> dict:
 def test_a_changed_byte_in_a_record_is_never_accepted(plan, tmp_path, make, read):
     """250 single bytes: the record reads as it was written (a byte between its values), or is refused."""
     path = tmp_path / "record.json"
-    write_record(path, make(plan["runs"][0]))
+    write_record(path, make(plan.runs[0]))
     whole, original = path.read_bytes(), read(path)
     unsealed = {key: value for key, value in original.items() if key != "seal"}
     draw, refused = random.Random(0), 0
@@ -89,7 +90,7 @@ def test_a_changed_byte_in_a_record_is_never_accepted(plan, tmp_path, make, read
 
 def test_a_record_cut_short_anywhere_is_never_accepted(plan, tmp_path):
     path = tmp_path / "result.json"
-    write_record(path, result_of(plan["runs"][0]))
+    write_record(path, result_of(plan.runs[0]))
     whole = path.read_bytes()
     for length in range(0, len(whole) - 1, 37):
         path.write_bytes(whole[:length])
@@ -103,7 +104,7 @@ def engine(monkeypatch):
     fake = types.SimpleNamespace(OutOfTime=type("OutOfTime", (Exception,), {}), calls=[], inside=0, together=0)
 
     def train(run, data, folder, **options):
-        fake.calls.append(run["id"])
+        fake.calls.append(run.id)
         fake.inside += 1
         fake.together = max(fake.together, fake.inside)
         time.sleep(0.3)
@@ -125,13 +126,13 @@ def test_two_pipelines_in_one_folder_train_each_run_once(engine, plan, tmp_path)
         thread.start()
     for thread in threads:
         thread.join()
-    assert outcomes == [0, 0] and sorted(engine.calls) == sorted(run["id"] for run in plan["runs"])
+    assert outcomes == [0, 0] and sorted(engine.calls) == sorted(run.id for run in plan.runs)
     assert engine.together <= 2  # the two seeds
     assert not list(tmp_path.rglob("*.lock"))
 
 
 def test_a_run_that_another_process_holds_is_waited_for(engine, plan, tmp_path):
-    folder = run_folder(tmp_path, plan["runs"][0]["id"])
+    folder = run_folder(tmp_path, plan.runs[0]["id"])
     folder.mkdir(parents=True)
     with open(folder / ".lock", "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -154,12 +155,12 @@ def test_a_clock_that_runs_backwards(engine, plan, tmp_path, monkeypatch, capsys
     job = jobs.Job("train", "mnist/cifar-resnet-20/all", plan, tmp_path, limit=60)
     assert job.execute() == 0
     started, ended = (
-        read_result(run_folder(tmp_path, plan["runs"][0]["id"]) / "result.json")["provenance"][key]
+        read_result(run_folder(tmp_path, plan.runs[0]["id"]) / "result.json")["provenance"][key]
         for key in ("started", "ended")
     )
     assert started > ended
     line = {"stage": "train", "epoch": 1, "epochs": 2, "seconds": 5.0}
-    run = plan["runs"][1]["id"]
+    run = plan.runs[1]["id"]
     (run_folder(tmp_path, run) / "result.json").unlink()
     (run_folder(tmp_path, run) / "history.jsonl").write_text(json.dumps(line) + "\n")
     write_json(tmp_path / "jobs/train/mnist/cifar-resnet-20/all.running", {})
@@ -192,25 +193,25 @@ def test_data_on_a_read_only_disk(read_only):
 
 def test_a_plan_of_a_thousand_runs(tmp_path, capsys):
     plan = make_plan(load({"preset": "smoke", "device": "cpu", "seeds": list(range(30)), "data": str(tmp_path)}))
-    assert len(plan["runs"]) >= 1000 and len({run["id"] for run in plan["runs"]}) == len(plan["runs"])
-    members = [member for named in plan["jobs"]["train"].values() for member in named]
-    assert sorted(members) == sorted(run["id"] for run in plan["runs"])
+    assert len(plan.runs) >= 1000 and len({run.id for run in plan.runs}) == len(plan.runs)
+    members = [member for named in plan.jobs["train"].values() for member in named]
+    assert sorted(members) == sorted(run.id for run in plan.runs)
     chosen = [step for choice in Chooser(plan, set(), lambda step: 1.0).all() for step in choice.steps]
     assert len(set(chosen)) == len(chosen) <= len(steps(plan))
-    waiting = sum(f"{run['dataset']}/{run['row']}" not in plan["on_demand"] for run in plan["runs"])
+    waiting = sum(f"{run.dataset}/{run.row}" not in plan.on_demand for run in plan.runs)
     status.print_status(plan, tmp_path)
     assert capsys.readouterr().out.splitlines()[-1] == f"{waiting} runs of preset smoke: {waiting} waiting"
 
 
 def test_a_run_that_hangs_before_its_first_epoch_is_found(plan, tmp_path):
-    run = plan["runs"][0]
-    folder = run_folder(tmp_path, run["id"])
+    run = plan.runs[0]
+    folder = run_folder(tmp_path, run.id)
     write_json(folder / "run.json", run)
-    assert status.state(run, tmp_path, {run["id"]}) == ("running", "in its first epoch")
+    assert status.state(run, tmp_path, {run.id}) == ("running", "in its first epoch")
     hour_ago = time.time() - 3600
     os.utime(folder / "run.json", (hour_ago, hour_ago))
     assert status.state(run, tmp_path, set())[0] == "waiting"
-    what, detail = status.state(run, tmp_path, {run["id"]})
+    what, detail = status.state(run, tmp_path, {run.id})
     assert what == "stopped" and "silent for 60 min: it hangs or was killed" in detail
     (folder / "train.pt").touch()  # a long epoch shows itself by its checkpoints
-    assert status.state(run, tmp_path, {run["id"]})[0] == "running"
+    assert status.state(run, tmp_path, {run.id})[0] == "running"

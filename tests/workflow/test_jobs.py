@@ -29,10 +29,10 @@ def engine(monkeypatch):
     fake = types.SimpleNamespace(OutOfTime=OutOfTime, calls=[], faults={})
 
     def train(run, data, folder, *, kernel_sizes, digest, say, deadline):
-        fake.calls.append(run["id"])
+        fake.calls.append(run.id)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "train.pt").touch()
-        if fault := fake.faults.get(run["id"]):
+        if fault := fake.faults.get(run.id):
             raise fault
         done = {"accuracy": 50.0, "correct": 5, "test_images": 10, "best_accuracy": 50.0, "best_epoch": 1}
         return {**done, "parameters": 1, "macs": 1, "epochs": 1, "seconds_per_epoch": [0.1]}
@@ -49,7 +49,7 @@ def plan():
     runs = [run_of(seed) for seed in (0, 1, 2)]
     return {
         "runs": runs,
-        "jobs": {"search": {}, "train": {"mnist/net/all": [run["id"] for run in runs]}, "time": {}},
+        "jobs": {"search": {}, "train": {"mnist/net/all": [run.id for run in runs]}, "time": {}},
         "timing": {},
     }
 
@@ -104,7 +104,7 @@ def test_a_forced_job_starts_afresh(engine, plan, tmp_path):
 def test_records_of_other_settings_are_not_kept(engine, plan, tmp_path):
     engine.faults["mnist/net/seed2"] = ValueError("no.")
     execute(plan, tmp_path)
-    plan["runs"][0]["train"]["epochs"] = 2
+    plan.runs[0]["train"]["epochs"] = 2
     engine.calls.clear()
     execute(plan, tmp_path)
     assert engine.calls == ["mnist/net/seed0", "mnist/net/seed2"]

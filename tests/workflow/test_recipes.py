@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from workflow.engine.schedules import rate
 from workflow.protocol import recipes
 from workflow.protocol.recipes import Recipe, recipe
 from workflow.support.errors import UserError
@@ -16,7 +17,7 @@ SUITES = ("resnet_sgd", "flexconv_adam", "wrn_sgd", "imagenet32_wrn")  # the oth
 
 
 def rates(rule: Recipe, steps: int, images: int, base: float | None = None) -> list[float]:
-    return [rule.rate(i, rule.steps_per_epoch(images), base) for i in range(steps)]
+    return [rate(rule, i, rule.steps_per_epoch(images), base) for i in range(steps)]
 
 
 def scheduled(make, lr: float, steps: int, every: int = 1) -> list[float]:
@@ -61,7 +62,7 @@ def test_wrn_sgd_is_the_published_one():
     rule = recipe("wrn_sgd", "cifar10")
     assert (rule.nesterov, rule.weight_decay, rule.epochs, rule.batch_size) == (True, 5e-4, 200, 128)
     assert (rule.pad_mode, rule.normalisation, rule.milestones) == ("reflect", "wrn", (60, 120, 160))
-    at = [rule.rate(epoch * 391, 391) for epoch in (59, 60, 120, 160)]
+    at = [rate(rule, epoch * 391, 391) for epoch in (59, 60, 120, 160)]
     assert at == pytest.approx([0.1, 0.02, 0.004, 0.0008])
 
 
@@ -72,14 +73,14 @@ def test_flexconv_adam_is_the_closed_form(base):
     steps, b = rule.steps_per_epoch(50_000), 0.01 if base is None else base
     assert steps == 782
     warmup, length = 5 * steps, 345 * steps
-    assert rule.rate(0, steps, base) == 0
-    assert rule.rate(1, steps, base) == pytest.approx(b / 3910)
-    assert rule.rate(warmup, steps, base) == pytest.approx(b)
-    peak = rule.rate(warmup + 1, steps, base)
+    assert rate(rule, 0, steps, base) == 0
+    assert rate(rule, 1, steps, base) == pytest.approx(b / 3910)
+    assert rate(rule, warmup, steps, base) == pytest.approx(b)
+    peak = rate(rule, warmup + 1, steps, base)
     assert peak == pytest.approx(b * 3911 / 3910)
-    middle = rule.rate(warmup + 1 + length // 2, steps, base)
+    middle = rate(rule, warmup + 1 + length // 2, steps, base)
     assert middle == pytest.approx((peak + 1e-6) / 2)
-    assert rule.rate(warmup + 1 + length, steps, base) == pytest.approx(1e-6)
+    assert rate(rule, warmup + 1 + length, steps, base) == pytest.approx(1e-6)
 
 
 def test_flexconv_adam_follows_torchs_cosine_after_its_warm_up():
@@ -90,7 +91,7 @@ def test_flexconv_adam_follows_torchs_cosine_after_its_warm_up():
     expected = scheduled(
         lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 19 * steps, eta_min=1e-6), peak, 19 * steps - 1
     )
-    seen = [rule.rate(i, steps) for i in range(20 * steps)]
+    seen = [rate(rule, i, steps) for i in range(20 * steps)]
     assert seen[:5] == pytest.approx([0, 0.0025, 0.005, 0.0075, 0.01])
     assert seen[5:] == pytest.approx(expected[: len(seen) - 5], rel=1e-9)
 
@@ -114,8 +115,8 @@ def test_imagenet32_wrn_shows_every_image_and_its_mirror():
     assert rule.passes == 2
     steps = rule.steps_per_epoch(1_281_167)
     assert steps == 2 * 1_281_167 // 128 == 20018
-    assert rule.rate(10 * steps - 1, steps) == 0.01
-    assert rule.rate(10 * steps, steps) == pytest.approx(0.002)
+    assert rate(rule, 10 * steps - 1, steps) == 0.01
+    assert rate(rule, 10 * steps, steps) == pytest.approx(0.002)
 
 
 def home(name: str) -> str:
@@ -138,7 +139,7 @@ def test_with_epochs_keeps_proportions(name, epochs):
         assert len(short.milestones) == len(rule.milestones)
         for old, new in zip(rule.milestones, short.milestones, strict=True):
             assert abs(new / epochs - old / rule.epochs) <= 0.5 / epochs + 1e-12
-    steps = [short.rate(i, 3) for i in range(3 * epochs)]
+    steps = [rate(short, i, 3) for i in range(3 * epochs)]
     assert all(math.isfinite(rate) and rate >= 0 for rate in steps)
     assert max(steps) > 0
 
@@ -154,7 +155,7 @@ def test_a_tenth_of_the_epochs():
 
 def test_without_warm_up_the_cosine_starts_at_the_top():
     rule = recipe("flexconv_adam", "cifar10").with_epochs(2)
-    assert [rule.rate(i, 2) for i in (0, 2, 4)] == pytest.approx([0.01, (0.01 + 1e-6) / 2, 1e-6])
+    assert [rate(rule, i, 2) for i in (0, 2, 4)] == pytest.approx([0.01, (0.01 + 1e-6) / 2, 1e-6])
 
 
 def test_every_recipe_says_where_it_is_from():
@@ -173,19 +174,19 @@ def test_capsnet_adam_is_the_closed_form():
     assert (rule.augmentation, rule.normalisation, rule.held_out) == ("capsnet", "unit-256", 0)
     steps = rule.steps_per_epoch(60_000)
     assert steps == 3750
-    seen = [rule.rate(epoch * steps + steps - 1, steps) for epoch in range(150)]
+    seen = [rate(rule, epoch * steps + steps - 1, steps) for epoch in range(150)]
     assert seen == pytest.approx([max(5e-5, 5e-4 * 0.97**epoch) for epoch in range(150)])
     assert seen[75] > 5e-5 == seen[76]  # the floor, ln 10 / -ln 0.97 = 75.6
-    assert rule.rate(80 * steps, steps, 0.1 * rule.lr) == pytest.approx(5e-6)  # in proportion for other groups
+    assert rate(rule, 80 * steps, steps, 0.1 * rule.lr) == pytest.approx(5e-6)  # in proportion for other groups
     tenth = rule.with_epochs(15)
-    assert [tenth.rate(n, 1) for n in (0, 1, 5)] == pytest.approx([5e-4 * 0.97**n for n in (0, 10, 50)])
+    assert [rate(tenth, n, 1) for n in (0, 1, 5)] == pytest.approx([5e-4 * 0.97**n for n in (0, 10, 50)])
 
 
 def test_nin_sgd():
     rule = recipe("nin_sgd", "mnist")
     assert (rule.momentum, rule.weight_decay, rule.batch_size, rule.normalisation) == (0.9, 1e-4, 128, "per-pixel-mean")
     assert (rule.pad, rule.flip, rule.augmentation, rule.held_out) == (0, "none", "none", 0)
-    biases = [rule.rate(epoch, 1, 0.2) for epoch in (0, 59, 60, 69, 70, 79)]
+    biases = [rate(rule, epoch, 1, 0.2) for epoch in (0, 59, 60, 69, 70, 79)]
     assert biases == pytest.approx([0.2, 0.2, 0.02, 0.02, 0.002, 0.002])
     assert rule.epochs == 80
 
@@ -194,7 +195,7 @@ def test_vgg5_adam():
     rule = recipe("vgg5_adam", "mnist")
     assert (rule.optimizer, rule.lr, rule.batch_size, rule.epochs, rule.held_out) == ("adam", 0.005, 100, 200, 5000)
     assert (rule.augmentation, rule.normalisation, rule.weight_decay) == ("perspective-rotation", "dataset", 0.0)
-    assert {rule.rate(step, 550) for step in (0, 1000, 100_000)} == {0.005}  # what changes it is the accuracy
+    assert {rate(rule, step, 550) for step in (0, 1000, 100_000)} == {0.005}  # what changes it is the accuracy
 
 
 @pytest.mark.parametrize(
@@ -212,8 +213,8 @@ def test_recipes_of_the_njetnets_and_dcn(name, lr, decay, epochs, milestones, he
     assert (rule.lr, rule.weight_decay, rule.epochs, rule.held_out) == (lr, decay, epochs, held_out)
     assert (rule.pad, rule.pad_mode, rule.flip) == (4, "zero", "random")
     for number, milestone in enumerate(milestones):
-        assert rule.rate(milestone * 7 - 1, 7) == pytest.approx(lr / 10**number)
-        assert rule.rate(milestone * 7, 7) == pytest.approx(lr / 10 ** (number + 1))
+        assert rate(rule, milestone * 7 - 1, 7) == pytest.approx(lr / 10**number)
+        assert rate(rule, milestone * 7, 7) == pytest.approx(lr / 10 ** (number + 1))
     assert (rule.drop_last, rule.normalisation) == ((True, "unit") if name == "dcn_sgd" else (False, "wrn"))
 
 
@@ -234,6 +235,6 @@ def test_recipes_do_not_import_torch(root):
 def test_siren_kernels_take_a_tenth_of_flexconvs_rate():
     siren, magnet = recipe("ckconv_siren_adam", "cifar10"), recipe("flexconv_adam", "cifar10")
     assert siren.lr == 0.001 and magnet.lr == 0.01
-    assert [siren.rate(step, 782) for step in (0, 1, 4000)] == pytest.approx(
-        [magnet.rate(s, 782, 0.001) for s in (0, 1, 4000)]
+    assert [rate(siren, step, 782) for step in (0, 1, 4000)] == pytest.approx(
+        [rate(magnet, s, 782, 0.001) for s in (0, 1, 4000)]
     )

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from workflow.plan.plan import SCHEMA
 from workflow.records.records import (
     BadRecord,
     read_failure,
@@ -19,7 +20,7 @@ from workflow.support.errors import UserError
 from workflow.support.files import write_json, write_text
 
 RESULT = {
-    "schema": 1, "status": "complete", "run": {"id": "mnist/x/seed0", "train": {"epochs": 2}}, "digests": {}, "provenance": {},
+    "schema": SCHEMA, "status": "complete", "run": {"id": "mnist/x/seed0", "train": {"epochs": 2}}, "digests": {}, "provenance": {},
     "accuracy": 97.5, "correct": 195, "test_images": 200, "best_accuracy": 98.0, "best_epoch": 1, "parameters": 10, "macs": 20,
     "epochs": 2, "seconds_per_epoch": [1.0, 1.1], "kernel_sizes": None,
 }  # fmt: skip
@@ -67,7 +68,7 @@ def test_missing_cut_off_and_foreign_files(tmp_path):
 
 def test_search_needs_a_size_a_layer(tmp_path):
     record = {
-        "schema": 1, "status": "complete", "run": {"search": {"epochs": 1}}, "digests": {}, "provenance": {}, "layers": ["a", "b"],
+        "schema": SCHEMA, "status": "complete", "run": {"search": {"epochs": 1}}, "digests": {}, "provenance": {}, "layers": ["a", "b"],
         "sizes": [3], "soft_sizes": [3.1], "parameters": 5, "macs": 5, "epochs": 1, "seconds_per_epoch": [1.0], "trajectory": {},
     }  # fmt: skip
     write_json(tmp_path / "search.json", record)

@@ -37,23 +37,23 @@ def made(tmp_path, chapter=TABLES, **user):
 
 
 def test_rules_become_arguments_or_sources(tmp_path):
-    runs = {run["id"]: run for run in made(tmp_path)["runs"]}
+    runs = {run.id: run for run in made(tmp_path).runs}
     assert runs["cifar10/narrow/seed2"]["arguments"] == {"widths": [15, 30, 60], "kernel_sizes": [5] * 18}
     assert len(runs["cifar10/draw/seed0"]["arguments"]["kernel_sizes"]) == 18
     assert "cifar10/draw/seed1" not in runs
     assert runs["cifar10/permuted/seed1"]["sizes"]["run"] == "cifar10/effconv-20-0.66m/seed1"
     assert runs["cifar10/next/seed2"]["sizes"]["run"] == "cifar10/effconv-20-0.66m/seed0"
     assert runs["cifar10/mnist/seed1"]["sizes"]["run"] == "mnist/effconv-20-0.66m/seed1"
-    assert not any("sizes" in run for run in runs.values() if run["row"].startswith("effconv"))
+    assert not any("sizes" in run for run in runs.values() if run.row.startswith("effconv"))
 
 
 def test_a_source_comes_with_the_rows_that_need_it(tmp_path):
-    rows = {f"{run['dataset']}/{run['row']}" for run in made(tmp_path, only=["cifar10/mnist"])["runs"]}
+    rows = {f"{run.dataset}/{run.row}" for run in made(tmp_path, only=["cifar10/mnist"]).runs}
     assert rows == {"cifar10/mnist", "mnist/effconv-20-0.66m"}
 
 
 def test_one_seed_has_no_next_one(tmp_path):
-    rows = {run["row"] for run in made(tmp_path, seeds=[4])["runs"]}
+    rows = {run.row for run in made(tmp_path, seeds=[4]).runs}
     assert "next" not in rows and "permuted" in rows
 
 
@@ -82,7 +82,7 @@ def test_a_mistake_is_named(tmp_path, chapter, words):
     if words is None:  # only the search itself tells how many sizes it has
         from workflow.plan.row_sizes import from_search
 
-        run = next(run for run in made(tmp_path, chapter)["runs"] if run["row"] == "permuted")
+        run = next(run for run in made(tmp_path, chapter).runs if run.row == "permuted")
         with pytest.raises(UserError, match="30 sizes and .* 18 layers"):
             from_search(run, [3] * 30)
         return
@@ -100,9 +100,9 @@ def test_a_permuted_run_trains_with_the_searchs_sizes(tmp_path, monkeypatch):
     )  # fmt: skip
     from workflow.data import prepare
 
-    (run,) = (run for run in small["runs"] if run["row"] == "permuted")
+    (run,) = (run for run in small.runs if run.row == "permuted")
     prepare(
-        "cifar10", source="synthetic", folder=tmp_path, out=tmp_path / run["data"], synthetic={"train": 16, "test": 16}
+        "cifar10", source="synthetic", folder=tmp_path, out=tmp_path / run.data, synthetic={"train": 16, "test": 16}
     )
     assert Job("train", "depth/cifar_resnet20/all", small, tmp_path / "results", say=lambda text: None).execute() == 0
     folders = {

@@ -11,6 +11,7 @@ from workflow.overview.estimates import STARTUP, Estimates
 from workflow.plan.config import load
 from workflow.plan.digests import expected_digests
 from workflow.plan.make import make_plan
+from workflow.plan.plan import SCHEMA
 from workflow.support.files import write_json
 
 
@@ -21,7 +22,13 @@ def plan():
 
 
 def record(run, **changes):
-    done = {"schema": 1, "status": "complete", "run": run, "digests": expected_digests(run, "train"), "provenance": {}}
+    done = {
+        "schema": SCHEMA,
+        "status": "complete",
+        "run": run,
+        "digests": expected_digests(run, "train"),
+        "provenance": {},
+    }
     done |= {
         "accuracy": 50.0,
         "correct": 5,
@@ -31,16 +38,16 @@ def record(run, **changes):
         "parameters": 1,
         "macs": 1,
     }
-    return {**done, "epochs": run["train"]["epochs"], "seconds_per_epoch": [1.0] * run["train"]["epochs"], **changes}
+    return {**done, "epochs": run.train.epochs, "seconds_per_epoch": [1.0] * run.train.epochs, **changes}
 
 
 def test_status_tells_every_state(plan, tmp_path, capsys):
-    done, stale, failed, running, waiting = plan["runs"]
-    write_json(tmp_path / "runs" / done["id"] / "result.json", record(done))
-    write_json(tmp_path / "runs" / stale["id"] / "result.json", record(stale, digests={"run": "other"}))
-    write_json(tmp_path / "runs" / failed["id"] / "failure.json", {"stage": "search", "reason": "no sizes reach it."})
+    done, stale, failed, running, waiting = plan.runs
+    write_json(tmp_path / "runs" / done.id / "result.json", record(done))
+    write_json(tmp_path / "runs" / stale.id / "result.json", record(stale, digests={"run": "other"}))
+    write_json(tmp_path / "runs" / failed.id / "failure.json", {"stage": "search", "reason": "no sizes reach it."})
     line = {"stage": "train", "epoch": 3, "epochs": 10, "seconds": 20.0, "evaluation_seconds": 5.0}
-    history = tmp_path / "runs" / running["id"] / "history.jsonl"
+    history = tmp_path / "runs" / running.id / "history.jsonl"
     history.parent.mkdir(parents=True)
     history.write_text(json.dumps(line) + "\n" + '{"stage": "tra')
     write_json(tmp_path / "jobs/train/table2/cifar_resnet20/all.running", {})
@@ -57,15 +64,15 @@ def test_status_tells_every_state(plan, tmp_path, capsys):
 
 
 def test_plan_says_why_and_what_it_costs(plan, tmp_path, capsys):
-    done, stale, failed, stopped, new = plan["runs"]
-    write_json(tmp_path / "runs" / done["id"] / "result.json", record(done))
+    done, stale, failed, stopped, new = plan.runs
+    write_json(tmp_path / "runs" / done.id / "result.json", record(done))
     old = {**expected_digests(stale, "train"), "workflow.engine.train": "000000000000"}
-    write_json(tmp_path / "runs" / stale["id"] / "result.json", record(stale, digests=old))
-    write_json(tmp_path / "runs" / failed["id"] / "failure.json", {"stage": "train", "reason": "it broke."})
-    (tmp_path / "runs" / stopped["id"]).mkdir(parents=True)
-    (tmp_path / "runs" / stopped["id"] / "train.pt").touch()
+    write_json(tmp_path / "runs" / stale.id / "result.json", record(stale, digests=old))
+    write_json(tmp_path / "runs" / failed.id / "failure.json", {"stage": "train", "reason": "it broke."})
+    (tmp_path / "runs" / stopped.id).mkdir(parents=True)
+    (tmp_path / "runs" / stopped.id / "train.pt").touch()
     timing = {
-        "schema": 1,
+        "schema": SCHEMA,
         "status": "complete",
         "digests": {},
         "provenance": {},
@@ -78,7 +85,7 @@ def test_plan_says_why_and_what_it_costs(plan, tmp_path, capsys):
     write_json(tmp_path / "timings/cifar10/effconv-20-0.66m.json", timing)
     plan_listing.print_plan(plan, tmp_path)
     lines = capsys.readouterr().out.splitlines()[1:]
-    assert lines[0].split() == ["done", done["id"]]
+    assert lines[0].split() == ["done", done.id]
     assert "changed: workflow.engine.train 000000000000 -> " in lines[1]
     assert "failed before: it broke." in lines[2] and "interrupted" in lines[3] and "no result yet" in lines[4]
     # Twice 5 s to start, one search epoch of 120 s and two training epochs of 60 s: 250 s, four minutes.
@@ -92,7 +99,14 @@ def test_questions_are_listed_with_their_costs_cheapest_first(tmp_path, capsys):
     given = {"only": [f"cifar10/{row}" for row in rows], "seeds": [0], "epochs": {"search": 1, "train": 2}}
     plan = make_plan(load({"preset": "smoke", "device": "cpu", **given}))
     for row, seconds in zip(rows, (1000.0, 20.0, 3000.0, 500.0), strict=True):
-        timing = {"schema": 1, "status": "complete", "digests": {}, "provenance": {}, "row": row, "dataset": "cifar10"}
+        timing = {
+            "schema": SCHEMA,
+            "status": "complete",
+            "digests": {},
+            "provenance": {},
+            "row": row,
+            "dataset": "cifar10",
+        }
         timing |= {
             "device": "x",
             "segments": [],
@@ -101,8 +115,8 @@ def test_questions_are_listed_with_their_costs_cheapest_first(tmp_path, capsys):
             "seconds_per_epoch": seconds,
         }
         write_json(tmp_path / f"timings/cifar10/{row}.json", timing)
-    (searched,) = (run for run in plan["runs"] if run["row"] == rows[0])
-    write_json(tmp_path / "runs" / searched["id"] / "result.json", record(searched))
+    (searched,) = (run for run in plan.runs if run.row == rows[0])
+    write_json(tmp_path / "runs" / searched.id / "result.json", record(searched))
     plan_listing.print_plan(plan, tmp_path)
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     chapter = lines[next(place for place, line in enumerate(lines) if "snakemake controls:" in line) :]
@@ -116,8 +130,8 @@ def test_questions_are_listed_with_their_costs_cheapest_first(tmp_path, capsys):
     places = [next(place for place, line in enumerate(costly) if line.endswith(end)) for end in asked]
     assert places == sorted(places) and costly[places[0]].startswith("45 s") and costly[places[1]].startswith("17 min")
     assert not any("7x7 kernels" in line for line in chapter)  # a question whose other side is not planned
-    for run in plan["runs"]:
-        write_json(tmp_path / "runs" / run["id"] / "result.json", record(run))
+    for run in plan.runs:
+        write_json(tmp_path / "runs" / run.id / "result.json", record(run))
     plan_listing.print_plan(plan, tmp_path)
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert [line for line in lines if line.startswith("done") and line.endswith("wider network?")]
@@ -125,9 +139,9 @@ def test_questions_are_listed_with_their_costs_cheapest_first(tmp_path, capsys):
 
 def test_questions_about_data_that_cannot_be_had_wait(tmp_path, capsys):
     plan = make_plan(
-        load({"preset": "quick", "device": "cpu", "only": ["stl10/effconv-20-0.66m", "stl10/wide-3x3-20-0.66m"]})
+        load({"preset": "short", "device": "cpu", "only": ["stl10/effconv-20-0.66m", "stl10/wide-3x3-20-0.66m"]})
     )
-    plan["unavailable"] = {"stl10": "its archive is not there"}
+    plan.unavailable = {"stl10": "its archive is not there"}
     plan_listing.print_plan(plan, tmp_path)
     said = [line.split() for line in capsys.readouterr().out.splitlines() if line.endswith("wider network?")]
     assert [words[0] for words in said] == ["waits"]
@@ -138,7 +152,7 @@ def test_shortened_training_and_searches_without_images_cost_less(tmp_path):
         plan = make_plan(
             load(
                 {
-                    "preset": "quick",
+                    "preset": "short",
                     "device": "cpu",
                     "seeds": [0],
                     "only": ["cifar10/budget-only-*", *user.pop("rows", [])],
@@ -147,7 +161,7 @@ def test_shortened_training_and_searches_without_images_cost_less(tmp_path):
             )
         )
         estimates = Estimates(plan, tmp_path, recorded=tmp_path)
-        return {run["row"]: plan_listing.run_seconds(estimates, run)[0] - 2 * STARTUP for run in plan["runs"]}
+        return {run.row: plan_listing.run_seconds(estimates, run)[0] - 2 * STARTUP for run in plan.runs}
 
     whole, short = cost(rows=["cifar10/no-mask-*"]), cost(images={"train": 5000})
     assert short["budget-only-20-0.66m"] == pytest.approx(whole["budget-only-20-0.66m"] / 10)

@@ -41,12 +41,12 @@ def test_what_has_to_come_first(plan):
     assert found[train("b", 1)] == (Step("search", "mnist/b/seed1"),)
     assert found[Step("time", "mnist/b")] == (Step("search", "mnist/b/seed0"),)
     assert found[train("a", 0)] == () and len(found) == 5 + 2 + 3
-    plan["unavailable"] = {"mnist": "not here."}
+    plan.unavailable = {"mnist": "not here."}
     assert steps(plan) == {}
 
 
 def test_a_row_whose_rule_starts_from_a_search_waits_for_it(plan):
-    plan["runs"].append({**run("d", 0), "sizes": {"rule": "mean", "run": "mnist/b/seed1"}})
+    plan.runs.append({**run("d", 0), "sizes": {"rule": "mean", "run": "mnist/b/seed1"}})
     found = steps(plan)
     assert found[train("d", 0)] == found[Step("time", "mnist/d")] == (Step("search", "mnist/b/seed1"),)
 
@@ -98,8 +98,8 @@ def test_every_step_comes_after_what_it_needs(plan):
 
 
 def test_sizes_ask_for_searches_and_counts_for_one_network(plan):
-    plan["tables"]["table1"]["rows"][1]["learn"] = {"parameters": 660_000}
-    plan["tables"]["table1"]["rows"][1]["in_paper"] = True
+    plan.tables["table1"]["rows"][1]["learn"] = {"parameters": 660_000}
+    plan.tables["table1"]["rows"][1]["in_paper"] = True
     given = [
         {"id": "sizes", "dataset": "mnist", "parts": [{"rule": "largest_layer", "row": "b"}]},
         {"id": "counts", "dataset": "mnist", "parts": [{"rule": "parameter_ratio", "large": "a", "small": "b"}]},
@@ -113,7 +113,7 @@ def test_sizes_ask_for_searches_and_counts_for_one_network(plan):
 
 
 def test_the_most_accurate_row_of_a_table_rests_on_every_row_of_it(plan):
-    for row in plan["tables"]["table1"]["rows"]:
+    for row in plan.tables["table1"]["rows"]:
         row["in_paper"] = True
     given = [{"id": "best", "dataset": "mnist", "parts": [{"rule": "best", "row": "b", "table": "table1"}]}]
     assert claims(plan, steps(plan), given)["best"] == {train(row, seed) for row in "ab" for seed in (0, 1)}
