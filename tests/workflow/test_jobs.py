@@ -5,18 +5,11 @@ import sys
 import types
 
 import pytest
+from made_plans import a_plan, a_result, a_run
 
 from workflow import jobs
 from workflow.records.records import read_result
 from workflow.support.errors import UserError
-
-
-def run_of(seed: int) -> dict:
-    return {
-        "id": f"mnist/net/seed{seed}", "dataset": "mnist", "row": "net", "label": "Net", "seed": seed, "system": "cifar_resnet20",
-        "arguments": {}, "data": "nowhere", "search": None, "train": {"recipe": "resnet_sgd", "epochs": 1, "batch_size": 8},
-        "precision": "fp32", "device": "cpu",
-    }  # fmt: skip
 
 
 class OutOfTime(Exception):
@@ -34,8 +27,7 @@ def engine(monkeypatch):
         (folder / "train.pt").touch()
         if fault := fake.faults.get(run.id):
             raise fault
-        done = {"accuracy": 50.0, "correct": 5, "test_images": 10, "best_accuracy": 50.0, "best_epoch": 1}
-        return {**done, "parameters": 1, "macs": 1, "epochs": 1, "seconds_per_epoch": [0.1]}
+        return {key: value for key, value in a_result(run).items() if key not in ("run", "digests", "provenance")}
 
     fake.train = train
     monkeypatch.setitem(sys.modules, "workflow.engine", fake)
@@ -46,12 +38,8 @@ def engine(monkeypatch):
 
 @pytest.fixture
 def plan():
-    runs = [run_of(seed) for seed in (0, 1, 2)]
-    return {
-        "runs": runs,
-        "jobs": {"search": {}, "train": {"mnist/net/all": [run.id for run in runs]}, "time": {}},
-        "timing": {},
-    }
+    runs = [a_run(seed=seed) for seed in (0, 1, 2)]
+    return a_plan(runs, jobs={"search": {}, "train": {"mnist/net/all": [run.id for run in runs]}, "time": {}})
 
 
 def execute(plan, folder, attempt=1):

@@ -3,12 +3,14 @@
 import copy
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
 
 from workflow.overview.status import print_status
 from workflow.plan import catalogue, config, make
+from workflow.plan.digests import expected_digests
 from workflow.support.errors import UserError
 
 
@@ -72,13 +74,24 @@ def test_the_papers_protocol_in_the_paper_preset():
     assert paper.comparable and set(paper.jobs["train"]) == here
 
 
-def test_quick_is_a_tenth(monkeypatch):
-    made = {
-        preset: {run.id: run for run in make.make_plan(config.load({"preset": preset, "device": "cpu"})).runs}
-        for preset in ("short", "paper")
+def test_the_short_protocol_by_recipe():
+    """SGD: one schedule for all; Adam's warm-up of 5 in 350 epochs compressed to 8 x 5 / 350. Data sets have lengths of their own."""
+    made = make.make_plan(config.load({"preset": "short", "device": "cpu"}))
+    resnet, flexnet = made.by_id["cifar10/cifar-resnet-20/seed4"].train, made.by_id["cifar10/flexnet-16/seed0"].train
+    recipe = resnet.recipe
+    assert (recipe.lr, recipe.nesterov, recipe.momentum, recipe.weight_decay) == (0.2, True, 0.9, 5e-4)
+    assert (recipe.schedule, recipe.epochs, recipe.warmup_epochs, recipe.batch_size) == ("linear", 8, 1.6, 128)
+    assert (recipe.normalisation, recipe.pad, recipe.flip) == ("per-pixel-mean", 4, "random")  # He et al.'s own
+    assert flexnet.recipe.optimizer == "adam" and flexnet.recipe.warmup_epochs == pytest.approx(8 * 5 / 350)
+    assert {run.train.protocol for run in made.runs} == {"short"}
+    assert {run.dataset: run.train.epochs for run in made.runs} == {
+        "mnist": 4,
+        "cifar10": 8,
+        "stl10": 40,
+        "imagenet32": 2,
     }
-    for name, run in made["short"].items():
-        assert run.train.epochs == max(1, round(made["paper"][name]["train"]["epochs"] / 10))
+    searched = made.by_id["imagenet32/effconv-20-0.50m/seed0"].search
+    assert (searched.epochs, searched.protocol) == (5, "paper")
 
 
 def test_a_row_may_have_an_arithmetic_of_its_own(monkeypatch):
@@ -127,32 +140,35 @@ def test_only_restricts_the_runs_and_keeps_the_rows():
     assert {run.id for run in made.runs} == {f"cifar10/effconv-20-0.{n}0m/seed4" for n in range(1, 6)} | {
         "cifar10/effconv-20-0.66m/seed4"
     }
-    assert len(made.tables["table1"]["rows"]) > 5
+    assert len(made.tables["table1"].rows) > 5
     with pytest.raises(UserError, match="key 'only'"):
         make.make_plan(config.load({"preset": "smoke", "only": ["cifar11/*"]}))
 
 
 def test_every_number_of_the_papers_tables_is_there(smoke):
-    rows = {(row["label"], row["size"]): row["paper"] for row in smoke.tables["table2"]["rows"]}
+    rows = {(row.label, row.size): row.paper for row in smoke.tables["table2"].rows}
     assert rows["EffConv-44", "0.66M"] == {"params": 0.66, "acc": 93.35, "std": 0.17, "sec": 27.65}
     assert rows["FlexNet-16", None]["sec"] == 127
     counts = {
-        name: sum(row["in_paper"] for row in smoke.tables[name]["rows"])
-        for name in ("table1", "table2", "table3", "table4")
+        name: sum(row.in_paper for row in smoke.tables[name].rows) for name in ("table1", "table2", "table3", "table4")
     }
     assert counts == {"table1": 5, "table2": 19, "table3": 5, "table4": 4}
 
 
-def test_digests_follow_the_run_and_not_its_label(smoke):
+def test_digests_follow_what_the_numbers_depend_on(smoke):
     run = next(run for run in smoke.runs if run.search)
-    before = make.expected_digests(run, "train")
-    assert make.expected_digests({**run, "label": "Other"}, "train") == before
-    changed = make.expected_digests({**run, "seed": 9}, "train")
+    before = expected_digests(run, "train")
+    elsewhere = replace(run, label="Other", data="elsewhere", device="cuda")
+    assert expected_digests(elsewhere, "train") == before and expected_digests(elsewhere, "time") != expected_digests(
+        run, "time"
+    )
+    changed = expected_digests(replace(run, seed=9), "train")
     assert {key for key in before if before[key] != changed[key]} == {"run"}
-    longer = {**run, "train": {**run.train, "epochs": 99}}
-    assert make.expected_digests(longer, "search") == make.expected_digests(run, "search")
-    assert make.expected_digests(longer, "train") != before
-    assert not any(name.startswith(("workflow.report", "workflow.data.")) for name in before)
+    longer = replace(run, train=replace(run.train, recipe=run.train.recipe.with_epochs(99)))
+    assert expected_digests(longer, "search") == expected_digests(run, "search")
+    assert expected_digests(longer, "train") != before
+    assert {name.split(".")[0] for name in before} <= {"run", "effconv", "baselines", "workflow"}
+    assert all(name.startswith("workflow.engine.") for name in before if name.startswith("workflow"))
     assert "workflow.engine.measure" not in before and "workflow.engine.train" in before
 
 
@@ -202,7 +218,7 @@ def test_a_row_defined_twice_is_refused(tables, tmp_path):
 
 
 def test_planning_imports_no_torch(root):
-    code = "from workflow import config, plan; make.make_plan(config.load({'preset': 'paper'}))"
+    code = "from workflow.plan import config, make; make.make_plan(config.load({'preset': 'paper'}))"
     code += "; import sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
@@ -231,12 +247,12 @@ def with_chapter(tmp_path, chapter=CHAPTER, **user):
 
 def test_a_chapters_own_rows_wait_until_they_are_asked_for(tmp_path, smoke):
     made = with_chapter(tmp_path)
-    assert made.on_demand == ["cifar10/deep"]
-    plain = [run for run in smoke.runs if f"{run.dataset}/{run.row}" in make.report_rows(smoke)]
+    assert made.on_demand == ("cifar10/deep",)
+    plain = [run for run in smoke.runs if f"{run.dataset}/{run.row}" in smoke.report_rows]
     assert len(made.runs) == len(plain) + 3
-    assert make.entry_rows(made, "depth") == {"cifar10/cifar-resnet-20", "cifar10/deep"}
-    assert "cifar10/deep" not in make.report_rows(made)
-    assert with_chapter(tmp_path, chapters=["depth"]).on_demand == []
+    assert made.rows_of("depth") == {"cifar10/cifar-resnet-20", "cifar10/deep"}
+    assert "cifar10/deep" not in made.report_rows
+    assert with_chapter(tmp_path, chapters=["depth"]).on_demand == ()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import threading
 
 import pytest
+from made_plans import a_result, a_run
 
 from workflow.plan.plan import SCHEMA
 from workflow.records.records import (
@@ -19,11 +20,9 @@ from workflow.records.records import (
 from workflow.support.errors import UserError
 from workflow.support.files import write_json, write_text
 
-RESULT = {
-    "schema": SCHEMA, "status": "complete", "run": {"id": "mnist/x/seed0", "train": {"epochs": 2}}, "digests": {}, "provenance": {},
-    "accuracy": 97.5, "correct": 195, "test_images": 200, "best_accuracy": 98.0, "best_epoch": 1, "parameters": 10, "macs": 20,
-    "epochs": 2, "seconds_per_epoch": [1.0, 1.1], "kernel_sizes": None,
-}  # fmt: skip
+RESULT = json.loads(json.dumps(a_result(
+    a_run(epochs=2), accuracy=97.5, correct=195, test_images=200, seconds_per_epoch=[1.0, 1.1], kernel_sizes=None,
+)))  # fmt: skip
 
 
 def test_a_sound_result_is_read_back(tmp_path):
@@ -34,7 +33,7 @@ def test_a_sound_result_is_read_back(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema": 2}, "schema 1"),
+        ({"schema": 1}, "schema 2"),
         ({"status": "failed"}, "status 'failed'"),
         ({"accuracy": "97.5"}, "'accuracy'"),
         ({"accuracy": 98.5}, "correct test images"),

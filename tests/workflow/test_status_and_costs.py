@@ -3,8 +3,10 @@
 import json
 import os
 import time
+from dataclasses import replace
 
 import pytest
+from made_plans import a_result
 
 from workflow.overview import plan_listing, status
 from workflow.overview.estimates import STARTUP, Estimates
@@ -22,23 +24,7 @@ def plan():
 
 
 def record(run, **changes):
-    done = {
-        "schema": SCHEMA,
-        "status": "complete",
-        "run": run,
-        "digests": expected_digests(run, "train"),
-        "provenance": {},
-    }
-    done |= {
-        "accuracy": 50.0,
-        "correct": 5,
-        "test_images": 10,
-        "best_accuracy": 50.0,
-        "best_epoch": 1,
-        "parameters": 1,
-        "macs": 1,
-    }
-    return {**done, "epochs": run.train.epochs, "seconds_per_epoch": [1.0] * run.train.epochs, **changes}
+    return a_result(run, **{"digests": expected_digests(run, "train"), **changes})
 
 
 def test_status_tells_every_state(plan, tmp_path, capsys):
@@ -141,7 +127,7 @@ def test_questions_about_data_that_cannot_be_had_wait(tmp_path, capsys):
     plan = make_plan(
         load({"preset": "short", "device": "cpu", "only": ["stl10/effconv-20-0.66m", "stl10/wide-3x3-20-0.66m"]})
     )
-    plan.unavailable = {"stl10": "its archive is not there"}
+    plan = replace(plan, unavailable={"stl10": "its archive is not there"})
     plan_listing.print_plan(plan, tmp_path)
     said = [line.split() for line in capsys.readouterr().out.splitlines() if line.endswith("wider network?")]
     assert [words[0] for words in said] == ["waits"]

@@ -1,27 +1,29 @@
 """What is chosen first, on a plan small enough to weigh by hand."""
 
+from dataclasses import replace
+
 import pytest
+from made_plans import a_plan, a_run, an_entry
 
 from workflow.campaign.priorities import Chooser, claims, shares
 from workflow.plan.steps import Step, steps
-
-
-def run(row: str, seed: int, search: bool = False) -> dict:
-    return {"id": f"mnist/{row}/seed{seed}", "dataset": "mnist", "row": row, "seed": seed, "search": search or None}
+from workflow.protocol.runs import SizesFrom
 
 
 @pytest.fixture
 def plan():
     """A table of two rows and one that is quoted; a chapter that the plain report leaves out."""
-    shown = lambda *rows: [{"row": row, "system": None if row == "quoted" else "net"} for row in rows]
-    return {
-        "runs": [run("a", 0), run("a", 1), run("b", 0, True), run("b", 1, True), run("c", 0)],
-        "unavailable": {}, "on_demand": ["mnist/c"],
-        "tables": {
-            "table1": {"dataset": "mnist", "rows": shown("a", "b", "quoted")},
-            "chapter": {"dataset": "mnist", "rows": shown("c")},
+    return a_plan(
+        [
+            a_run("mnist/a"), a_run("mnist/a", 1), a_run("mnist/b", searched=True), a_run("mnist/b", 1, searched=True),
+            a_run("mnist/c"),
+        ],
+        on_demand=("mnist/c",),
+        tables={
+            "table1": an_entry("mnist", {"a": "net", "b": "net", "quoted": None}),
+            "chapter": an_entry("mnist", {"c": "net"}, "chapter"),
         },
-    }  # fmt: skip
+    )  # fmt: skip
 
 
 CLAIMS = [
@@ -41,12 +43,12 @@ def test_what_has_to_come_first(plan):
     assert found[train("b", 1)] == (Step("search", "mnist/b/seed1"),)
     assert found[Step("time", "mnist/b")] == (Step("search", "mnist/b/seed0"),)
     assert found[train("a", 0)] == () and len(found) == 5 + 2 + 3
-    plan.unavailable = {"mnist": "not here."}
-    assert steps(plan) == {}
+    assert steps(replace(plan, unavailable={"mnist": "not here."})) == {}
 
 
 def test_a_row_whose_rule_starts_from_a_search_waits_for_it(plan):
-    plan.runs.append({**run("d", 0), "sizes": {"rule": "mean", "run": "mnist/b/seed1"}})
+    derived = a_run("mnist/d", sizes=SizesFrom(rule="of", run="mnist/b/seed1"))
+    plan = replace(plan, runs=(*plan.runs, derived))
     found = steps(plan)
     assert found[train("d", 0)] == found[Step("time", "mnist/d")] == (Step("search", "mnist/b/seed1"),)
 
