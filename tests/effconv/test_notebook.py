@@ -2,7 +2,6 @@
 
 import json
 
-
 import pytest
 
 nbformat = pytest.importorskip("nbformat")
