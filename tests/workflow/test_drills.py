@@ -123,7 +123,7 @@ def test_two_pipelines_in_one_folder_train_each_run_once(engine, plan, tmp_path)
 
 
 def test_a_run_that_another_process_holds_is_waited_for(engine, plan, tmp_path):
-    folder = run_folder(tmp_path, plan.runs[0]["id"])
+    folder = run_folder(tmp_path, plan.runs[0].id)
     folder.mkdir(parents=True)
     with open(folder / ".lock", "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -146,12 +146,12 @@ def test_a_clock_that_runs_backwards(engine, plan, tmp_path, monkeypatch, capsys
     job = jobs.Job("train", "mnist/cifar-resnet-20/all", plan, tmp_path, limit=60)
     assert job.execute() == 0
     started, ended = (
-        read_result(run_folder(tmp_path, plan.runs[0]["id"]) / "result.json")["provenance"][key]
+        read_result(run_folder(tmp_path, plan.runs[0].id) / "result.json")["provenance"][key]
         for key in ("started", "ended")
     )
     assert started > ended
     line = {"stage": "train", "epoch": 1, "epochs": 2, "seconds": 5.0}
-    run = plan.runs[1]["id"]
+    run = plan.runs[1].id
     (run_folder(tmp_path, run) / "result.json").unlink()
     (run_folder(tmp_path, run) / "history.jsonl").write_text(json.dumps(line) + "\n")
     write_json(tmp_path / "jobs/train/mnist/cifar-resnet-20/all.running", {})
@@ -197,7 +197,7 @@ def test_a_plan_of_a_thousand_runs(tmp_path, capsys):
 def test_a_run_that_hangs_before_its_first_epoch_is_found(plan, tmp_path):
     run = plan.runs[0]
     folder = run_folder(tmp_path, run.id)
-    write_json(folder / "run.json", run)
+    write_json(folder / "run.json", run.to_json())
     assert status.state(run, tmp_path, {run.id}) == ("running", "in its first epoch")
     hour_ago = time.time() - 3600
     os.utime(folder / "run.json", (hour_ago, hour_ago))

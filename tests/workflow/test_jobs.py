@@ -92,7 +92,7 @@ def test_a_forced_job_starts_afresh(engine, plan, tmp_path):
 def test_records_of_other_settings_are_not_kept(engine, plan, tmp_path):
     engine.faults["mnist/net/seed2"] = ValueError("no.")
     execute(plan, tmp_path)
-    plan.runs[0]["train"]["epochs"] = 2
+    plan = replace(plan, runs=(a_run(seed=0, epochs=2), *plan.runs[1:]))
     engine.calls.clear()
     execute(plan, tmp_path)
     assert engine.calls == ["mnist/net/seed0", "mnist/net/seed2"]

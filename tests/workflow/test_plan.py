@@ -66,10 +66,10 @@ def test_one_process_does_the_seeds_and_rows_of_a_system_in_a_table(smoke):
 def test_the_papers_protocol_in_the_paper_preset():
     paper = make.make_plan(config.load({"preset": "paper", "device": "cpu"}))
     runs = {run.id: run for run in paper.runs}
-    assert runs["cifar10/effconv-20-0.66m/seed2"]["search"]["epochs"] == 10
-    assert runs["imagenet32/effconv-20-0.50m/seed0"]["search"]["epochs"] == 5
-    assert runs["cifar10/effconv-44-0.66m/seed1"]["search"]["parameters"] == 660_000
-    assert runs["cifar10/effconv-20-0.66m/seed0"]["search"]["options"]["kernel_predictor"] == "literal"
+    assert runs["cifar10/effconv-20-0.66m/seed2"].search.epochs == 10
+    assert runs["imagenet32/effconv-20-0.50m/seed0"].search.epochs == 5
+    assert runs["cifar10/effconv-44-0.66m/seed1"].search.parameters == 660_000
+    assert runs["cifar10/effconv-20-0.66m/seed0"].search.options["kernel_predictor"] == "literal"
     here = {name for name, run in runs.items() if run.dataset not in paper.unavailable}
     assert paper.comparable and set(paper.jobs["train"]) == here
 

@@ -228,7 +228,9 @@ def test_unknown_names_are_one_sentence():
 
 
 def test_recipes_do_not_import_torch(root):
-    code = "import sys; from workflow.protocol import recipes; assert recipes.names(); assert 'torch' not in sys.modules"
+    code = (
+        "import sys; from workflow.protocol import recipes; assert recipes.names(); assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
 
 

@@ -38,13 +38,13 @@ def made(tmp_path, chapter=TABLES, **user):
 
 def test_rules_become_arguments_or_sources(tmp_path):
     runs = {run.id: run for run in made(tmp_path).runs}
-    assert runs["cifar10/narrow/seed2"]["arguments"] == {"widths": [15, 30, 60], "kernel_sizes": [5] * 18}
-    assert len(runs["cifar10/draw/seed0"]["arguments"]["kernel_sizes"]) == 18
+    assert runs["cifar10/narrow/seed2"].arguments == {"widths": [15, 30, 60], "kernel_sizes": [5] * 18}
+    assert len(runs["cifar10/draw/seed0"].arguments["kernel_sizes"]) == 18
     assert "cifar10/draw/seed1" not in runs
-    assert runs["cifar10/permuted/seed1"]["sizes"]["run"] == "cifar10/effconv-20-0.66m/seed1"
-    assert runs["cifar10/next/seed2"]["sizes"]["run"] == "cifar10/effconv-20-0.66m/seed0"
-    assert runs["cifar10/mnist/seed1"]["sizes"]["run"] == "mnist/effconv-20-0.66m/seed1"
-    assert not any("sizes" in run for run in runs.values() if run.row.startswith("effconv"))
+    assert runs["cifar10/permuted/seed1"].sizes.run == "cifar10/effconv-20-0.66m/seed1"
+    assert runs["cifar10/next/seed2"].sizes.run == "cifar10/effconv-20-0.66m/seed0"
+    assert runs["cifar10/mnist/seed1"].sizes.run == "mnist/effconv-20-0.66m/seed1"
+    assert not any(run.sizes for run in runs.values() if run.row.startswith("effconv"))
 
 
 def test_a_source_comes_with_the_rows_that_need_it(tmp_path):

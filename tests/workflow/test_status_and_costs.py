@@ -41,7 +41,7 @@ def test_status_tells_every_state(plan, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [text.split()[0] for text in lines[:5]] == ["done", "stale", "failed", "running", "waiting"]
     assert "search: no sizes reach it." in lines[2]
-    assert "train epoch 3/10, 3 min left" in lines[3]  # 7 epochs of 25 seconds
+    assert "train epoch 3 of 10, 3 min left" in lines[3]  # 7 epochs of 25 seconds
     assert lines[5] == "5 runs of preset smoke: 1 done, 1 failed, 1 running, 1 stale, 1 waiting"
     hour_ago = time.time() - 3600
     os.utime(history, (hour_ago, hour_ago))
@@ -72,7 +72,7 @@ def test_plan_says_why_and_what_it_costs(plan, tmp_path, capsys):
     plan_listing.print_plan(plan, tmp_path)
     lines = capsys.readouterr().out.splitlines()[1:]
     assert lines[0].split() == ["done", done.id]
-    assert "changed: workflow.engine.train 000000000000 -> " in lines[1]
+    assert "changed: workflow.engine.train (" in lines[1]
     assert "failed before: it broke." in lines[2] and "interrupted" in lines[3] and "no result yet" in lines[4]
     # Twice 5 s to start, one search epoch of 120 s and two training epochs of 60 s: 250 s, four minutes.
     assert lines[4].split()[:2] == ["4", "min"] and "(timed)" in lines[4]
@@ -151,5 +151,5 @@ def test_shortened_training_and_searches_without_images_cost_less(tmp_path):
 
     whole, short = cost(rows=["cifar10/no-mask-*"]), cost(images={"train": 5000})
     assert short["budget-only-20-0.66m"] == pytest.approx(whole["budget-only-20-0.66m"] / 10)
-    # One epoch of search and sixteen of training, a tenth of the recipe's: 1.3 to 16.
-    assert whole["no-mask-20-0.66m"] / whole["budget-only-20-0.66m"] == pytest.approx(1 + 1.3 / 16, rel=0.01)
+    # Ten epochs of search and eight of training: 13 to 8.
+    assert whole["no-mask-20-0.66m"] / whole["budget-only-20-0.66m"] == pytest.approx(1 + 13 / 8, rel=0.01)

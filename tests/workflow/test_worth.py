@@ -38,6 +38,12 @@ def train(row: str, seed: int) -> Step:
     return Step("train", f"mnist/{row}/seed{seed}")
 
 
+def with_rows(plan, change):
+    """The plan with each row of its table changed."""
+    table = plan.tables["table1"]
+    return replace(plan, tables={**plan.tables, "table1": replace(table, rows=tuple(map(change, table.rows)))})
+
+
 def test_what_has_to_come_first(plan):
     found = steps(plan)
     assert found[train("b", 1)] == (Step("search", "mnist/b/seed1"),)
@@ -100,8 +106,9 @@ def test_every_step_comes_after_what_it_needs(plan):
 
 
 def test_sizes_ask_for_searches_and_counts_for_one_network(plan):
-    plan.tables["table1"]["rows"][1]["learn"] = {"parameters": 660_000}
-    plan.tables["table1"]["rows"][1]["in_paper"] = True
+    plan = with_rows(
+        plan, lambda row: replace(row, learn={"parameters": 660_000}, in_paper=True) if row.row == "b" else row
+    )
     given = [
         {"id": "sizes", "dataset": "mnist", "parts": [{"rule": "largest_layer", "row": "b"}]},
         {"id": "counts", "dataset": "mnist", "parts": [{"rule": "parameter_ratio", "large": "a", "small": "b"}]},
@@ -115,7 +122,6 @@ def test_sizes_ask_for_searches_and_counts_for_one_network(plan):
 
 
 def test_the_most_accurate_row_of_a_table_rests_on_every_row_of_it(plan):
-    for row in plan.tables["table1"]["rows"]:
-        row["in_paper"] = True
+    plan = with_rows(plan, lambda row: replace(row, in_paper=True))
     given = [{"id": "best", "dataset": "mnist", "parts": [{"rule": "best", "row": "b", "table": "table1"}]}]
     assert claims(plan, steps(plan), given)["best"] == {train(row, seed) for row in "ab" for seed in (0, 1)}
