@@ -168,37 +168,27 @@ def report_command(options: argparse.Namespace) -> int:
     While runs are missing it goes to reports/partial: Snakemake would take the files of an unfinished report for finished ones.
     """
     from workflow.report import products
-    from workflow.report.figures import DRAWINGS
 
     plan = _plan(options)
     results = _results(plan)
     out = options.out or (REPORTS if _complete(plan, results) else REPORTS / "partial")
-    tables, chapters = (
-        [name for name, entry in plan.tables.items() if entry.kind == kind] for kind in ("table", "chapter")
-    )
-    if options.product == "aggregate":
-        products.aggregate(plan, results)
-    elif options.product == "claims":
-        products.write_claims(plan, results, out)
-    elif options.product == "page":
-        for name in tables:
-            products.write_table(name, plan, results, out)
-        for name in DRAWINGS:
-            products.write_figure(name, plan, results, out)
-        for name in chapters:
-            products.write_chapter(name, plan, results, out)
-        products.write_claims(plan, results, out)
-        products.write_page(plan, results, out, RESULTS / "recorded")
+    products.write(options.product, plan, results, out)
+    if options.product == "page":
         print(f"The report is {out / 'index.html'}")
-    elif options.product in DRAWINGS:
-        products.write_figure(options.product, plan, results, out)
-    elif options.product in tables:
-        products.write_table(options.product, plan, results, out)
-    elif options.product in chapters:
-        products.write_chapter(options.product, plan, results, out)
-    else:
-        known = ("page", "aggregate", "claims", *tables, *DRAWINGS, *chapters)
-        raise UserError(f"no product '{options.product}': choose one of {', '.join(known)}.")
+    return 0
+
+
+def docs_command(options: argparse.Namespace) -> int:
+    """Make the page from results/recorded alone, as it is kept in docs/: index.html and runs.html."""
+    from workflow.plan.make import make_plan
+    from workflow.report.page.page import write
+
+    write(
+        make_plan(load({"preset": "short", "device": "cpu"})),
+        RESULTS / "recorded",
+        options.out or Path("docs"),
+        published=True,
+    )
     return 0
 
 
@@ -264,6 +254,7 @@ def parser() -> argparse.ArgumentParser:
         "--partial", action="store_const", const=REPORTS / "partial", dest="out", help="into reports/partial"
     )
     report.add_argument("--out", type=Path, help="folder; default: reports, or reports/partial while runs are missing")
+    add("docs", docs_command).add_argument("--out", type=Path, help="folder; default: docs")
     add("systems", names_command)
     add("recipes", names_command)
     return top
