@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from workflow.support.files import write_json, write_text
+from workflow.support.errors import UserError
+from workflow.support.files import read_yaml, write_json, write_text
 
 
 def test_writing_is_whole_or_not_at_all(tmp_path):
@@ -35,3 +36,12 @@ def test_two_that_write_one_file_take_turns(tmp_path):
     while any(writer.is_alive() for writer in writers):
         assert not (tmp_path / "f").exists() or (tmp_path / "f").read_text() in texts
     assert (tmp_path / "f").read_text() in texts and [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_broken_yaml_names_file_and_line(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("seeds: [0, 1\nepochs: 3\n")
+    with pytest.raises(UserError, match=r"mine\.yaml line 2"):
+        read_yaml(path)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_yaml(tmp_path / "absent.yaml")
