@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from tests.workflow import factory
+from tests.workflow import made_plans
 from workflow import jobs
 
 
@@ -35,8 +35,8 @@ def engine(monkeypatch):
 
         setattr(fake, name, call)
 
-    stage("search", factory.search_of, {"digest", "say", "deadline"})
-    stage("train", factory.result_of, {"kernel_sizes", "digest", "say", "deadline"})
+    stage("search", made_plans.search_of, {"digest", "say", "deadline"})
+    stage("train", made_plans.result_of, {"kernel_sizes", "digest", "say", "deadline"})
     monkeypatch.setitem(sys.modules, "workflow.engine", fake)
     monkeypatch.setattr(sys.modules["workflow"], "engine", fake, raising=False)
     monkeypatch.setattr(jobs.Job, "_data", lambda self, run: (None, {"train": "ab" * 32, "test": "cd" * 32}))

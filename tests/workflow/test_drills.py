@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from tests.workflow.factory import plan_of, result_of, timing_of
+from tests.workflow.made_plans import plan_of, result_of, timing_of
 from workflow import jobs
 from workflow.campaign.priorities import Chooser
 from workflow.data import prepare

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.factory import plan_of
+from tests.workflow.made_plans import plan_of
 from workflow import jobs
 from workflow.protocol.runs import Run
 from workflow.records.records import read_result, read_search
@@ -103,7 +103,7 @@ def test_an_unknown_job_is_named(plan, tmp_path):
 
 def search(preset: str, folder: Path, say=lambda line: None, **user) -> dict:
     """Do the search of one run of a preset in `folder`; its record."""
-    predictor = {"search_options": {"kernel_predictor": "projected"}}  # the presets' own differ in it
+    predictor = {"search_options": {"kernel_predictor": "projected", "hidden": 64}}  # the presets differ in it
     plan = plan_of(SEARCHED, preset=preset, **{"seeds": [0], "jobs": {"seeds": "one"}, **predictor, **user})
     (run,) = plan.runs
     assert jobs.Job("search", f"{SEARCHED}/seed{run.seed}", plan, folder, say=say).execute() == 0
@@ -131,7 +131,7 @@ def test_a_recorded_search_is_taken_over(engine, tmp_path, monkeypatch):
     "user",
     [
         {"seeds": [1]},
-        {"search_options": {"kernel_predictor": "projected", "lr_size_predictor": 0.03}},
+        {"search_options": {"lr_size_predictor": 0.03}},
         {"epochs": {"search": 3}},
         {"images": {"search": 1000}},
         {"batch_size": 64},

@@ -6,7 +6,7 @@ import json
 import pytest
 import yaml
 
-from tests.workflow.factory import plan_of
+from tests.workflow.made_plans import plan_of
 from workflow.overview.status import print_status
 from workflow.plan import catalogue, config, make
 from workflow.plan.plan import Plan, read_plan

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.workflow.factory import plan_of, result_of, search_of, timing_of
+from tests.workflow.made_plans import plan_of, result_of, search_of, timing_of
 from workflow.plan.digests import expected_digests
 from workflow.plan.steps import Step
 from workflow.records.records import (
