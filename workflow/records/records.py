@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
@@ -126,11 +127,11 @@ def read_predictions(path: Path, images: int) -> "tuple[np.ndarray, np.ndarray]"
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as packed:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as packed:
             classes, likely = packed["classes"], packed["log_probability"]
     except FileNotFoundError:
         raise BadRecord(f"{path.name} is missing") from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise BadRecord(
             f"{path} cannot be read as predictions ({error}); delete the run's folder and run again"
         ) from None

@@ -2,7 +2,6 @@
 
 import pytest
 
-from workflow.machine import gpus
 from workflow.plan import config
 from workflow.support.errors import UserError
 
@@ -14,11 +13,10 @@ def test_merge_replaces_lists_and_merges_mappings():
 
 
 @pytest.mark.parametrize("preset", config.PRESETS)
-def test_every_preset_is_valid_and_runs_its_seeds(preset):
+def test_every_preset_is_valid(preset):
     loaded = config.load({"preset": preset, "device": "cpu"})
-    assert (
-        loaded["seeds"] == list(range(5 if preset == "short" else 3)) and loaded["preset"] == preset and loaded["why"]
-    )
+    seeds = 5 if preset == "short" else 3
+    assert loaded["seeds"] == list(range(seeds)) and loaded["preset"] == preset and loaded["why"]
 
 
 def test_auto_is_smoke_without_cuda_and_short_with(monkeypatch):
@@ -52,27 +50,3 @@ def test_a_mistake_gets_one_sentence_with_its_key(monkeypatch, given, words):
         config.load({"preset": "smoke", **given})
     text = str(caught.value)
     assert "\n" not in text and all(word in text for word in words), text
-
-
-def test_broken_yaml_names_file_and_line(tmp_path):
-    path = tmp_path / "mine.yaml"
-    path.write_text("seeds: [0, 1\nepochs: 3\n")
-    with pytest.raises(UserError, match=r"mine\.yaml line 2"):
-        config.read_yaml(path)
-    with pytest.raises(UserError, match="cannot be read"):
-        config.read_yaml(tmp_path / "absent.yaml")
-
-
-def test_cuda_devices_heeds_the_visible_list(monkeypatch, tmp_path):
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 'GPU 0: one (UUID: a)'\necho 'GPU 1: two (UUID: b)'\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert gpus.cuda_devices() == 2 and gpus.cuda_names() == ["one", "two"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    assert gpus.cuda_devices() == 1 and gpus.cuda_names() == ["two"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-b")
-    assert gpus.cuda_devices() == 1
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert gpus.cuda_devices() == 0

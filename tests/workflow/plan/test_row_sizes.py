@@ -7,6 +7,7 @@ import yaml
 
 from workflow.jobs import Job
 from workflow.plan import catalogue, config, make
+from workflow.plan.row_sizes import from_search
 from workflow.records.records import run_folder
 from workflow.support.errors import UserError
 
@@ -37,19 +38,22 @@ def made(tmp_path, chapter=TABLES, **user):
 
 
 def test_rules_become_arguments_or_sources(tmp_path):
-    runs = {run.id: run for run in made(tmp_path).runs}
+    runs = made(tmp_path).by_id
     assert runs["cifar10/narrow/seed2"].arguments == {"widths": [15, 30, 60], "kernel_sizes": [5] * 18}
     assert len(runs["cifar10/draw/seed0"].arguments["kernel_sizes"]) == 18
     assert "cifar10/draw/seed1" not in runs
-    assert runs["cifar10/permuted/seed1"].sizes.run == "cifar10/effconv-20-0.66m/seed1"
-    assert runs["cifar10/next/seed2"].sizes.run == "cifar10/effconv-20-0.66m/seed0"
-    assert runs["cifar10/mnist/seed1"].sizes.run == "mnist/effconv-20-0.66m/seed1"
-    assert not any(run.sizes for run in runs.values() if run.row.startswith("effconv"))
+    sources = {name: run.sizes.run for name, run in runs.items() if run.sizes}
+    assert sources["cifar10/permuted/seed1"] == "cifar10/effconv-20-0.66m/seed1"
+    assert sources["cifar10/next/seed2"] == "cifar10/effconv-20-0.66m/seed0"
+    assert sources["cifar10/mnist/seed1"] == "mnist/effconv-20-0.66m/seed1"
+    assert {name.split("/")[1] for name in sources} == {"permuted", "next", "mnist"}
 
 
 def test_a_source_comes_with_the_rows_that_need_it(tmp_path):
-    rows = {f"{run.dataset}/{run.row}" for run in made(tmp_path, only=["cifar10/mnist"]).runs}
-    assert rows == {"cifar10/mnist", "mnist/effconv-20-0.66m"}
+    assert {run.place for run in made(tmp_path, only=["cifar10/mnist"]).runs} == {
+        "cifar10/mnist",
+        "mnist/effconv-20-0.66m",
+    }
 
 
 def test_one_seed_has_no_next_one(tmp_path):
@@ -75,20 +79,21 @@ def changed(**change):
         (changed(sizes={"rule": "of", "of": "cifar-resnet-20"}), ["cifar-resnet-20", "searched row"]),
         (changed(system="resnet18"), ["resnet18", "CIFAR ResNets"]),
         (changed(learn={"parameters": 660_000}), ["one of them"]),
-        (changed(sizes={"rule": "of", "of": "effconv-32-0.66m"}), None),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named(tmp_path, chapter, words):
-    if words is None:  # only the search itself tells how many sizes it has
-        from workflow.plan.row_sizes import from_search
-
-        run = next(run for run in made(tmp_path, chapter).runs if run.row == "permuted")
-        with pytest.raises(UserError, match="30 sizes and .* 18 layers"):
-            from_search(run, [3] * 30)
-        return
     with pytest.raises(UserError) as caught:
         made(tmp_path, chapter)
     assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_a_search_of_another_depth_is_named(tmp_path):
+    """Only the search itself tells how many sizes it has."""
+    (run,) = made(
+        tmp_path, changed(sizes={"rule": "of", "of": "effconv-32-0.66m"}), only=["cifar10/permuted"], seeds=[0]
+    ).runs[:1]
+    with pytest.raises(UserError, match="30 sizes and .* 18 layers"):
+        from_search(run, [3] * 30)
 
 
 def test_a_permuted_run_trains_with_the_searchs_sizes(tmp_path, monkeypatch):
