@@ -54,7 +54,7 @@ def result_of(run: dict) -> dict:
     }
     epochs = run.train.epochs
     return {
-        "schema": SCHEMA, "status": "complete", "run": run, "digests": expected_digests(run, "train"), "provenance": {"pieces": 1},
+        "schema": SCHEMA, "status": "complete", "run": run, "digests": expected_digests(run, "train"), "provenance": {"sittings": 1},
         **numbers, "macs": 9, "epochs": epochs, "seconds_per_epoch": [1.25] * epochs,
     }  # fmt: skip
 

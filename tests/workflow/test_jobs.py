@@ -28,7 +28,7 @@ def engine(monkeypatch):
     """An engine that notes each call, with accuracies that count up, and faults that a test sets."""
     fake = types.SimpleNamespace(OutOfTime=OutOfTime, calls=[], faults={})
 
-    def train(run, data, folder, *, kernel_sizes, digest, say, deadline):
+    def train(run, data, folder, *, kernel_sizes, digest, log, deadline):
         fake.calls.append(run.id)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "train.pt").touch()
