@@ -18,12 +18,28 @@ from workflow.support.files import read_yaml, write_json
 RESULTS, REPORTS = Path("results"), Path("reports")
 
 
-def _configuration(options: argparse.Namespace) -> dict:
-    """The configuration from --configfile and --preset."""
+def _given(options: argparse.Namespace) -> dict:
+    """What the user gave on top of config/config.yaml: --configfile, --preset and, where a command has it, --device."""
     user = read_yaml(options.configfile) if options.configfile else {}
-    if options.preset:
-        user["preset"] = options.preset
-    return load(user)
+    for key in ("preset", "device"):
+        if given := getattr(options, key, None):
+            user[key] = given
+    return user
+
+
+def _configuration(options: argparse.Namespace) -> dict:
+    """The configuration, whole and checked."""
+    return load(_given(options))
+
+
+def _use_threads(threads: int) -> None:
+    """CPU threads of this process; before torch is imported, which reads the environment."""
+    from workflow.machine.lease import thread_environment
+
+    os.environ.update(thread_environment(threads))
+    import torch
+
+    torch.set_num_threads(threads)
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -92,18 +108,23 @@ def job_command(options: argparse.Namespace) -> int:
     """Do one job of a stage (search, train, time): the runs that the plan gives it."""
     from workflow.jobs import Job
     from workflow.machine import time_limit
-    from workflow.machine.lease import thread_environment
 
-    os.environ.update(thread_environment(options.threads))  # read by torch when it is imported
-    import torch
-
-    torch.set_num_threads(options.threads)
+    _use_threads(options.threads)
     plan = _plan(options)
     sys.stdout.reconfigure(line_buffering=True)
     limit = time_limit.seconds(options.minutes, plan.time_limit)
     results = options.results or _results(plan)
     job = Job(options.command, options.job, plan, results, limit=limit, attempt=options.attempt)
     return job.execute()
+
+
+def times_command(options: argparse.Namespace) -> int:
+    """Seconds per epoch of the rows of Tables 1 to 4 and Figure 3 on this machine, with made-up pixels: no data set is needed."""
+    _use_threads(options.threads)
+    from workflow.times.times import chosen_runs, time_rows, times_plan
+
+    plan = times_plan(_given(options))
+    return time_rows(plan, options.out, chosen_runs(plan, options.rows), minutes=options.minutes)
 
 
 def packing_command(options: argparse.Namespace) -> int:
@@ -212,9 +233,9 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("--preset", choices=["auto", "smoke", "short", "paper"], help="default: config/config.yaml's")
     source.add_argument("--configfile", type=Path, help="YAML on top of config/config.yaml")
 
-    def add(name: str, function: object) -> argparse.ArgumentParser:
+    def add(name: str, function: object, *more: argparse.ArgumentParser) -> argparse.ArgumentParser:
         command = commands.add_parser(
-            name, help=function.__doc__.splitlines()[0], description=function.__doc__, parents=[source]
+            name, help=function.__doc__.splitlines()[0], description=function.__doc__, parents=[source, *more]
         )
         command.set_defaults(function=function)
         return command
@@ -235,6 +256,13 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--minutes", type=float, help="stop cleanly after so many minutes; the same command continues"
         )
+    device = argparse.ArgumentParser(add_help=False)
+    device.add_argument("--device", choices=["auto", "cpu", "cuda"], help="default: config/config.yaml's")
+    device.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
+    times = add("times", times_command, device)
+    times.add_argument("--rows", nargs="+", default=[], metavar="GLOB", help="dataset/row, or patterns; default: all")
+    times.add_argument("--out", type=Path, default=RESULTS / "times", help="folder; the same one goes on")
+    times.add_argument("--minutes", type=float, help="start no row that would end later; the same command continues")
     campaign = add("campaign", campaign_command)
     campaign.add_argument("--minutes", type=float, help="time from now, all in")
     campaign.add_argument("--out", type=Path, help="folder for everything; the same one goes on")

@@ -102,8 +102,8 @@ def records(road, pattern):
 def test_every_planned_run_has_a_result(road):
     plan = json.loads((road.folder / "results/smoke/plan.json").read_text())
     results = {record["run"]["id"] for record in records(road, "runs/**/result.json")}
-    later = set(plan["on_demand"])  # rows of chapters that were not asked for
-    wanted = {run["id"] for run in plan["runs"] if f"{run['dataset']}/{run['row']}" not in later}
+    later = set(plan.on_demand)  # rows of chapters that were not asked for
+    wanted = {run.id for run in plan.runs if f"{run.dataset}/{run.row}" not in later}
     assert results == wanted and len(results) >= 96
     timed = {f"{record['dataset']}/{record['row']}" for record in records(road, "timings/*/*.json")}
     assert timed == {name.rpartition("/")[0] for name in results}

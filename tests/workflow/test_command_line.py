@@ -33,7 +33,7 @@ def sentence(capsys) -> str:
             ["prepare", "cifar", "--preset", "smoke"],
             "no data set 'cifar': choose one of mnist.*put your own images into data/cifar/train",
         ),
-        (["prepare", "imagenet32", "--preset", "quick"], r"ImageNet-32 not found.*image-net\.org"),
+        (["prepare", "imagenet32", "--preset", "short"], r"ImageNet-32 not found.*image-net\.org"),
         (["train", "table2/nothing/all", "--preset", "smoke"], "no train job 'table2/nothing/all'"),
         (["report", "table9", "--preset", "smoke"], "no product 'table9': choose one of page"),
     ],
@@ -65,7 +65,7 @@ def test_names_and_data_are_listed(capsys):
 
 def test_the_real_mnist_is_prepared_through_the_plan(real_data, tmp_path, capsys):
     (tmp_path / "data").symlink_to(real_data)
-    (tmp_path / "mine.yaml").write_text("preset: quick\ndevice: cpu\nonly: [mnist/cifar-resnet-20]\n")
+    (tmp_path / "mine.yaml").write_text("preset: short\ndevice: cpu\nonly: [mnist/cifar-resnet-20]\n")
     assert main(["prepare", "mnist", "--configfile", "mine.yaml"]) == 0
     assert "mnist: 60000 training and 10000 test images" in capsys.readouterr().out
 

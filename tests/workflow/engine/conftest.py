@@ -36,23 +36,30 @@ def made_up(train: int = 56, test: int = 30, size: int = 8, channels: int = 3, c
     return data
 
 
-RECIPE = dataclasses.replace(recipe("resnet_sgd", "cifar10").with_epochs(2), batch_size=16)
 OPTIONS = {"kernel_predictor": "projected", "hidden": 4, "record_every": 1, "lr_size_predictor": 0.01}
-RUN = Run(
-    id="cifar10/tiny/seed0", dataset="cifar10", row="tiny", label="Tiny", seed=0, system="tiny", arguments={}, data="unused",
-    constants=DATASETS["cifar10"], search=Search(epochs=2, recipe=RECIPE, parameters=12_000, options=OPTIONS),
-    train=Training(recipe=RECIPE),
-)  # fmt: skip
 
 
-def a_run(*, recipe: dict | None = None, options: dict | None = None, search: dict | None = None, **changes) -> Run:
+def a_run(*, dataset: str = "cifar10", train: dict | None = None, search: dict | None = {}, **changes) -> Run:  # noqa: B006
     """A run of both stages: 2 epochs each of 56 images in batches of 16, the last one of 8.
 
-    `recipe`: changes of both stages' recipe; `options`: of the search.
+    `train`: recipe (a name), epochs, batch_size, images, in place of these; `search`: the same and fields of the search; None: none.
     """
-    own = dataclasses.replace(RECIPE, **(recipe or {}))
-    wanted = dataclasses.replace(RUN.search, recipe=own, options={**OPTIONS, **(options or {})}, **(search or {}))
-    return dataclasses.replace(RUN, **{"search": wanted, "train": Training(recipe=own), **changes})
+
+    def resolved(given: dict):
+        made = recipe(given.get("recipe", "resnet_sgd"), dataset).with_epochs(given.get("epochs", 2))
+        return dataclasses.replace(made, batch_size=given.get("batch_size", 16))
+
+    given = train or {}
+    learn = None
+    if search is not None:
+        fields = {"epochs": 2, "parameters": 12_000, "options": OPTIONS, **search}
+        kept = {key: value for key, value in fields.items() if key != "batch_size"}
+        learn = Search(**{**kept, "recipe": resolved({**search, "epochs": 2})})
+    return Run(**{
+        "id": f"{dataset}/tiny/seed0", "dataset": dataset, "row": "tiny", "label": "Tiny", "seed": 0, "system": "tiny",
+        "arguments": {}, "data": "unused", "constants": DATASETS[dataset], "search": learn,
+        "train": Training(recipe=resolved(given), images=given.get("images")), **changes,
+    })  # fmt: skip
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import torch
 from workflow import engine
 from workflow.engine.normalisation import normalisation
 from workflow.engine.pixels import TrainingImages
+from workflow.protocol.datasets import DATASETS
 from workflow.protocol.recipes import recipe
 
 
@@ -32,7 +33,7 @@ def training_images(dataset="cifar10", name="resnet_sgd", *, device, batch_size,
     rule, (side, channels) = recipe(name, dataset), {"cifar10": (32, 3), "mnist": (28, 1)}[dataset]
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (count, side, side, channels), dtype=np.uint8)
-    norm = normalisation(rule.normalisation, dataset, channels, images.mean(0) / 255)
+    norm = normalisation(rule.normalisation, DATASETS[dataset], images.mean(0) / 255)
     return TrainingImages(
         images, draw.integers(0, 10, count), normalisation=norm, device=device, batch_size=batch_size, seed=0, stage="train",
         pad=rule.pad, pad_mode=rule.pad_mode, flip=rule.flip, augment=rule.augmentation,

@@ -7,6 +7,7 @@ import torch
 from workflow.engine import pixels
 from workflow.engine.normalisation import Normalisation, normalisation
 from workflow.engine.pixels import TestImages, TrainingImages, to_bytes, to_words
+from workflow.protocol.datasets import DATASETS
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
@@ -76,7 +77,7 @@ def test_crops_flips_and_normalisation_are_torchvisions(images, monkeypatch, cha
 def test_the_mean_image_is_subtracted_before_padding(images, flip):
     train = training(
         images,
-        norm=normalisation("per-pixel-mean", "cifar10", 3, images.mean(0) / 255),
+        norm=normalisation("per-pixel-mean", DATASETS["cifar10"], images.mean(0) / 255),
         pad=4,
         pad_mode="zero",
         flip=flip,
@@ -94,7 +95,7 @@ def test_the_mean_image_is_subtracted_before_padding(images, flip):
 
 
 def test_the_test_set_is_normalised_and_nothing_else(images):
-    norm = normalisation("per-pixel-mean", "cifar10", 3, images.mean(0) / 255)
+    norm = normalisation("per-pixel-mean", DATASETS["cifar10"], images.mean(0) / 255)
     test = TestImages(images[:11], np.arange(11), normalisation=norm, device=CPU, batch_size=4)
     batches = list(test.batches())
     assert [len(labels) for _, labels in batches] == [4, 4, 3]
@@ -106,21 +107,21 @@ def test_the_test_set_is_normalised_and_nothing_else(images):
 
 
 def test_constants_of_the_recipes():
-    mnist = normalisation("dataset", "mnist", 1)
+    mnist = normalisation("dataset", DATASETS["mnist"])
     value = 100 * mnist.scale + mnist.shift
     assert value.item() == pytest.approx((100 / 255 - 0.1307) / 0.3081, rel=1e-5)
-    imagenet = normalisation("imagenet", "cifar10", 3)
+    imagenet = normalisation("imagenet", DATASETS["cifar10"])
     assert (255 * imagenet.scale + imagenet.shift).tolist() == pytest.approx(
         [(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225]
     )
-    wrn = normalisation("wrn", "cifar10", 3)
+    wrn = normalisation("wrn", DATASETS["cifar10"])
     assert (0 * wrn.scale + wrn.shift).tolist() == pytest.approx([-125.3 / 63.0, -123.0 / 62.1, -113.9 / 66.7])
-    unit = normalisation("unit", "cifar10", 3)
+    unit = normalisation("unit", DATASETS["cifar10"])
     assert (255 * unit.scale + unit.shift).tolist() == pytest.approx([1, 1, 1])
     with pytest.raises(ValueError, match="normalisation 'wrn' is for 3 channels"):
-        normalisation("wrn", "mnist", 1)
+        normalisation("wrn", DATASETS["mnist"])
     with pytest.raises(ValueError, match="unknown normalisation 'none'"):
-        normalisation("none", "mnist", 1)
+        normalisation("none", DATASETS["mnist"])
 
 
 def test_the_order_depends_on_the_seed_the_stage_and_the_epoch_alone(images):

@@ -17,9 +17,9 @@ torch.set_num_threads(1)
 import baselines, conftest
 from workflow import engine
 baselines.build = conftest.tiny_system
-run, data, folder = conftest.a_run(), conftest.made_up(), Path(sys.argv[1])
+data, folder = conftest.made_up(), Path(sys.argv[1])
 for name in ("resnet_sgd", "flexconv_adam"):
-    run["train"]["recipe"] = name
+    run = conftest.a_run(train=dict(recipe=name))
     sizes = engine.search(run, data, folder / name, digest="d")["sizes"]
     engine.train(run, data, folder / name, kernel_sizes=sizes, digest="d")
 engine.measure(run, data, kernel_sizes=sizes, slices=1, slice_seconds=0.01)

@@ -19,7 +19,7 @@ def test_rounds_by_hand():
 
 def case(tiny, **search):
     plan = {
-        "epochs": 2, "parameters": 20_000, "macs": None, "recipe": "resnet_sgd", "batch_size": 16, "method": "random-search",
+        "epochs": 2, "parameters": 20_000, "method": "random-search",
         "options": {"candidates": 3, "kernel_predictor": "projected"}, **search,
     }  # fmt: skip
     return tiny.run(system="cifar_resnet8", arguments={"widths": [4, 8, 16]}, search=plan)

@@ -11,12 +11,12 @@ stage = importlib.import_module("workflow.engine.search")  # the package gives i
 
 
 def searched(tiny, folder, **search):
-    run = tiny.run(search={**tiny.run()["search"], **search})
+    run = tiny.run(search=search)
     return engine.search(run, tiny.data, folder, digest="d", say=lambda text: None)
 
 
 def test_a_data_free_search_never_runs_the_network_and_finds_the_same_sizes(tiny, tmp_path, monkeypatch):
-    options = {**tiny.run()["search"]["options"], "data_free": True}
+    options = {**tiny.run().search.options, "data_free": True}
     with monkeypatch.context() as patched:
         patched.setattr(stage, "BudgetStep", stage.Step)
         with_images = searched(tiny, tmp_path / "with", options=options)
@@ -34,7 +34,7 @@ def test_another_method_by_name_searches_and_is_timed(tiny, tmp_path, method):
     found = searched(tiny, tmp_path, method=method)
     assert len(found["sizes"]) == 6 and found["epochs"] == 2 and found["parameters"] > 0
     assert len(found["trajectory"]["step"]) == 8  # two epochs of four steps
-    run = tiny.run(search={**tiny.run()["search"], "method": method})
+    run = tiny.run(search={"method": method})
     timed = engine.measure(
         run, tiny.data, kernel_sizes=found["sizes"], say=lambda text: None, slices=3, slice_seconds=0.02
     )
@@ -42,7 +42,7 @@ def test_another_method_by_name_searches_and_is_timed(tiny, tmp_path, method):
 
 
 def test_fewer_images_are_the_first_ones(tiny, tmp_path):
-    run = tiny.run(train={**tiny.run()["train"], "images": 24}, search={**tiny.run()["search"], "images": 16})
+    run = tiny.run(train={"images": 24}, search={"images": 16})
     from workflow.engine.session import images
     from workflow.protocol.recipes import recipe
 
