@@ -93,12 +93,13 @@ class Cloud:
 
 @dataclass(frozen=True)
 class Central:
-    """The central question's answers. `families`: budget -> its primary contrasts, in the order fixed beforehand."""
+    """The central question's answers. `families`: budget -> its primary contrasts, in the order fixed beforehand; `further`: other questions."""
 
     entry: Entry
     families: Mapping[str, list[Contrast]]
     assay: list[Contrast]
     clouds: list[Cloud]
+    further: list[Contrast]
 
     @cached_property
     def blind(self) -> bool:
@@ -140,11 +141,11 @@ class Central:
 
     @cached_property
     def reach(self) -> float:
-        """How far the axis of contrasts goes either way: all that is shown, at least one point and at most five."""
-        shown = [contrast.answer.difference for contrast in self.lines if contrast.measured]
+        """How far the axis goes either way: the contrasts and the draws, from one point to three. Positive controls may lie beyond."""
+        shown = [one.answer.difference for family in self.families.values() for one in family if one.measured]
         ends = [abs(end) for found in shown for end in (found.value, *(found.ends if found.decided else ()))]
         ends += [abs(cloud.own.accuracy.mean - value) for cloud in self.clouds for value in cloud.draws]
-        return min(5.0, max(1.0, math.ceil(2 * max(ends, default=1)) / 2))
+        return min(3.0, max(1.0, math.ceil(2 * max(ends, default=1)) / 2))
 
     @property
     def lines(self) -> list[Contrast]:
@@ -176,16 +177,18 @@ def central(evidence: Evidence) -> Central | None:
         return None
     rows = {key[1]: row for key, row in rows_of(evidence).items() if key[0] == entry.dataset}
     families: dict[str, list[Contrast]] = {}
-    assay, clouds = [], []
+    assay, clouds, further = [], [], []
     for question, answer in zip(entry.questions, answers(entry.questions, rows, made_up=False), strict=True):
         family = question.get("family", "")
         if question["rule"] == "cloud":
             clouds += [_cloud(question, answer, rows)] if answer.compared else []
         elif family == ASSAY:
             assay.append(_contrast(entry, question, answer, rows))
+        elif not family[:1].isdigit():
+            further.append(_contrast(entry, question, answer, rows))
         else:
             families.setdefault(family, []).append(_contrast(entry, question, answer, rows))
-    return Central(entry, families, assay, clouds)
+    return Central(entry, families, assay, clouds, further)
 
 
 def difference_words(found: Difference | None, smallest: float | None = None) -> str:

@@ -20,10 +20,10 @@ TITLES = {
 }  # fmt: skip
 ORDER = (protocols.SECONDS, protocols.SIZES, protocols.ACCURACY, protocols.COUNTS)
 AXES = {
-    protocols.SECONDS: forest.Axis(0.5, 200, 1.0, (0.5, 1, 10, 100, 200), logarithmic=True),
+    protocols.SECONDS: forest.Axis(0.5, 200, 1.0, (0.5, 1, 10, 100), logarithmic=True),
     protocols.ACCURACY: forest.Axis(-2, 6, 0.0, (-2, 0, 2, 4, 6)),
 }
-TICKS = {protocols.SECONDS: ("×0.5", "×1", "×10", "×100", "×200"), protocols.ACCURACY: ("−2", "0", "+2", "+4", "+6")}
+TICKS = {protocols.SECONDS: ("×0.5", "×1", "×10", "×100"), protocols.ACCURACY: ("−2", "0", "+2", "+4", "+6")}
 GLYPHS = dict(zip(verdicts.VERDICTS, ("✓", "≈", "?", "✗", "·", "·"), strict=True))
 CLASSES = dict(zip(verdicts.VERDICTS, ("holds", "near", "open", "fails", "idle", "idle"), strict=True))
 WAYS = {verdicts.SAME: "→", verdicts.OPPOSITE: "←", verdicts.EQUAL: "=", verdicts.OPEN: "?", verdicts.NOT_RUN: "·"}
@@ -78,8 +78,9 @@ class Line:
 
     @property
     def undecided_by_paper(self) -> list[Part]:
-        """The parts that the paper's own three seeds do not decide."""
-        return [part for part in self.parts if part.paper and part.paper.verdict == verdicts.UNDECIDED]
+        """The accuracies that the paper's own three seeds do not decide: its interval holds zero."""
+        judged = [part for part in self.parts if part.paper and part.paper.verdict == verdicts.UNDECIDED and part.paper.ours]
+        return [part for part in judged if part.paper.ours.decided and part.paper.ours.low <= 0 <= part.paper.ours.high]
 
     @property
     def ours(self) -> str:
@@ -87,7 +88,7 @@ class Line:
         part = self.worst
         found = part.finding if part.finding.ours else part.short
         if self.basis == protocols.SIZES or not (found and found.ours):
-            return part.finding.measured.split("\n")[0] if part.finding.found else ""
+            return ""
         if self.basis == protocols.ACCURACY:
             return text.difference(found.ours)
         low, high = found.ours.ends
@@ -102,23 +103,14 @@ class Line:
         if not part.seeds or not any(part.seeds.values()):
             return None
         device = " + ".join(dict.fromkeys(map(badges.device_word, part.devices))) or "unknown device"
-        least = min(count for count in part.seeds.values())
+        least = min(count for count in part.seeds.values() if count)
         if self.basis == protocols.SECONDS:
             return badges.Badge(protocols.PAPER, f"timed · {device}", None, "")
-        short = not part.finding.found
-        words = (
-            {True: "short", False: "paper"}[short]
-            if self.basis == protocols.ACCURACY
-            else "paper's search"
-            if self.basis == protocols.SIZES
-            else "counted"
-        )
-        return badges.Badge(
-            protocols.SHORT if short else protocols.PAPER,
-            f"{words} · {device} · {text.counted(least, 'seed')}",
-            None,
-            "",
-        )
+        if self.basis == protocols.ACCURACY:
+            cap = protocols.PAPER if part.finding.found else protocols.SHORT
+            return badges.Badge(cap, f"{cap} · {device} · {text.counted(least, 'seed')}", None, "")
+        words = f"searched · {device} · {text.counted(least, 'seed')}" if self.basis == protocols.SIZES else "counted"
+        return badges.Badge(protocols.PAPER, words, None, "")
 
 
 def _rows(evidence: Evidence, dataset: str, parts: Sequence[Mapping]) -> tuple[Row, ...]:
@@ -194,4 +186,5 @@ def tally(claims: Sequence[Claim]) -> dict[str, int]:
     return found
 
 
+SINGULAR = {"hold": "holds", "nearly hold": "nearly holds", "do not hold": "does not hold"}
 BAR_CLASSES = {"hold": "holds", "nearly hold": "near", "open": "open", "do not hold": "fails", "not run": "idle"}

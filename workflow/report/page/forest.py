@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from workflow.report.stats import Difference, Interval
 
 WIDTH, HEIGHT = 320, 20
+STRIP = (104, 18)
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,17 @@ def _line(axis: Axis, low: float, high: float, css: str, y: float) -> str:
     return "".join(parts)
 
 
+def _beyond(axis: Axis, value: float, css: str, y: float) -> str:
+    """An arrowhead in place of a value that lies beyond the axis."""
+    x, way = axis.place(value), 1 if value > axis.high else -1
+    return f'<path class="{css} head" d="M{x + 4 * way:.1f} {y:g}l{-9 * way} -5v10z"/>'
+
+
 def paper_mark(axis: Axis, found: Interval, y: float = 6) -> str:
     """The paper's value: a hollow diamond, with a thin line where it has an interval."""
     line = _line(axis, found.low, found.high, "paper", y) if found.decided and found.low < found.high else ""
+    if not axis.holds(found.value):
+        return line + _beyond(axis, found.value, "paper diamond", y)
     return f'{line}<path class="paper diamond" d="M{axis.place(found.value):.1f} {y - 4.5:g}l4.5 4.5l-4.5 4.5l-4.5 -4.5z"/>'
 
 
@@ -55,6 +64,8 @@ def our_mark(axis: Axis, found: Interval, css: str = "ours", y: float = 14, *, s
         if isinstance(found, Difference):
             narrow = found.at(0.90)
             parts.append(_line(axis, narrow.low, narrow.high, f"{css} thick", y))
+    if not axis.holds(found.value):
+        return _beyond(axis, found.value, css, y)
     x, hollow = axis.place(found.value), "" if found.decided else " hollow"
     shape = (
         f'<rect x="{x - 3.5:.1f}" y="{y - 3.5:g}" width="7" height="7"'
@@ -108,8 +119,9 @@ def sizes(means: Sequence[float], label: str, *, largest: float = 7) -> str:
 
 def strip(values: Sequence[float], paper: float | None, axis: Axis, label: str) -> str:
     """A table's strip: a dot a seed and, where it lies on the scale, a hollow diamond for the paper."""
-    marks = [f'<path class="zero" d="M8 10H{WIDTH - 8}"/>']
+    across = lambda value: STRIP[0] * axis.place(value) / WIDTH
+    marks = [f'<path class="zero" d="M2 9H{STRIP[0] - 2}"/>']
     if paper is not None and axis.holds(paper):
-        marks.append(paper_mark(axis, Interval(paper), 10).replace("4.5", "7"))
-    marks += [f'<circle cx="{axis.place(value):.1f}" cy="10" r="6" class="ours faint"/>' for value in values]
-    return f'<svg class="strip" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(marks)}</svg>'
+        marks.append(f'<path class="diamond" d="M{across(paper):.1f} 4l5 5l-5 5l-5 -5z"/>')
+    marks += [f'<circle cx="{across(value):.1f}" cy="9" r="3" class="ours"/>' for value in values]
+    return f'<svg class="strip" viewBox="0 0 {STRIP[0]} {STRIP[1]}" role="img" aria-label="{label}">{"".join(marks)}</svg>'

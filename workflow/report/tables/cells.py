@@ -1,6 +1,6 @@
 """Tables 1 to 4 as cells: the paper's numbers and the best there is of the measured ones, each with what it rests on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workflow.report import badges, text
 from workflow.report.claims import protocols
@@ -26,7 +26,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a table. `measured`: by the best protocol first; `base`: the printed row that this one is a variant of."""
+    """A row of a table. `measured`: by the best protocol first; `variants`: folded rows."""
 
     row: Row
     paper: str
@@ -38,6 +38,7 @@ class Line:
     ratios: tuple[float | None, float | None]
     badges: tuple[badges.Badge, ...]
     missing: str
+    variants: tuple[str, ...] = ()  # of this row, in the suite alone, that were not run
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,28 @@ class TableView:
     reference: str
     has_top5: bool
     lines: tuple[Line, ...]
+
+    @property
+    def waiting(self) -> list[Line]:
+        """Rows of the suite alone that were not run, and are no variant of a printed row."""
+        printed = tuple(f"{line.row.entry.label}, " for line in self.lines if line.row.entry.in_paper)
+        idle = [line for line in self.lines if not line.measured and not line.row.entry.in_paper]
+        return [line for line in idle if not line.row.entry.label.startswith(printed)]
+
+    @property
+    def shown(self) -> list[Line]:
+        """The lines with variants of a printed row, such as one by a common recipe, folded under it until they are run."""
+        made: list[Line] = []
+        for line in self.lines:
+            if line in self.waiting:
+                continue
+            base = made[-1].row.entry.label if made else ""
+            variant = line.row.entry.label.removeprefix(f"{base}, ") if base else line.row.entry.label
+            if not line.row.entry.in_paper and not line.measured and variant != line.row.entry.label:
+                made[-1] = replace(made[-1], variants=(*made[-1].variants, variant))
+            else:
+                made.append(line)
+        return made
 
     @property
     def rows(self) -> list[Row]:
