@@ -47,7 +47,14 @@ def plan_command(options: argparse.Namespace) -> int:
         return 0
     from workflow.overview.plan_listing import print_plan
 
-    return print_plan(plan, _results(plan), hours=options.hours, device=options.on)
+    status = print_plan(plan, _results(plan), device=options.on)
+    if options.hours is not None:
+        from workflow.campaign.campaign import print_best
+        from workflow.overview.estimates import Estimates
+
+        estimates = Estimates(plan, _results(plan), device=options.on)
+        print_best(plan, _results(plan), estimates, options.hours)
+    return status
 
 
 def status_command(options: argparse.Namespace) -> int:
