@@ -63,7 +63,14 @@ def plan_command(options: argparse.Namespace) -> int:
         return 0
     from workflow.overview.plan_listing import print_plan
 
-    return print_plan(plan, _results(plan), hours=options.hours, device=options.on)
+    status = print_plan(plan, _results(plan), device=options.on)
+    if options.hours is not None:
+        from workflow.campaign.campaign import print_best
+        from workflow.overview.estimates import Estimates
+
+        estimates = Estimates(plan, _results(plan), device=options.on)
+        print_best(plan, _results(plan), estimates, options.hours)
+    return status
 
 
 def status_command(options: argparse.Namespace) -> int:
@@ -75,25 +82,32 @@ def status_command(options: argparse.Namespace) -> int:
 
 
 def prepare_command(options: argparse.Namespace) -> int:
-    """Prepare a data set, of the plan or any other, or a folder of the plan, into memory-mapped arrays with a manifest."""
+    """Prepare a data set into memory-mapped arrays with a manifest: the real one, from its files or downloaded.
+
+    With --made-up the images that the smoke preset makes up. A folder of the plan in place of the name: what the plan puts there.
+    """
     from workflow.data import prepare
     from workflow.data.imagefolder import dataset_info
 
-    plan = _plan(options)
-    wanted = {folder: entry for folder, entry in plan.prepare.items() if options.dataset in (entry["dataset"], folder)}
-    if not wanted:  # nothing that a row needs: another size of downsampled ImageNet, or images of the user's
-        name = dataset_info(options.dataset, Path(plan.data)).name
+    plan, name = _plan(options), options.dataset
+    if name in plan.prepare:
+        wanted = {name: plan.prepare[name]}
+    elif options.made_up:
+        entries = plan.prepare.items()
+        wanted = {out: entry for out, entry in entries if entry["dataset"] == name and entry["synthetic"]}
+        if not wanted:
+            raise UserError(
+                f"preset {plan.preset} makes up no images of '{name}': add --preset smoke, or correct the name."
+            )
+    else:
+        dataset_info(name, Path(plan.data))  # a name that is no data set's is refused before anything is made
         wanted = {f"{plan.data}/prepared/{name}": {"dataset": name, "synthetic": None}}
-    for folder, entry in wanted.items():
-        manifest = prepare(
-            entry["dataset"],
-            source="synthetic" if entry["synthetic"] else "auto",
-            folder=Path(plan.data),
-            out=Path(folder),
-            synthetic=entry["synthetic"],
-        )
-        counts = {name: split["images"] for name, split in manifest["splits"].items()}
-        print(f"{entry['dataset']}: {counts['train']} training and {counts['test']} test images in {folder}")
+    for out, entry in wanted.items():
+        made_up = entry["synthetic"]
+        source = "synthetic" if made_up else "auto"
+        manifest = prepare(entry["dataset"], source=source, folder=Path(plan.data), out=Path(out), synthetic=made_up)
+        counts = {split: found["images"] for split, found in manifest["splits"].items()}
+        print(f"{entry['dataset']}: {counts['train']} training and {counts['test']} test images in {out}")
     return 0
 
 
@@ -246,7 +260,9 @@ def parser() -> argparse.ArgumentParser:
     planned.add_argument("--on", metavar="NAME", help="a part of the name of the device whose timings to use")
     add("status", status_command)
     add("data", data_command)
-    add("prepare", prepare_command).add_argument("dataset")
+    prepared = add("prepare", prepare_command)
+    prepared.add_argument("dataset", help="a data set's name, or a folder of the plan")
+    prepared.add_argument("--made-up", action="store_true", help="make images up instead")
     for stage in ("search", "train", "time"):
         command = add(stage, job_command)
         command.add_argument("job")

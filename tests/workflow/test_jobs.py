@@ -13,6 +13,7 @@ from workflow.records.records import read_result, read_search
 from workflow.support.errors import UserError
 
 NET, SEARCHED = "mnist/cifar-resnet-20", "cifar10/effconv-20-0.66m"
+PREDICTOR = {"kernel_predictor": "projected", "hidden": 64}  # in which the presets differ
 
 
 @pytest.fixture
@@ -103,8 +104,8 @@ def test_an_unknown_job_is_named(plan, tmp_path):
 
 def search(preset: str, folder: Path, log=lambda line: None, **user) -> dict:
     """Do the search of one run of a preset in `folder`; its record."""
-    predictor = {"search_options": {"kernel_predictor": "projected", "hidden": 64}}  # the presets differ in it
-    plan = plan_of(SEARCHED, preset=preset, **{"seeds": [0], "jobs": {"seeds": "one"}, **predictor, **user})
+    same = {"seeds": [0], "jobs": {"seeds": "one"}, "search_options": PREDICTOR}
+    plan = plan_of(SEARCHED, preset=preset, **{**same, **user})
     (run,) = plan.runs
     assert jobs.Job("search", f"{SEARCHED}/seed{run.seed}", plan, folder, log=log).execute() == 0
     return read_search(folder / "runs" / run.id / "search.json")
@@ -131,7 +132,7 @@ def test_a_recorded_search_is_taken_over(engine, tmp_path, monkeypatch):
     "user",
     [
         {"seeds": [1]},
-        {"search_options": {"lr_size_predictor": 0.03}},
+        {"search_options": {**PREDICTOR, "lr_size_predictor": 0.03}},
         {"epochs": {"search": 3}},
         {"images": {"search": 1000}},
         {"batch_size": 64},
