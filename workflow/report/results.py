@@ -15,7 +15,8 @@ NOT_TIMED = "not timed yet"
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that the report rests on. `timing_reasons`: why a row that is planned has no seconds per epoch."""
+    """Everything that the report rests on. `timing_reasons`: why a row that is planned has no seconds per epoch; `counts`:
+    parameters of rows that have no result."""
 
     plan: Plan
     results: Path
@@ -23,6 +24,7 @@ class Evidence:
     timings: dict[Key, dict]
     timing_reasons: dict[Key, str]
     timing_stale: frozenset[Key] = frozenset()
+    counts: dict[Key, int] = field(default_factory=dict)
     rows: dict = field(default_factory=dict, compare=False)
 
     @cached_property
