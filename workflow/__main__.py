@@ -19,12 +19,9 @@ RESULTS, REPORTS = Path("results"), Path("reports")
 
 
 def _given(options: argparse.Namespace) -> dict:
-    """What the user gave on top of config/config.yaml: --configfile, --preset and, where a command has it, --device."""
+    """What the user gave on top of config/config.yaml: --configfile and --preset."""
     user = read_yaml(options.configfile) if options.configfile else {}
-    for key in ("preset", "device"):
-        if given := getattr(options, key, None):
-            user[key] = given
-    return user
+    return {**user, "preset": options.preset} if options.preset else user
 
 
 def _configuration(options: argparse.Namespace) -> dict:
@@ -141,6 +138,15 @@ def times_command(options: argparse.Namespace) -> int:
     return time_rows(plan, options.out, chosen_runs(plan, options.rows), minutes=options.minutes)
 
 
+def claim_command(options: argparse.Namespace) -> int:
+    """Run exactly what one claim of the paper rests on, its cost said first, and judge it."""
+    _use_threads(options.threads)
+    from workflow.claim import OneClaim
+
+    sys.stdout.reconfigure(line_buffering=True)
+    return OneClaim(options.id, _given(options), RESULTS, REPORTS).run(cost_only=options.cost)
+
+
 def packing_command(options: argparse.Namespace) -> int:
     """Measure how many jobs side by side make the most of this GPU, and make that the default for cards of its name."""
     from workflow.campaign.measure_packing import measure
@@ -247,6 +253,9 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("--preset", choices=["auto", "smoke", "short", "paper"], help="default: config/config.yaml's")
     source.add_argument("--configfile", type=Path, help="YAML on top of config/config.yaml")
 
+    threads = argparse.ArgumentParser(add_help=False)
+    threads.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
+
     def add(name: str, function: object, *more: argparse.ArgumentParser) -> argparse.ArgumentParser:
         command = commands.add_parser(
             name, help=function.__doc__.splitlines()[0], description=function.__doc__, parents=[source, *more]
@@ -264,21 +273,20 @@ def parser() -> argparse.ArgumentParser:
     prepared.add_argument("dataset", help="a data set's name, or a folder of the plan")
     prepared.add_argument("--made-up", action="store_true", help="make images up instead")
     for stage in ("search", "train", "time"):
-        command = add(stage, job_command)
+        command = add(stage, job_command, threads)
         command.add_argument("job")
         command.add_argument("--results", type=Path, help="folder of the records; default: results/PRESET")
-        command.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
         command.add_argument("--attempt", type=int, default=1, help="a restart's number; from 2 on, failures stand")
         command.add_argument(
             "--minutes", type=float, help="stop cleanly after so many minutes; the same command continues"
         )
-    device = argparse.ArgumentParser(add_help=False)
-    device.add_argument("--device", choices=["auto", "cpu", "cuda"], help="default: config/config.yaml's")
-    device.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
-    times = add("times", times_command, device)
+    times = add("times", times_command, threads)
     times.add_argument("--rows", nargs="+", default=[], metavar="GLOB", help="dataset/row, or patterns; default: all")
     times.add_argument("--out", type=Path, default=RESULTS / "times", help="folder; the same one goes on")
     times.add_argument("--minutes", type=float, help="start no row that would end later; the same command continues")
+    claim = add("claim", claim_command, threads)
+    claim.add_argument("id", help="a claim of config/claims.yaml")
+    claim.add_argument("--cost", action="store_true", help="say what it would cost, and stop")
     campaign = add("campaign", campaign_command)
     campaign.add_argument("--minutes", type=float, help="time from now, all in")
     campaign.add_argument("--out", type=Path, help="folder for everything; the same one goes on")
