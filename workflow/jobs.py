@@ -186,7 +186,7 @@ class Job:
             return record
         started = now()
         write_json(folder / "run.json", run.to_json())
-        outcome = engine.search(run, data, folder, digest=_joint(expected), say=self.say, deadline=self.deadline)
+        outcome = engine.search(run, data, folder, digest=_joint(expected), log=self.say, deadline=self.deadline)
         record = self._record(run, "search", started, checksums, expected, outcome)
         write_record(folder / "search.json", record)
         return record
@@ -214,7 +214,7 @@ class Job:
         started = now()
         write_json(folder / "run.json", run.to_json())
         outcome = engine.train(
-            run, data, folder, kernel_sizes=sizes, digest=_joint(expected), say=self.say, deadline=self.deadline
+            run, data, folder, kernel_sizes=sizes, digest=_joint(expected), log=self.say, deadline=self.deadline
         )
         record = self._record(run, "train", started, checksums, expected, outcome)
         write_record(folder / "result.json", record)
@@ -247,7 +247,7 @@ class Job:
                 run,
                 data,
                 kernel_sizes=sizes,
-                say=self.say,
+                log=self.say,
                 slices=int(self.plan.timing["slices"]),
                 slice_seconds=self.plan.timing["slice_seconds"],
             )

@@ -19,7 +19,7 @@ from workflow.records.records import read_timing
 from workflow.support.files import write_json
 
 ROW = "cifar10/effconv-20-0.66m"
-TIMES = ("seal", "seconds_per_epoch", "peak_memory_mb", "pieces", "provenance")
+TIMES = ("seal", "seconds_per_epoch", "peak_memory_mb", "sittings", "provenance")
 
 
 # The pipeline, killed when the file of the given name has been written by half, under whatever temporary name.

@@ -24,7 +24,7 @@ def plan():
 
 def execute(plan, folder, attempt=1):
     said = []
-    status = jobs.Job("train", f"{NET}/all", plan, folder, say=said.append, attempt=attempt).execute()
+    status = jobs.Job("train", f"{NET}/all", plan, folder, log=said.append, attempt=attempt).execute()
     return status, said
 
 
@@ -102,18 +102,18 @@ def test_an_unknown_job_is_named(plan, tmp_path):
         jobs.Job("train", "x", plan, tmp_path)
 
 
-def search(preset: str, folder: Path, say=lambda line: None, **user) -> dict:
+def search(preset: str, folder: Path, log=lambda line: None, **user) -> dict:
     """Do the search of one run of a preset in `folder`; its record."""
     same = {"seeds": [0], "jobs": {"seeds": "one"}, "search_options": PREDICTOR}
     plan = plan_of(SEARCHED, preset=preset, **{**same, **user})
     (run,) = plan.runs
-    assert jobs.Job("search", f"{SEARCHED}/seed{run.seed}", plan, folder, say=say).execute() == 0
+    assert jobs.Job("search", f"{SEARCHED}/seed{run.seed}", plan, folder, log=log).execute() == 0
     return read_search(folder / "runs" / run.id / "search.json")
 
 
 def test_a_search_is_done_once_for_two_presets(engine, tmp_path):
     first, said = search("short", tmp_path / "short"), []
-    second = search("paper", tmp_path / "paper", say=said.append)
+    second = search("paper", tmp_path / "paper", log=said.append)
     assert engine.calls == [f"{SEARCHED}/seed0"]
     assert second["taken_from"] == f"short/{SEARCHED}/seed0" and "taken_from" not in first
     assert any("its sizes are taken from" in line for line in said)

@@ -141,7 +141,7 @@ def context(evidence: Evidence) -> dict:
         "small": known and evidence.plan.preset == "smoke", "primer_symbols": SYMBOLS, "primer_classes": CLASSES, "rows": rows,
         "experiments": [(e, [part for part in parts if part.experiment == e]) for e in EXPERIMENTS],
         "times": time_ratios(evidence), "curves": curves,
-        "epochs": sorted({s.run.train.epochs for row in rows for s in row.states}),
-        "precision": sorted({s.run.precision for row in rows for s in row.states}),
+        "epochs": sorted({s.run.train.epochs for row in rows for s in row.done}),
+        "precision": sorted({s.run.precision for row in rows for s in row.done}),
         "drawing": _drawing("curves", drawings.draw_curves(curves), drawings.alt_curves(curves)),
     }  # fmt: skip

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _COMMON = {"schema": int, "status": str, "digests": dict, "provenance": dict}
 _FIELDS = {
-    "result": {"run": dict, "accuracy": float, "correct": int, "test_images": int, "cross_entropy": float,
+    "result": {"run": dict, "accuracy": float, "correct": int, "test_images": int,
                "best_accuracy": float, "best_epoch": int,
                "parameters": int, "macs": int, "epochs": int, "seconds_per_epoch": list},
     "search": {"run": dict, "layers": list, "sizes": list, "soft_sizes": list, "parameters": int, "macs": int, "epochs": int,

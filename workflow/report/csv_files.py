@@ -32,7 +32,7 @@ def _run_line(state: RunState) -> dict:
         **{field: result.get(field) for field in fields},
         "kernel_sizes": " ".join("x".join(map(str, s)) if isinstance(s, list) else str(s) for s in state.sizes),
         "search_epochs": run.search and run.search.epochs, "train_epochs": run.train.epochs,
-        "peak_memory_mb": result.get("peak_memory_mb"), "pieces": result.get("pieces"),
+        "peak_memory_mb": result.get("peak_memory_mb"), "sittings": result.get("sittings"),
         **{field: source.get(field) for field in ("device", "torch", "git_commit", "started", "ended")},
     }  # fmt: skip
 
@@ -47,12 +47,14 @@ def summary_line(row: Row) -> dict:
         row.accuracy and row.accuracy.interval(),
         row.against_paper(),
         row.paper,
-        row.seconds_range,
+        row.clock and row.clock.ends,
     )
     return {
         "dataset": row.dataset, "row": row.id, "label": row.entry.label, "size": row.entry.size,
         "system": row.entry.system, "in_paper": row.entry.in_paper, "status": row.status,
-        "seeds_planned": len(row.states), "seeds": len(row.done),
+        "protocol": row.best and row.best.protocol, "devices": "; ".join(row.best.devices if row.best else ()),
+        "places": " ".join(place or "here" for place in (row.best.places if row.best else ())),
+        "seeds_planned": row.seeds, "seeds": len(row.done),
         **pair(row.accuracy, "accuracy"), "accuracy_low": interval and interval[0], "accuracy_high": interval and interval[1],
         **pair(row.top5, "top5"), **pair(row.over_seeds("best_accuracy"), "best_accuracy"), **pair(row.wrong, "wrong"),
         "test_images": row.test_images, "parameters": row.parameters and row.parameters.mean, "macs": row.macs and row.macs.mean,

@@ -279,7 +279,7 @@ def test_the_chapters_csv_charges_the_search_to_the_row(tmp_path):
     for run in plan.runs:
         if run.search:
             factory.write_result(results, run, 92.0)
-    products.write_chapter("sizes-matter", plan, results, tmp_path / "out")
+    products.write("sizes-matter", plan, results, tmp_path / "out")
     with (tmp_path / "out" / "chapters" / "sizes-matter.csv").open() as file:
         lines = {line["row"]: line for line in csv.DictReader(file)}
     # Four training epochs of 2 seconds; two of 3 for the search.

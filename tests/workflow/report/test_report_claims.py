@@ -160,7 +160,7 @@ def test_the_weights_of_literal_predictors(root):
 
 
 def written(plan, results, out):
-    report.write_claims(plan, results, out)
+    report.write("claims", plan, results, out)
     with open(out / "claims.csv", newline="") as file:
         lines = {line["id"]: line for line in csv.DictReader(file)}
     return lines, {claim["id"]: claim for claim in json.loads((out / "claims.json").read_text())["claims"]}

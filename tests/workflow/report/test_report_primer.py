@@ -87,7 +87,7 @@ def test_the_csv_has_every_statement_reading_and_cost(planned, tmp_path):
     plan, results = planned
     fill(plan, results)
     primer.save(results)
-    products.write_chapter("primer", plan, results, tmp_path)
+    products.write("primer", plan, results, tmp_path)
     with (tmp_path / "chapters" / "primer.csv").open(newline="") as file:
         lines = {line["row"]: line for line in csv.DictReader(file)}
     assert len(lines) == 2 + 5 + 18 * 7

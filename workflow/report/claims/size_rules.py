@@ -90,7 +90,7 @@ def searches_settle(setting: Setting, *, budget: float, drift: float) -> Finding
     misses, drifts, settings, others = [], [], set(), 0
     own = set(_searches(setting.dataset, {}, setting.evidence.plan.tables))
     for row in rows_of(setting.evidence).values():
-        for state in row.states if f"{row.dataset}/{row.id}" in own and setting.source == protocols.PAPER else ():
+        for state in row.searched if f"{row.dataset}/{row.id}" in own and setting.source == protocols.PAPER else ():
             record, _ = sizes_of(state)
             wanted = record["run"]["search"].get("parameters") if state.search else None
             if not wanted:
