@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from effconv import cifar_resnet
 from workflow.engine.clock import steps
-from workflow.engine.startup import keep_freed_memory
+from workflow.engine.process_settings import keep_freed_memory
 
 BATCH = 128
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)

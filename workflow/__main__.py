@@ -19,12 +19,9 @@ RESULTS, REPORTS = Path("results"), Path("reports")
 
 
 def _given(options: argparse.Namespace) -> dict:
-    """What the user gave on top of config/config.yaml: --configfile, --preset and, where a command has it, --device."""
+    """What the user gave on top of config/config.yaml: --configfile and --preset."""
     user = read_yaml(options.configfile) if options.configfile else {}
-    for key in ("preset", "device"):
-        if given := getattr(options, key, None):
-            user[key] = given
-    return user
+    return {**user, "preset": options.preset} if options.preset else user
 
 
 def _configuration(options: argparse.Namespace) -> dict:
@@ -63,7 +60,14 @@ def plan_command(options: argparse.Namespace) -> int:
         return 0
     from workflow.overview.plan_listing import print_plan
 
-    return print_plan(plan, _results(plan), hours=options.hours, device=options.on)
+    status = print_plan(plan, _results(plan), device=options.on)
+    if options.hours is not None:
+        from workflow.campaign.campaign import print_best
+        from workflow.overview.estimates import Estimates
+
+        estimates = Estimates(plan, _results(plan), device=options.on)
+        print_best(plan, _results(plan), estimates, options.hours)
+    return status
 
 
 def status_command(options: argparse.Namespace) -> int:
@@ -75,25 +79,32 @@ def status_command(options: argparse.Namespace) -> int:
 
 
 def prepare_command(options: argparse.Namespace) -> int:
-    """Prepare a data set, of the plan or any other, or a folder of the plan, into memory-mapped arrays with a manifest."""
+    """Prepare a data set into memory-mapped arrays with a manifest: the real one, from its files or downloaded.
+
+    With --made-up the images that the smoke preset makes up. A folder of the plan in place of the name: what the plan puts there.
+    """
     from workflow.data import prepare
     from workflow.data.imagefolder import dataset_info
 
-    plan = _plan(options)
-    wanted = {folder: entry for folder, entry in plan.prepare.items() if options.dataset in (entry["dataset"], folder)}
-    if not wanted:  # nothing that a row needs: another size of downsampled ImageNet, or images of the user's
-        name = dataset_info(options.dataset, Path(plan.data)).name
+    plan, name = _plan(options), options.dataset
+    if name in plan.prepare:
+        wanted = {name: plan.prepare[name]}
+    elif options.made_up:
+        entries = plan.prepare.items()
+        wanted = {out: entry for out, entry in entries if entry["dataset"] == name and entry["synthetic"]}
+        if not wanted:
+            raise UserError(
+                f"preset {plan.preset} makes up no images of '{name}': add --preset smoke, or correct the name."
+            )
+    else:
+        dataset_info(name, Path(plan.data))  # a name that is no data set's is refused before anything is made
         wanted = {f"{plan.data}/prepared/{name}": {"dataset": name, "synthetic": None}}
-    for folder, entry in wanted.items():
-        manifest = prepare(
-            entry["dataset"],
-            source="synthetic" if entry["synthetic"] else "auto",
-            folder=Path(plan.data),
-            out=Path(folder),
-            synthetic=entry["synthetic"],
-        )
-        counts = {name: split["images"] for name, split in manifest["splits"].items()}
-        print(f"{entry['dataset']}: {counts['train']} training and {counts['test']} test images in {folder}")
+    for out, entry in wanted.items():
+        made_up = entry["synthetic"]
+        source = "synthetic" if made_up else "auto"
+        manifest = prepare(entry["dataset"], source=source, folder=Path(plan.data), out=Path(out), synthetic=made_up)
+        counts = {split: found["images"] for split, found in manifest["splits"].items()}
+        print(f"{entry['dataset']}: {counts['train']} training and {counts['test']} test images in {out}")
     return 0
 
 
@@ -125,6 +136,15 @@ def times_command(options: argparse.Namespace) -> int:
 
     plan = times_plan(_given(options))
     return time_rows(plan, options.out, chosen_runs(plan, options.rows), minutes=options.minutes)
+
+
+def claim_command(options: argparse.Namespace) -> int:
+    """Run exactly what one claim of the paper rests on, its cost said first, and judge it."""
+    _use_threads(options.threads)
+    from workflow.campaign.claim import OneClaim
+
+    sys.stdout.reconfigure(line_buffering=True)
+    return OneClaim(options.id, _given(options), RESULTS, REPORTS).run(cost_only=options.cost)
 
 
 def packing_command(options: argparse.Namespace) -> int:
@@ -233,6 +253,9 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("--preset", choices=["auto", "smoke", "short", "paper"], help="default: config/config.yaml's")
     source.add_argument("--configfile", type=Path, help="YAML on top of config/config.yaml")
 
+    threads = argparse.ArgumentParser(add_help=False)
+    threads.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
+
     def add(name: str, function: object, *more: argparse.ArgumentParser) -> argparse.ArgumentParser:
         command = commands.add_parser(
             name, help=function.__doc__.splitlines()[0], description=function.__doc__, parents=[source, *more]
@@ -246,23 +269,24 @@ def parser() -> argparse.ArgumentParser:
     planned.add_argument("--on", metavar="NAME", help="a part of the name of the device whose timings to use")
     add("status", status_command)
     add("data", data_command)
-    add("prepare", prepare_command).add_argument("dataset")
+    prepared = add("prepare", prepare_command)
+    prepared.add_argument("dataset", help="a data set's name, or a folder of the plan")
+    prepared.add_argument("--made-up", action="store_true", help="make images up instead")
     for stage in ("search", "train", "time"):
-        command = add(stage, job_command)
+        command = add(stage, job_command, threads)
         command.add_argument("job")
         command.add_argument("--results", type=Path, help="folder of the records; default: results/PRESET")
-        command.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
         command.add_argument("--attempt", type=int, default=1, help="a restart's number; from 2 on, failures stand")
         command.add_argument(
             "--minutes", type=float, help="stop cleanly after so many minutes; the same command continues"
         )
-    device = argparse.ArgumentParser(add_help=False)
-    device.add_argument("--device", choices=["auto", "cpu", "cuda"], help="default: config/config.yaml's")
-    device.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
-    times = add("times", times_command, device)
+    times = add("times", times_command, threads)
     times.add_argument("--rows", nargs="+", default=[], metavar="GLOB", help="dataset/row, or patterns; default: all")
     times.add_argument("--out", type=Path, default=RESULTS / "times", help="folder; the same one goes on")
     times.add_argument("--minutes", type=float, help="start no row that would end later; the same command continues")
+    claim = add("claim", claim_command, threads)
+    claim.add_argument("id", help="a claim of config/claims.yaml")
+    claim.add_argument("--cost", action="store_true", help="say what it would cost, and stop")
     campaign = add("campaign", campaign_command)
     campaign.add_argument("--minutes", type=float, help="time from now, all in")
     campaign.add_argument("--out", type=Path, help="folder for everything; the same one goes on")

@@ -1,13 +1,15 @@
-"""A stand-in engine for the tests of what happens around it."""
+"""A stand-in engine for the tests of what happens around it, and data sets cut down to a handful of images."""
 
 import sys
 import time
 import types
+from dataclasses import replace
 
 import pytest
 
 from tests.workflow import made_plans
 from workflow import jobs
+from workflow.protocol import datasets
 
 
 class OutOfTime(Exception):
@@ -41,3 +43,14 @@ def engine(monkeypatch):
     monkeypatch.setattr(sys.modules["workflow"], "engine", fake, raising=False)
     monkeypatch.setattr(jobs.Job, "_data", lambda self, run: (None, {"train": "ab" * 32, "test": "cd" * 32}))
     return fake
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The data sets' table with small counts; the counts."""
+    counts = {"mnist": (20, 10), "cifar10": (50, 20), "stl10": (12, 8), "imagenet32": (200, 30)}
+    for name, (train, test) in counts.items():
+        monkeypatch.setitem(
+            datasets.DATASETS, name, replace(datasets.DATASETS[name], train_images=train, test_images=test)
+        )
+    return counts

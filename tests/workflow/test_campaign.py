@@ -80,7 +80,7 @@ def real(tmp_path_factory, root):
 def test_a_killed_campaign_goes_on(real):
     assert real.killed_before_the_end
     result = read_result(real.out / "runs" / RUN / "result.json")
-    assert result["pieces"] == 2 and result["epochs"] == 3
+    assert result["sittings"] == 2 and result["epochs"] == 3
     assert "train: going on at " in (real.out / "logs/train" / f"{RUN}.log").read_text()
     assert f"started search {RUN}" not in real.text  # done before the kill
     summary = json.loads((real.out / "campaign.json").read_text())

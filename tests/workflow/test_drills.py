@@ -67,7 +67,7 @@ def test_a_record_cut_short_anywhere_is_never_accepted(plan, tmp_path):
 
 def test_two_pipelines_in_one_folder_train_each_run_once(engine, plan, tmp_path):
     outcomes, engine.pause = [], 0.3
-    job = lambda: outcomes.append(jobs.Job("train", f"{NET}/all", plan, tmp_path, say=print).execute())
+    job = lambda: outcomes.append(jobs.Job("train", f"{NET}/all", plan, tmp_path, log=print).execute())
     threads = [threading.Thread(target=job) for _ in range(2)]
     for thread in threads:
         thread.start()

@@ -13,6 +13,7 @@ from workflow.records.records import read_result, read_search
 from workflow.support.errors import UserError
 
 NET, SEARCHED = "mnist/cifar-resnet-20", "cifar10/effconv-20-0.66m"
+PREDICTOR = {"kernel_predictor": "projected", "hidden": 64}  # in which the presets differ
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def plan():
 
 def execute(plan, folder, attempt=1):
     said = []
-    status = jobs.Job("train", f"{NET}/all", plan, folder, say=said.append, attempt=attempt).execute()
+    status = jobs.Job("train", f"{NET}/all", plan, folder, log=said.append, attempt=attempt).execute()
     return status, said
 
 
@@ -101,18 +102,18 @@ def test_an_unknown_job_is_named(plan, tmp_path):
         jobs.Job("train", "x", plan, tmp_path)
 
 
-def search(preset: str, folder: Path, say=lambda line: None, **user) -> dict:
+def search(preset: str, folder: Path, log=lambda line: None, **user) -> dict:
     """Do the search of one run of a preset in `folder`; its record."""
-    predictor = {"search_options": {"kernel_predictor": "projected", "hidden": 64}}  # the presets differ in it
-    plan = plan_of(SEARCHED, preset=preset, **{"seeds": [0], "jobs": {"seeds": "one"}, **predictor, **user})
+    same = {"seeds": [0], "jobs": {"seeds": "one"}, "search_options": PREDICTOR}
+    plan = plan_of(SEARCHED, preset=preset, **{**same, **user})
     (run,) = plan.runs
-    assert jobs.Job("search", f"{SEARCHED}/seed{run.seed}", plan, folder, say=say).execute() == 0
+    assert jobs.Job("search", f"{SEARCHED}/seed{run.seed}", plan, folder, log=log).execute() == 0
     return read_search(folder / "runs" / run.id / "search.json")
 
 
 def test_a_search_is_done_once_for_two_presets(engine, tmp_path):
     first, said = search("short", tmp_path / "short"), []
-    second = search("paper", tmp_path / "paper", say=said.append)
+    second = search("paper", tmp_path / "paper", log=said.append)
     assert engine.calls == [f"{SEARCHED}/seed0"]
     assert second["taken_from"] == f"short/{SEARCHED}/seed0" and "taken_from" not in first
     assert any("its sizes are taken from" in line for line in said)
@@ -131,7 +132,7 @@ def test_a_recorded_search_is_taken_over(engine, tmp_path, monkeypatch):
     "user",
     [
         {"seeds": [1]},
-        {"search_options": {"lr_size_predictor": 0.03}},
+        {"search_options": {**PREDICTOR, "lr_size_predictor": 0.03}},
         {"epochs": {"search": 3}},
         {"images": {"search": 1000}},
         {"batch_size": 64},

@@ -18,7 +18,7 @@ import torch
 import baselines
 from workflow.engine.clock import steps
 from workflow.engine.precision import backend
-from workflow.engine.startup import keep_freed_memory
+from workflow.engine.process_settings import keep_freed_memory
 from workflow.machine import gpu_pool
 from workflow.machine.lease import lease
 from workflow.records.provenance import now, provenance
@@ -91,7 +91,7 @@ def total(count: int, *, device: str, precision: str, seconds: float) -> float:
 
 
 def speeds(
-    counts: Iterable[int], *, device: str, precision: str, seconds: float, say: Callable[[str], None] = print
+    counts: Iterable[int], *, device: str, precision: str, seconds: float, log: Callable[[str], None] = print
 ) -> dict[int, float]:
     """Jobs side by side -> images per second in all. Ends at the first number that fails, unless that is the first of all."""
     found: dict[int, float] = {}
@@ -101,14 +101,14 @@ def speeds(
         except UserError as error:
             if not found:
                 raise
-            say(str(error))
+            log(str(error))
             break
         rate = 3600 * found[count] / ROW_IMAGES
-        say(f"{count:3} side by side: {found[count]:10,.0f} images/s in all, {rate:8.2f} CIFAR-10 rows an hour")
+        log(f"{count:3} side by side: {found[count]:10,.0f} images/s in all, {rate:8.2f} CIFAR-10 rows an hour")
     return found
 
 
-def measure(config: dict, counts: Iterable[int], seconds: float, *, say: Callable[[str], None] = print) -> int:
+def measure(config: dict, counts: Iterable[int], seconds: float, *, log: Callable[[str], None] = print) -> int:
     """Find the best of `counts` on a GPU that nothing else uses meanwhile, and keep it for all cards of that name. Returns it."""
     if config["device"] != "cuda":
         raise UserError(
@@ -119,8 +119,8 @@ def measure(config: dict, counts: Iterable[int], seconds: float, *, say: Callabl
     started = now()
     with lease("cuda", exclusive=True) as device:
         card = torch.cuda.get_device_name(device)
-        say(f"Measuring how many jobs make the most of {card}")
-        found = speeds(counts, device=device, precision=config["precision"], seconds=seconds, say=say)
+        log(f"Measuring how many jobs make the most of {card}")
+        found = speeds(counts, device=device, precision=config["precision"], seconds=seconds, log=log)
     chosen, alone = gpu_pool.best(found), found.get(1)
     gain = found[chosen] / alone if alone else None
     gpu_pool.keep(card, {
@@ -129,5 +129,5 @@ def measure(config: dict, counts: Iterable[int], seconds: float, *, say: Callabl
         "provenance": provenance(device="cuda", threads=1, started=started, data={}),
     })  # fmt: skip
     times = f", {gain:.2f} times as many images as one" if gain else ""
-    say(f"{chosen} side by side{times}: the default for {card} from now on, in {gpu_pool.HERE}")
+    log(f"{chosen} side by side{times}: the default for {card} from now on, in {gpu_pool.HERE}")
     return chosen

@@ -2,10 +2,12 @@
 
 A checkpoint is a mapping of tensors and plain values, read back with weights_only, and carries a digest of the code, data and
 settings behind it: one with another digest is not used. The checksums of its parts are compared first: torch's reader does not, and
-would go on from a checkpoint with a flipped bit.
+would go on from a checkpoint with a flipped bit. Room on the disk is looked for before a checkpoint is written.
 """
 
+import errno
 import os
+import shutil
 import tempfile
 import time
 import zipfile
@@ -27,12 +29,20 @@ def _sound(path: Path) -> Path:
     return path
 
 
+def _size(value: object) -> int:
+    """Bytes of all tensors in nested mappings and lists."""
+    if isinstance(value, torch.Tensor):
+        return value.numel() * value.element_size()
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return sum(map(_size, parts))
+
+
 class Checkpoints:
     """The checkpoints of one stage of one run."""
 
-    def __init__(self, directory: Path, stage: str, digest: str, say: Callable[[str], None]):
+    def __init__(self, directory: Path, stage: str, digest: str, log: Callable[[str], None]):
         self.path, self.previous = directory / f"{stage}.pt", directory / f"{stage}.previous.pt"
-        self.digest, self.say = digest, say
+        self.digest, self.log = digest, log
         self.seconds = 0.0  # how long the last write took
 
     def save(self, state: dict, *, final: bool = False) -> None:
@@ -41,6 +51,7 @@ class Checkpoints:
         temporary = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_room(_size(state))
             handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
             with os.fdopen(handle, "wb") as file:
                 torch.save({"schema": SCHEMA, "digest": self.digest, **state}, file)
@@ -65,6 +76,14 @@ class Checkpoints:
             ) from None
         self.seconds = time.monotonic() - started
 
+    def _make_room(self, needed: int) -> None:
+        """Give up the older checkpoint where the disk has no room for a third. OSError where there is no room then, either."""
+        room = lambda: shutil.disk_usage(self.path.parent).free >= needed
+        if not room() and self.path.exists():
+            self.previous.unlink(missing_ok=True)
+        if not room():
+            raise OSError(errno.ENOSPC, f"it takes {needed / 1e9:.2f} GB, and the disk is full")
+
     def load(self, device: torch.device) -> dict | None:
         """The newest usable checkpoint, None where there is none. Says which one was passed over, and why."""
         for unfinished in self.path.parent.glob(f".{self.path.name}.*"):  # of a process that was killed while it wrote
@@ -75,12 +94,12 @@ class Checkpoints:
             try:
                 state = torch.load(_sound(path), map_location=device, weights_only=True)
             except Exception as error:  # a damaged file fails in many ways, and all of them mean: not this one
-                self.say(f"checkpoint {path.name} is unreadable ({' '.join(str(error).split())[:120]}): {other}.")
+                self.log(f"checkpoint {path.name} is unreadable ({' '.join(str(error).split())[:120]}): {other}.")
                 continue
             if not isinstance(state, dict) or state.get("schema") != SCHEMA:
-                self.say(f"checkpoint {path.name} is of another version: {other}.")
+                self.log(f"checkpoint {path.name} is of another version: {other}.")
             elif state["digest"] != self.digest:
-                self.say(f"checkpoint {path.name} was made by other code, data or settings: {other}.")
+                self.log(f"checkpoint {path.name} was made by other code, data or settings: {other}.")
             else:
                 return state
         return None

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from workflow.engine.graphs import WARM_STEPS, CapturedStep, stepper
+from workflow.engine.graphs import WARM_STEPS, CapturedStep, make_step
 from workflow.engine.load import ForeignLoad
 from workflow.engine.normalisation import normalisation
 from workflow.engine.optimisation import for_recipe
@@ -120,18 +120,20 @@ def segment(
         "stage": stage, "position": position, "weight": weight, "batch_size": train.batch_size,
         "seconds_per_epoch": median, "low": epochs[0], "high": epochs[-1], "images_per_second": train.count / median,
         "slices": len(taken), "steps_per_slice": count, "steps_per_epoch": -(-train.count // train.batch_size),
-        "captured": isinstance(step, CapturedStep),
+        "captured": step.captured, "uncaptured_reason": step.uncaptured_reason,
         "clocks_agree": 2 * sum(clock.agrees(device) for clock, _ in taken) > len(taken),
     }  # fmt: skip
 
 
 def steps(model: nn.Module, images: np.ndarray, labels: np.ndarray, *, device: torch.device, precision: str) -> Steps:
     """Endless training steps of a CIFAR network by ResNet's recipe. images: uint8 [N, 32, 32, 3]; labels: int64 [N]."""
-    rule = recipe("resnet_sgd", "cifar10")
+    resnet = recipe("resnet_sgd", "cifar10")
     train = TrainingImages(
-        images, labels, device=device, batch_size=rule.batch_size, seed=0, stage="train", pad=rule.pad, pad_mode=rule.pad_mode,
-        flip=rule.flip, normalisation=normalisation(rule.normalisation, DATASETS["cifar10"], images.mean(0) / 255),
+        images, labels, device=device, batch_size=resnet.batch_size, seed=0, stage="train", pad=resnet.pad, pad_mode=resnet.pad_mode,
+        flip=resnet.flip, normalisation=normalisation(resnet.normalisation, DATASETS["cifar10"], images.mean(0) / 255),
     )  # fmt: skip
     model = place(model, device).train()
-    optimiser = lambda captured: for_recipe(model, rule, steps_per_epoch=train.steps, device=device, captured=captured)
-    return Steps(stepper(model, optimiser, train, precision=precision))
+    optimiser = lambda captured: for_recipe(
+        model, resnet, steps_per_epoch=train.steps, device=device, captured=captured
+    )
+    return Steps(make_step(model, optimiser, train, precision=precision))

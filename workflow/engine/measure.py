@@ -25,11 +25,11 @@ import torch
 
 from workflow.engine.clock import affordable_batch, segment
 from workflow.engine.errors import peak_memory_mb
-from workflow.engine.graphs import stepper
+from workflow.engine.graphs import make_step
 from workflow.engine.load import ForeignLoad, foreign_gpu_processes
 from workflow.engine.optimisation import for_recipe
-from workflow.engine.search import search_step, searched
-from workflow.engine.session import images, network, session, trained
+from workflow.engine.search import build_search, search_step
+from workflow.engine.session import images, network, place_for_training, session
 from workflow.engine.step import Step
 from workflow.protocol.runs import Run
 
@@ -46,7 +46,7 @@ def _search_segments(run: Run, data, device: torch.device, sizes: list[int], opt
     if run.search.method == "random-search":  # its search trains networks of the learned count
         published, _ = _train_segments(run, data, device, sizes, options)
         return [{**part, "stage": "search"} for part in published]
-    model = searched(run, data, device)
+    model = build_search(run, data, device)
     recipe = run.search.recipe
     train = images(run, data, recipe, stage="search", batch_size=recipe.batch_size, device=device).train
     step = search_step(model, train, precision=run.precision)
@@ -62,14 +62,14 @@ def _train_segments(
 ) -> tuple[list[dict], list[dict]]:
     """The segments of the training stage; once more with the faster convolution, where there is one besides the published."""
     recipe = run.train.recipe
-    model: Any = trained(run, network(run, data, stage="train", kernel_sizes=sizes), device)
+    model: Any = place_for_training(run, network(run, data, stage="train", kernel_sizes=sizes), device)
 
     def steps_of(batch_size: int) -> Step:
         train = images(run, data, recipe, stage="train", batch_size=batch_size, device=device).train
         optimiser = lambda captured: for_recipe(
             model, recipe, steps_per_epoch=train.steps, device=device, captured=captured
         )
-        return stepper(model, optimiser, train, precision=run.precision)
+        return make_step(model, optimiser, train, precision=run.precision)
 
     grows, backends = hasattr(model, "pretend_sizes"), getattr(model, "timed_backends", ())
 
@@ -104,13 +104,13 @@ def measure(
     data,
     *,
     kernel_sizes: list[int] | None,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
     slices: int,
     slice_seconds: float,
 ) -> dict:
     """Seconds per epoch of a run's stages: the measured fields of a timing record. `kernel_sizes`: the learned ones, if any."""
     load = ForeignLoad()
-    with session(run, "train", say=say, exclusive=True) as device:
+    with session(run, "train", log=log, exclusive=True) as device:
         options = {"slices": slices, "seconds": slice_seconds, "load": load}
         segments = _search_segments(run, data, device, kernel_sizes, options) if run.search else []
         published, faster = _train_segments(run, data, device, kernel_sizes, options)
@@ -126,9 +126,12 @@ def measure(
             "faster_segments": faster, "faster_seconds": _mean(faster, "train"),
             "seconds_per_epoch": total / (search_epochs + train_epochs),
             "clocks_agree": all(segment["clocks_agree"] for segment in segments),
+            "captured": all(segment["captured"] for segment in segments),
+            "uncaptured_reason": next((s["uncaptured_reason"] for s in segments if s["uncaptured_reason"]), None),
+            "cudnn_benchmark": torch.backends.cudnn.benchmark if device.type == "cuda" else None,
             "on_the_clock": ON_THE_CLOCK, "foreign_load": load.cores, "foreign_gpu_processes": foreign,
             "peak_memory_mb": peak_memory_mb(device),
         }  # fmt: skip
     note = "" if outcome["clocks_agree"] else ", the clocks disagree: something else ran"
-    say(f"{run.place}: {outcome['seconds_per_epoch']:.4g} s per epoch{note}")
+    log(f"{run.place}: {outcome['seconds_per_epoch']:.4g} s per epoch{note}")
     return outcome

@@ -21,9 +21,9 @@ from effconv.trajectory import FIELDS
 from workflow.engine.checkpoint import Checkpoints
 from workflow.engine.errors import NonFinite, OutOfTime
 from workflow.engine.evaluation import evaluate
+from workflow.engine.graphs import make_step
 from workflow.engine.optimisation import for_recipe
 from workflow.engine.session import Images, classes, images, network, place, session
-from workflow.engine.step import Step
 from workflow.protocol.recipes import Recipe
 from workflow.protocol.runs import Run, Search
 from workflow.protocol.size_rules import layers_of, random_sizes
@@ -60,8 +60,8 @@ def rounds_of(candidates: int, steps: int) -> list[tuple[int, int]]:
 class _Race:
     """The candidates of one search."""
 
-    def __init__(self, run: Run, data, sets: Images, rule: Recipe, device: torch.device) -> None:
-        self.run, self.data, self.sets, self.rule, self.device = run, data, sets, rule, device
+    def __init__(self, run: Run, data, sets: Images, recipe: Recipe, device: torch.device) -> None:
+        self.run, self.data, self.sets, self.recipe, self.device = run, data, sets, recipe, device
         wanted = run.search
         if wanted.parameters is None:
             raise UserError(
@@ -77,19 +77,22 @@ class _Race:
     def part(self, number: int, held: dict | None, steps: int) -> dict:
         """Train candidate `number` on from what is held of it; what is to be held, with its accuracy on the held-out images."""
         model = place(network(self.run, self.data, stage="search", kernel_sizes=self.sizes[number]), self.device)
-        optimiser = for_recipe(model, self.rule, steps_per_epoch=self.sets.train.steps, device=self.device)
-        step = Step(model, optimiser, self.sets.train, precision=self.run.precision)
+        each, device = self.sets.train.steps, self.device
+        optimiser = lambda captured: for_recipe(
+            model, self.recipe, steps_per_epoch=each, device=device, captured=captured
+        )
+        step = make_step(model, optimiser, self.sets.train, precision=self.run.precision)
         done = 0
         if held:
             model.load_state_dict(held["model"])
-            step.optimizer.load_state_dict(held["optimizer"])
+            step.load_optimizer(held["optimizer"])
             done = held["steps"]
         model.train()
-        started, each = time.perf_counter(), self.sets.train.steps
-        for place_of in range(done, done + steps):
-            if place_of == done or place_of % each == 0:
-                step.begin(place_of // each + 1)
-            step.take(place_of % each)
+        started = time.perf_counter()
+        for step_index in range(done, done + steps):
+            if step_index == done or step_index % each == 0:
+                step.begin(step_index // each + 1)
+            step.take(step_index % each)
         if wrong := step.first_non_finite((done + steps - 1) % each + 1):
             raise NonFinite("search", (done + steps - 1) // each + 1, wrong)
         seconds = time.perf_counter() - started
@@ -101,34 +104,34 @@ class _Race:
 
 
 def search(
-    run: Run, data, directory: Path, *, digest: str, say: Callable[[str], None] = print, deadline: float | None = None
+    run: Run, data, directory: Path, *, digest: str, log: Callable[[str], None] = print, deadline: float | None = None
 ) -> dict:
     """The best of the random candidates: the measured fields of search.json. Raises OutOfTime, NonFinite, UserError."""
     wanted = run.search
-    with session(run, "search", say=say) as device:
-        checkpoints = Checkpoints(directory, "search", digest, say)
+    with session(run, "search", log=log) as device:
+        checkpoints = Checkpoints(directory, "search", digest, log)
         state = checkpoints.load(device) or {
             "round": 0,
             "alive": None,
             "held": {},
             "scores": {},
             "log": [],
-            "pieces": 0,
+            "sittings": 0,
         }
         if "outcome" in state:
             return state["outcome"]
-        rule = dataclasses.replace(
+        recipe = dataclasses.replace(
             wanted.recipe, schedule="constant", held_out=round(HELD_OUT * run.constants.train_images)
         )
-        sets = images(run, data, rule, stage="search", batch_size=rule.batch_size, device=device)
-        race = _Race(run, data, sets, rule, device)
-        state["pieces"] += 1
+        sets = images(run, data, recipe, stage="search", batch_size=recipe.batch_size, device=device)
+        race = _Race(run, data, sets, recipe, device)
+        state["sittings"] += 1
         state["alive"] = state["alive"] or list(range(len(race.sizes)))
-        rounds = rounds_of(len(race.sizes), wanted.epochs * math.ceil(len(data.train.images) / rule.batch_size))
+        rounds = rounds_of(len(race.sizes), wanted.epochs * math.ceil(len(data.train.images) / recipe.batch_size))
         for number in range(state["round"], len(rounds)):
             _round(race, state, rounds[number][1], checkpoints, deadline)
             ranked = sorted(state["alive"], key=lambda candidate: (-state["scores"][candidate], candidate))
-            say(f"search round {number + 1}/{len(rounds)}: best {state['scores'][ranked[0]]:.2f} % on held-out images")
+            log(f"search round {number + 1}/{len(rounds)}: best {state['scores'][ranked[0]]:.2f} % on held-out images")
             _log(state, race, ranked[0], rounds, number)
             kept = sorted(ranked[: math.ceil(len(ranked) / 2)])
             state |= {"round": number + 1, "alive": kept, "scores": {}}
@@ -178,5 +181,5 @@ def _outcome(race: _Race, state: dict, wanted: Search) -> dict:
         "parameters": race.layers.parameters(sizes), "macs": race.layers.macs(sizes),
         "trajectory": {field: [entry.get(field, nothing) for entry in entries] for field in FIELDS},
         "budget": {"parameters": wanted.parameters, "macs": None}, "epochs": wanted.epochs,
-        "seconds_per_epoch": [seconds / wanted.epochs] * wanted.epochs, "pieces": state["pieces"],
+        "seconds_per_epoch": [seconds / wanted.epochs] * wanted.epochs, "sittings": state["sittings"],
     }  # fmt: skip

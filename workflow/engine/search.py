@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from effconv import FixedShapeSearch, KernelSizeSearch, SizeSearch
+from effconv import FixedShapeSearch, KernelSizeSearch, SearchOptions, SizeSearch
 from workflow.engine.checkpoint import Checkpoints
-from workflow.engine.graphs import stepper
+from workflow.engine.graphs import make_step
 from workflow.engine.loop import Loop, Stage
 from workflow.engine.optimisation import for_search
 from workflow.engine.pixels import TrainingImages
@@ -33,22 +33,25 @@ def search_step(model: SizeSearch, train: TrainingImages, *, precision: str) -> 
     optimiser = lambda captured: for_search(model.parameter_groups(), train.device, captured=captured)
     if model.options.data_free:
         return BudgetStep(model, optimiser(False), train, precision=precision)
-    return stepper(model, optimiser, train, precision=precision)
+    return make_step(model, optimiser, train, precision=precision)
 
 
-def searched(run: Run, data, device: torch.device) -> SizeSearch:
+def fixed_shapes_pay(options: SearchOptions) -> bool:
+    """Whether a search on CUDA is faster with fixed shapes, which make its step one launch in place of thousands.
+
+    They take the greatest number of recurrent steps for every kernel. Literal predictors read gigabytes of weights in each, which
+    takes longer than the launches that are saved.
+    """
+    return FixedShapeSearch.supports(options) and options.kernel_predictor == "projected" and not options.data_free
+
+
+def build_search(run: Run, data, device: torch.device) -> SizeSearch:
     """The run's network wrapped for learning its kernel sizes under the run's budget, on the device."""
     wanted = run.search
     module, method, options = METHODS[run.search.method]
-    held = importlib.import_module(module)
-    build, chosen = getattr(held, method), getattr(held, options).from_dict(dict(wanted.options))
-    # On CUDA launching a step's many small operations takes longer than doing them: fixed shapes make the step one launch.
-    if (
-        device.type == "cuda"
-        and build is KernelSizeSearch
-        and FixedShapeSearch.supports(chosen)
-        and not chosen.data_free
-    ):
+    source = importlib.import_module(module)
+    build, chosen = getattr(source, method), getattr(source, options).from_dict(dict(wanted.options))
+    if device.type == "cuda" and build is KernelSizeSearch and fixed_shapes_pay(chosen):
         build = FixedShapeSearch
     model = build(
         network(run, data, stage="search"),
@@ -68,7 +71,7 @@ def search(
     directory: Path,
     *,
     digest: str,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
     deadline: float | None = None,
 ) -> dict:
     """Learn the kernel sizes of a run's network, going on from a checkpoint where there is one.
@@ -79,9 +82,9 @@ def search(
     wanted = run.search
     if wanted.method == "random-search":
         whole = importlib.import_module(METHODS["random-search"][0]).search
-        return whole(run, data, directory, digest=digest, say=say, deadline=deadline)
-    with session(run, "search", say=say) as device:
-        checkpoints = Checkpoints(directory, "search", digest, say)
+        return whole(run, data, directory, digest=digest, log=log, deadline=deadline)
+    with session(run, "search", log=log) as device:
+        checkpoints = Checkpoints(directory, "search", digest, log)
         state = checkpoints.load(device)
         if state and "outcome" in state:
             return state["outcome"]
@@ -93,19 +96,19 @@ def search(
             batch_size=wanted.recipe.batch_size,
             device=device,
         )
-        model = searched(run, data, device)
+        model = build_search(run, data, device)
         step = search_step(model, sets.train, precision=run.precision)
         stage = Stage(
             name="search", step=step, test=sets.test, epochs=wanted.epochs, classes=classes(run),
             columns=lambda: {"kernel_sizes": list(model.sizes), "parameters": model.deployed_parameters()},
         )  # fmt: skip
-        loop = Loop(stage, directory=directory, checkpoints=checkpoints, say=say, deadline=deadline)
+        loop = Loop(stage, directory=directory, checkpoints=checkpoints, log=log, deadline=deadline)
         loop.restore(state)
         del state  # it may be gigabytes
         rows = loop.run()
         outcome = {
             **_learned(model), "budget": {"parameters": wanted.parameters, "macs": wanted.macs}, "epochs": len(rows),
-            "seconds_per_epoch": [row["seconds"] for row in rows], "pieces": loop.pieces,
+            "seconds_per_epoch": [row["seconds"] for row in rows], **loop.facts(),
         }  # fmt: skip
         # Small on purpose: the literal kernel predictor's state is gigabytes, and the sizes are all that is kept of a search.
         checkpoints.save({"outcome": outcome}, final=True)

@@ -14,8 +14,8 @@ from workflow.engine.errors import memory_errors
 from workflow.engine.normalisation import normalisation
 from workflow.engine.pixels import TestImages, TrainingImages
 from workflow.engine.precision import advice, backend, check
+from workflow.engine.process_settings import keep_freed_memory, leave_the_compiler_out
 from workflow.engine.randomness import global_seed, seed_global
-from workflow.engine.startup import keep_freed_memory, leave_the_compiler_out
 from workflow.engine.validation import split
 from workflow.machine import lease
 from workflow.protocol.recipes import Recipe
@@ -25,10 +25,10 @@ TEST_PIXELS = 1000 * 32 * 32  # pixels of an evaluation batch, unless the traini
 
 
 @contextlib.contextmanager
-def session(run: Run, stage: str, *, say: Callable[[str], None], exclusive: bool = False) -> Iterator[torch.device]:
+def session(run: Run, stage: str, *, log: Callable[[str], None], exclusive: bool = False) -> Iterator[torch.device]:
     """The device of a run, leased, with the run's precision; random state is put back at the end.
 
-    `exclusive`: no other job of the suite uses the GPU meanwhile. `say` is told of a precision that the device computes slowly.
+    `exclusive`: no other job of the suite uses the GPU meanwhile. `log` is told of a precision that the device computes slowly.
     Running out of memory becomes one sentence.
     """
     check(run.precision)
@@ -42,7 +42,7 @@ def session(run: Run, stage: str, *, say: Callable[[str], None], exclusive: bool
             torch.cuda.set_device(device)
             torch.cuda.reset_peak_memory_stats(device)
         if warning := advice(run.precision, device):
-            say(warning)
+            log(warning)
         stack.enter_context(memory_errors(device, recipe.batch_size, f"{run.id}, stage {stage},"))
         stack.enter_context(backend(run.precision, device, deterministic=run.deterministic))
         stack.enter_context(torch.random.fork_rng(devices=[device.index] if device.type == "cuda" else []))
@@ -95,7 +95,7 @@ def place(model: Placed, device: torch.device) -> Placed:
     return model
 
 
-def trained(run: Run, model: nn.Module, device: torch.device) -> nn.Module:
+def place_for_training(run: Run, model: nn.Module, device: torch.device) -> nn.Module:
     """The model on the device as the training stage runs it: compiled where the run says so and its shapes are fixed."""
     model = place(model, device)
     if run.compile and not hasattr(model, "pretend_sizes"):

@@ -14,11 +14,17 @@ from torch.nn import functional as F
 from workflow.engine.optimisation import OptimizerSchedule
 from workflow.engine.pixels import Batch, TrainingImages
 from workflow.engine.precision import autocast
-from workflow.engine.startup import update_of
+from workflow.engine.process_settings import update_of
 
 
 class Step:
-    """The steps of one stage. `begin` an epoch, then `take` its steps 0, 1, ... in order."""
+    """The steps of one stage. `begin` an epoch, then `take` its steps 0, 1, ... in order.
+
+    `captured`: whether a graph is replayed; `uncaptured_reason`: why not, where one was to be.
+    """
+
+    captured = False
+    uncaptured_reason: str | None = None
 
     def __init__(self, model: nn.Module, schedule: OptimizerSchedule, images: TrainingImages, *, precision: str):
         self.model, self.optimizer, self.images, self.precision = model, schedule.optimizer, images, precision
@@ -75,6 +81,15 @@ class Step:
         if hasattr(self.model, "penalty"):
             loss = loss + self.model.penalty()
         return loss, logits
+
+    def load_optimizer(self, state: dict) -> None:
+        """An optimiser's state, perhaps from another kind of step: how this one holds its rates is left as it is."""
+        kept = [
+            {key: group[key] for key in group if key in ("lr", "capturable")} for group in self.optimizer.param_groups
+        ]
+        self.optimizer.load_state_dict(state)
+        for group, own in zip(self.optimizer.param_groups, kept, strict=True):
+            group.update(own)
 
     def first_non_finite(self, done: int) -> int | None:
         """The first of the epoch's `done` steps (from 1) whose loss was not finite; None if all were. Waits for the device."""

@@ -10,13 +10,12 @@ from torch import nn
 
 from effconv import count_macs, count_parameters
 from workflow.engine.checkpoint import Checkpoints
-from workflow.engine.errors import peak_memory_mb
 from workflow.engine.evaluation import evaluate
-from workflow.engine.graphs import stepper
+from workflow.engine.graphs import make_step
 from workflow.engine.loop import Loop, Stage
 from workflow.engine.optimisation import for_recipe
 from workflow.engine.pixels import TestImages
-from workflow.engine.session import classes, images, input_shape, listed_sizes, network, session, trained
+from workflow.engine.session import classes, images, input_shape, listed_sizes, network, place_for_training, session
 from workflow.engine.validation import rate_scale
 from workflow.protocol.runs import Run
 from workflow.support.files import write_bytes
@@ -29,22 +28,22 @@ def train(
     *,
     kernel_sizes: list[int] | None,
     digest: str,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
     deadline: float | None = None,
 ) -> dict:
     """Train a run's network with the given kernel sizes (None: the network's own), going on from a checkpoint where there is one.
 
     Returns the measured fields of result.json. Raises OutOfTime (a checkpoint is written), NonFinite, UserError.
     """
-    with session(run, "train", say=say) as device:
-        checkpoints = Checkpoints(directory, "train", digest, say)
+    with session(run, "train", log=log) as device:
+        checkpoints = Checkpoints(directory, "train", digest, log)
         state = checkpoints.load(device)
         if state and "outcome" in state:
             return state["outcome"]
         recipe = run.train.recipe
         sets = images(run, data, recipe, stage="train", batch_size=recipe.batch_size, device=device)
-        model = trained(run, network(run, data, stage="train", kernel_sizes=kernel_sizes), device)
-        step = stepper(
+        model = place_for_training(run, network(run, data, stage="train", kernel_sizes=kernel_sizes), device)
+        step = make_step(
             model,
             lambda captured: for_recipe(
                 model, recipe, steps_per_epoch=sets.train.steps, device=device, captured=captured
@@ -57,7 +56,7 @@ def train(
             columns=lambda: columns(model, sets.validation, classes(run), run.precision),
             rate_scale=partial(rate_scale, seed=run.seed) if recipe.schedule == "validation" else None,
         )  # fmt: skip
-        loop = Loop(stage, directory=directory, checkpoints=checkpoints, say=say, deadline=deadline)
+        loop = Loop(stage, directory=directory, checkpoints=checkpoints, log=log, deadline=deadline)
         loop.restore(state)
         del state
         rows = loop.run()
@@ -66,7 +65,7 @@ def train(
         outcome = {
             **summary(rows, test_images=sets.test.count),
             "parameters": count_parameters(model), "macs": count_macs(model, input_shape(data)),
-            "kernel_sizes": listed_sizes(model), "peak_memory_mb": peak_memory_mb(device), "pieces": loop.pieces,
+            "kernel_sizes": listed_sizes(model), **loop.facts(),
         }  # fmt: skip
         save_kernels(model, directory / "kernels.npz")
         checkpoints.save({"outcome": outcome, "model": model.state_dict()}, final=True)

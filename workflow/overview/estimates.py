@@ -30,8 +30,11 @@ CHECKPOINTS = 3  # at once: the last, the one before it, and the one being writt
 
 
 class Network(NamedTuple):
-    """What is known of a system before it runs. `layers`: (in, out) channels of those whose sizes can be learned; `grows`: kernels grow
-    in training; `backends`: convolutions that it is timed with; `faster`: it trains with another one than the published."""
+    """What is known of a system before it runs.
+
+    `layers`: (in, out) channels of those whose sizes can be learned; `grows`: kernels grow in training; `backends`: how
+    many convolutions it is timed with; `faster`: it trains with another one than the published.
+    """
 
     parameters: int
     macs: int  # of one image, with the kernels that it starts with

@@ -43,7 +43,8 @@ class Timing:
 @dataclass(frozen=True)
 class Evidence:
     """Everything that the report rests on. `states`: the planned runs, here; `found`: finished runs and searches elsewhere;
-    `timing_reasons`: why a planned row has no seconds per epoch here; `refused`: a sentence on each record that was not read."""
+    `timing_reasons`: why a planned row has no seconds per epoch here; `refused`: a sentence on each record that was not read;
+    `counts`: parameters of rows that have no result."""
 
     plan: Plan
     results: Path
@@ -52,6 +53,7 @@ class Evidence:
     timings: dict[Key, list[Timing]]
     timing_reasons: dict[Key, str]
     refused: tuple[str, ...] = ()
+    counts: dict[Key, int] = field(default_factory=dict)
     rows: dict = field(default_factory=dict, compare=False)
 
     @cached_property

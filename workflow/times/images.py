@@ -1,8 +1,8 @@
 """Images of a data set's shape and number with made-up pixels, for timing alone.
 
-What a step costs does not depend on what the images show (of the paper's rows only DCN's solver looks at them). All images are windows
-of one tall strip of noise, each a row further down: as many as the data set has, in the memory of a few, so that an epoch's order, its
-crops and the look-ups are those of the real set.
+What a step costs does not depend on what the images show (of the paper's rows only DCN's solver looks at them). All
+images are windows of one tall strip of noise, each a row further down: as many as the data set has, in the memory of a
+few, so that an epoch's order, its crops and its look-ups are those of the real set.
 """
 
 from dataclasses import dataclass

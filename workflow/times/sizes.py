@@ -1,7 +1,8 @@
 """Kernel sizes at which a learned row is timed: those of a search that is there, else what the budget alone leads to.
 
-A search counts if it followed the paper's protocol for this system and budget, whatever its seed and its preset. Where there is none, the
-row's size predictor is trained on the budget's term without images, for as many steps as a search has, but no more than MOST_STEPS.
+A search counts if it followed the paper's protocol for this system and budget, whatever its seed and its preset. Where
+there is none, the row's size predictor is trained on the budget's term without images, for as many steps as a search
+has, but no more than MOST_STEPS.
 """
 
 from collections.abc import Iterable
@@ -47,6 +48,11 @@ def from_records(run: Run, folders: Iterable[Path]) -> KnownSizes | None:
     return KnownSizes(sizes, f"learned: {path}")
 
 
+def budget_steps(run: Run) -> int:
+    """Steps of a search by the budget alone."""
+    return min(MOST_STEPS, run.search.epochs * run.search.recipe.steps_per_epoch(run.constants.train_images))
+
+
 def by_budget_alone(run: Run, data: MadeUpImages) -> KnownSizes:
     """The sizes that a search of this run would find if no image reached it."""
     import torch
@@ -65,7 +71,7 @@ def by_budget_alone(run: Run, data: MadeUpImages) -> KnownSizes:
     options, shape = SearchOptions.from_dict(dict(run.search.options)), input_shape(data)
     model = network(run, data, stage="search")
     layers = find_layers(model, shape, k=options.k, b=options.b)
-    steps = min(MOST_STEPS, run.search.epochs * run.search.recipe.steps_per_epoch(run.constants.train_images))
+    steps = budget_steps(run)
     names = [layer.name for layer in layers]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # a step is a thousand small operations, which more threads only delay

@@ -1,9 +1,10 @@
 """`python -m workflow times`: seconds per epoch of every row of the paper's tables and Figure 3 on this machine, without a data set.
 
-Real image shapes, batch sizes and numbers of images; made-up pixels. What is timed, and how, is workflow/engine/measure.py's. Row after
-row, cheapest first, those that claims rest on before others; each record is written when its row is done, so that it can be stopped at any
-time. The same command goes on: it keeps records of this code and this machine, and times rows again that something else disturbed.
-Slices are short, and few for networks whose steps take seconds on a CPU. The folder is laid out like results/<preset>.
+Real image shapes, batch sizes and numbers of images; made-up pixels. What is timed, and how, is that of
+workflow/engine/measure.py. Row after row, cheapest first, those that claims rest on before others. Each record is
+written when its row is done, so that it can be stopped at any time. The same command goes on: it keeps records of this
+code and this machine, and times rows again that something else disturbed. Slices are short, and few for networks whose
+steps take seconds on a CPU. The folder is laid out like results/<preset>.
 """
 
 import difflib
@@ -31,18 +32,19 @@ from workflow.support.errors import UserError
 from workflow.support.files import ROOT, write_json
 from workflow.support.locks import locked
 from workflow.times.images import made_up_images
-from workflow.times.sizes import KnownSizes, by_budget_alone, from_records
+from workflow.times.sizes import KnownSizes, budget_steps, by_budget_alone, from_records
 
 SHOWN = ("table1", "table2", "table3", "table4", "figure3a", "figure3b")
 SLICES, FEW_SLICES, SLICE_SECONDS = 5, 2, 0.5
 SETTING_UP = 4.0  # seconds a segment: images and network made, library choices of the first steps
+BUDGET_STEP = 4e-4  # seconds a layer and step of finding sizes by the budget alone; measured on one core
 
 
 def times_plan(user: dict) -> Plan:
     """The plan of the first seed of every row of the tables and Figure 3. `user`: configuration on top of config/config.yaml.
 
-    Preset `paper` unless another is asked for; on a CPU with the projected kernel predictor unless the user names one, since the literal
-    one's 290 million weights take 10 s a step there.
+    Preset `paper` unless another is asked for; on a CPU with the projected kernel predictor unless the user names one,
+    since the literal one's 290 million weights take 10 s a step there.
     """
     if user.get("preset", "auto") == "auto":
         user = {**user, "preset": "paper"}
@@ -79,7 +81,7 @@ class Times:
     plan: Plan
     out: Path
     searched: Sequence[Path]
-    say: Callable[[str], None] = print
+    log: Callable[[str], None] = print
 
     def __post_init__(self) -> None:
         self.estimates = Estimates(self.plan, self.out)
@@ -103,8 +105,10 @@ class Times:
             parts, slices, step = 3 * network(run).backends, FEW_SLICES, min(step, LONG_STEP * SLICE_SECONDS)
         else:
             parts, slices = 3 if run.search else 1, SLICES
-        once = step > LONG_STEP * SLICE_SECONDS
-        return parts * (SETTING_UP + (step if once else (2 + slices) * max(step, SLICE_SECONDS)))
+        once, sizes = step > LONG_STEP * SLICE_SECONDS, 0.0
+        if run.search and not from_records(run, self.searched):
+            sizes = BUDGET_STEP * budget_steps(run) * len(network(run).layers)
+        return sizes + parts * (SETTING_UP + (step if once else (2 + slices) * max(step, SLICE_SECONDS)))
 
     def order(self, runs: Sequence[Run]) -> list[Run]:
         """Rows without a record before rows to be timed again; cheap ones first, for every claim on them as if cheaper."""
@@ -135,11 +139,11 @@ class Times:
             found = from_records(run, self.searched) or by_budget_alone(run, data)
         notes: list[str] = []
         outcome = engine.measure(
-            run, data, kernel_sizes=found.sizes, say=notes.append, slice_seconds=SLICE_SECONDS,
+            run, data, kernel_sizes=found.sizes, log=notes.append, slice_seconds=SLICE_SECONDS,
             slices=FEW_SLICES if self._few_slices(run) else SLICES,
         )  # fmt: skip
         for note in notes[:-1]:  # the last one is the result, which is said with its spread
-            self.say(f"    {note}")
+            self.log(f"    {note}")
         record = {
             "schema": SCHEMA, "run": run.to_json(), "status": "complete", "row": run.row, "dataset": run.dataset,
             "digests": {**expected_digests(run, "time"), "sizes": _joined(found)},
@@ -156,13 +160,13 @@ class Times:
         self.failed.append(run.place)
         path = timing_path(self.out, run.dataset, run.row).with_suffix(".failure.json")
         write_json(path, {"run": run.place, "stage": "time", "reason": reason, "epoch": None, "when": now()})
-        self.say(f"FAILED {run.place}: {reason}")
+        self.log(f"FAILED {run.place}: {reason}")
 
     def all(self, runs: Sequence[Run], *, deadline: float | None = None) -> int:
         """Time what is not there yet until `deadline`, a `time.monotonic()` value; the number of rows left."""
         left = [run for run in self.order(runs) if self.kept(run) is None]
         if len(left) < len(runs):
-            self.say(f"{len(runs) - len(left)} of {len(runs)} rows are timed already and kept.")
+            self.log(f"{len(runs) - len(left)} of {len(runs)} rows are timed already and kept.")
         expected, spent, done = {run.id: self.estimate(run) for run in left}, 0.0, 0.0
         for number, run in enumerate(left, 1):
             pace = spent / done if done else 1.0
@@ -178,7 +182,7 @@ class Times:
             expected.pop(run.id)
             rest = rounded(spent / done * sum(expected.values()))
             if line:
-                self.say(f"{line}  [{number}/{len(left)}, took {rounded(time.monotonic() - began)}, about {rest} left]")
+                self.log(f"{line}  [{number}/{len(left)}, took {rounded(time.monotonic() - began)}, about {rest} left]")
         return len(expected)
 
 
@@ -208,7 +212,7 @@ def time_rows(plan: Plan, out: Path, runs: Sequence[Run], *, minutes: float | No
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     with locked(out / ".lock"):
         write_json(out / "plan.json", plan.to_json())
-        times = Times(plan, out, searched_folders(out.parent), say=lambda text: print(text, flush=True))
+        times = Times(plan, out, searched_folders(out.parent), log=lambda text: print(text, flush=True))
         try:
             left = times.all(runs, deadline=deadline)
         except KeyboardInterrupt:

@@ -14,7 +14,7 @@ from workflow.protocol.recipes import recipe
 
 def train(tiny, folder, run=None, **options) -> dict:
     """The train stage, quietly, without learned sizes unless they are given."""
-    options = {"kernel_sizes": None, "digest": "d", "say": lambda text: None, **options}
+    options = {"kernel_sizes": None, "digest": "d", "log": lambda text: None, **options}
     return engine.train(run or tiny.run(), tiny.data, folder, **options)
 
 

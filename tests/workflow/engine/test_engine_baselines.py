@@ -41,7 +41,7 @@ def test_two_steps_of_each_system_by_its_recipe(real_systems, tmp_path, system, 
         system=system, dataset="mnist" if mnist else "cifar10", search=None, arguments=arguments,
         train={"recipe": recipe, "epochs": 1, "batch_size": 4},
     )  # fmt: skip
-    result = engine.train(run, data, tmp_path, kernel_sizes=None, digest="d", say=lambda text: None)
+    result = engine.train(run, data, tmp_path, kernel_sizes=None, digest="d", log=lambda text: None)
     assert math.isfinite(result["loss"]) and result["epochs"] == 1
     row = json.loads((tmp_path / "history.jsonl").read_text())
     assert ("validation_accuracy" in row) == holds_out
@@ -55,7 +55,7 @@ def test_a_solver_that_cannot_go_on_ends_the_run_with_its_sentence(real_systems,
     )  # fmt: skip
     data = real_systems.made_up(train=4, test=4, size=10)
     with pytest.raises(ArithmeticError, match="at most 1 steps.*or raise max_steps"):
-        engine.train(run, data, tmp_path, kernel_sizes=None, digest="d", say=lambda text: None)
+        engine.train(run, data, tmp_path, kernel_sizes=None, digest="d", log=lambda text: None)
 
 
 def test_nins_groups_reach_the_optimiser():

@@ -36,7 +36,7 @@ def run_epochs(step, epochs=2):
 
 
 def test_the_step_that_reads_its_plan_from_the_device_is_the_plain_step(tiny, monkeypatch):
-    monkeypatch.setattr(CapturedStep, "_aside", CapturedStep._body)  # no streams here
+    monkeypatch.setattr(CapturedStep, "uncaptured_reason", "there is no GPU")
     plain, resident = build(tiny, Step), build(tiny, CapturedStep)
     first, second = run_epochs(plain), run_epochs(resident)
     for (losses, correct, rates), (others, other_correct, other_rates) in zip(first, second, strict=True):
@@ -48,7 +48,7 @@ def test_the_step_that_reads_its_plan_from_the_device_is_the_plain_step(tiny, mo
 
 
 def test_it_can_go_on_in_the_middle_of_an_epoch(tiny, monkeypatch):
-    monkeypatch.setattr(CapturedStep, "_aside", CapturedStep._body)
+    monkeypatch.setattr(CapturedStep, "uncaptured_reason", "there is no GPU")
     step = build(tiny, CapturedStep)
     step.begin(1)
     step.take(2)
@@ -73,7 +73,7 @@ def test_replaying_the_graph_is_running_the_step(tiny):
     cuda = torch.device("cuda:0")
     plain, captured = run_epochs(build(tiny, Step, cuda), 4), build(tiny, CapturedStep, cuda)
     seen = run_epochs(captured, 4)
-    assert captured._graph is not None
+    assert captured.captured
     for (losses, _, rates), (others, _, other_rates) in zip(plain, seen, strict=True):
         assert others == pytest.approx(losses, rel=1e-2)
         assert other_rates == pytest.approx(rates)
@@ -95,6 +95,8 @@ def test_a_network_that_cannot_be_captured_goes_on_uncaptured(tiny):
     )
     with pytest.warns(UserWarning, match="could not be captured"):
         losses = run_epochs(step, 2)
+    assert not step.captured and torch.cuda.current_stream() == torch.cuda.default_stream()
+    torch.rand(3, device=cuda)  # the generator draws again
     assert all(loss > 0 for loss in losses[-1][0])
 
 
@@ -102,11 +104,11 @@ def test_a_network_that_cannot_be_captured_goes_on_uncaptured(tiny):
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 def test_all_stages_on_cuda(tiny, tmp_path, precision):
     run = tiny.run(device="cuda", precision=precision)
-    found = engine.search(run, tiny.data, tmp_path, digest="d", say=lambda text: None)
-    result = engine.train(run, tiny.data, tmp_path, kernel_sizes=found["sizes"], digest="d", say=lambda text: None)
+    found = engine.search(run, tiny.data, tmp_path, digest="d", log=lambda text: None)
+    result = engine.train(run, tiny.data, tmp_path, kernel_sizes=found["sizes"], digest="d", log=lambda text: None)
     assert result["epochs"] == 2
     timing = engine.measure(
-        run, tiny.data, kernel_sizes=found["sizes"], say=lambda text: None, slices=2, slice_seconds=0.02
+        run, tiny.data, kernel_sizes=found["sizes"], log=lambda text: None, slices=2, slice_seconds=0.02
     )
     assert timing["segments"][-1]["captured"]
 
@@ -117,12 +119,12 @@ def test_resuming_on_cuda_is_exact_with_the_deterministic_option(tiny, tmp_path,
     monkeypatch.setattr(importlib.import_module("workflow.engine.loop"), "CHECK_STEPS", 1)
     monkeypatch.setattr(graphs, "WARM_STEPS", 1)
     run = tiny.run(device="cuda", deterministic=True)
-    options = {"kernel_sizes": None, "digest": "d", "say": lambda text: None}
+    options = {"kernel_sizes": None, "digest": "d", "log": lambda text: None}
     whole = engine.train(run, tiny.data, tmp_path / "whole", **options)
     while True:
         try:
-            pieces = engine.train(run, tiny.data, tmp_path / "pieces", deadline=0.0, **options)
+            sittings = engine.train(run, tiny.data, tmp_path / "sittings", deadline=0.0, **options)
             break
         except engine.OutOfTime:
             continue
-    assert (pieces["loss"], pieces["correct"]) == (whole["loss"], whole["correct"])
+    assert (sittings["loss"], sittings["correct"]) == (whole["loss"], whole["correct"])

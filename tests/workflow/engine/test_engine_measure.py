@@ -23,7 +23,7 @@ def quiet(text):
 def test_a_searched_row_has_both_stages_and_the_papers_mean(tiny):
     run = tiny.run(train={"recipe": "resnet_sgd", "epochs": 6, "batch_size": 16})
     said = []
-    timing = engine.measure(run, tiny.data, kernel_sizes=[3, 5, 2, 3, 1, 7], say=said.append, **QUICK)
+    timing = engine.measure(run, tiny.data, kernel_sizes=[3, 5, 2, 3, 1, 7], log=said.append, **QUICK)
     assert [(s["stage"], s["position"], s["weight"]) for s in timing["segments"]] == [
         ("search", "start", 0.5), ("search", "end", 0.5), ("train", "start", 1.0),
     ]  # fmt: skip
@@ -58,7 +58,7 @@ class Grows(torch.nn.Module):
 def test_a_growing_network_is_timed_three_times_and_waiting_is_noticed(tiny, monkeypatch):
     monkeypatch.setattr(baselines, "build", lambda *a, **k: Grows())
     timing = engine.measure(
-        tiny.run(search=None), tiny.data, kernel_sizes=None, say=quiet, slices=3, slice_seconds=0.04
+        tiny.run(search=None), tiny.data, kernel_sizes=None, log=quiet, slices=3, slice_seconds=0.04
     )
     seconds = {s["position"]: s["seconds_per_epoch"] for s in timing["segments"]}
     for position, wait in {"start": 0.01, "middle": 0.02, "end": 0.05}.items():
@@ -83,7 +83,7 @@ def test_a_very_long_step_is_timed_once(monkeypatch, tiny):
     monkeypatch.setattr(baselines, "build", lambda *a, **k: Grows())
     monkeypatch.setattr(clock, "LONG_STEP", 3)
     timing = engine.measure(
-        tiny.run(search=None), tiny.data, kernel_sizes=None, say=quiet, slices=3, slice_seconds=0.01
+        tiny.run(search=None), tiny.data, kernel_sizes=None, log=quiet, slices=3, slice_seconds=0.01
     )
     assert timing["segments"][-1]["slices"] == 1
 
@@ -102,7 +102,7 @@ class Slow(torch.nn.Linear):
 def test_steps_that_take_too_long_are_timed_with_fewer_images(tiny, monkeypatch):
     monkeypatch.setattr(baselines, "build", lambda *a, **k: Slow(192, 10))
     timing = engine.measure(
-        tiny.run(search=None), tiny.data, kernel_sizes=None, say=quiet, slices=3, slice_seconds=0.01
+        tiny.run(search=None), tiny.data, kernel_sizes=None, log=quiet, slices=3, slice_seconds=0.01
     )
     for s in timing["segments"]:
         assert 1 <= s["batch_size"] <= 10  # 20 slices of 10 ms hold 10 images
@@ -123,7 +123,7 @@ class TwoWays(torch.nn.Linear):
 def test_a_network_that_trains_by_the_faster_convolution_is_timed_by_both(tiny, monkeypatch):
     monkeypatch.setattr(baselines, "build", lambda *a, **k: TwoWays(192, 10))
     timing = engine.measure(
-        replace(tiny.run(), search=None), tiny.data, kernel_sizes=None, say=quiet, slices=3, slice_seconds=0.04
+        replace(tiny.run(), search=None), tiny.data, kernel_sizes=None, log=quiet, slices=3, slice_seconds=0.04
     )
     assert timing["seconds_per_epoch"] == timing["train_seconds"] > 3.5 * 0.03
     assert 3.5 * 0.01 < timing["faster_seconds"] < 3.5 * 0.03

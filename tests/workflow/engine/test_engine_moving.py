@@ -21,7 +21,7 @@ def test_what_is_to_move_moves(tiny, monkeypatch, tmp_path, system, arguments, r
         system=system, arguments=arguments, search=None, train={"recipe": recipe, "epochs": 1, "batch_size": 8}
     )
     result = engine.train(
-        run, tiny.made_up(train=8, test=8), tmp_path, kernel_sizes=None, digest="d", say=lambda text: None
+        run, tiny.made_up(train=8, test=8), tmp_path, kernel_sizes=None, digest="d", log=lambda text: None
     )
     assert np.isfinite(result["loss"]) and result["epochs"] == 1
     model = torch.load(tmp_path / "train.pt", weights_only=True)["model"]

@@ -36,7 +36,7 @@ def numbers(found, fails_from=99):
 def test_a_series_ends_at_the_first_number_that_fails(monkeypatch):
     said = []
     monkeypatch.setattr(measure_packing, "total", numbers({1: 1000.0, 2: 1500.0}, fails_from=3))
-    found = measure_packing.speeds([3, 2, 1, 4], device="cuda:0", precision="fp32", seconds=1, say=said.append)
+    found = measure_packing.speeds([3, 2, 1, 4], device="cuda:0", precision="fp32", seconds=1, log=said.append)
     assert found == {1: 1000.0, 2: 1500.0}
     # 1,500 images a second are 5.4 million an hour, of 164 epochs of 50,000 a row.
     assert "1,500 images/s" in said[1] and "0.66 CIFAR-10 rows an hour" in said[1] and "out of memory" in said[2]
@@ -51,7 +51,7 @@ def test_the_best_number_is_kept_for_the_card(monkeypatch, tmp_path):
     monkeypatch.setattr(measure_packing, "lease", lambda device, exclusive: contextlib.nullcontext("cuda:0"))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "pretended")
     said = []
-    assert measure_packing.measure(CONFIG, [1, 3, 6], 1.0, say=said.append) == 3
+    assert measure_packing.measure(CONFIG, [1, 3, 6], 1.0, log=said.append) == 3
     kept = json.loads((tmp_path / "results" / "packing.json").read_text())["pretended"]
     assert (kept["side_by_side"], kept["gain"]) == (3, 2.5)
     assert kept["images_per_second"] == {"1": 1000.0, "3": 2500.0, "6": 2510.0}

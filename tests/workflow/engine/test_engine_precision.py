@@ -15,7 +15,7 @@ def test_a_stage_says_that_the_processor_emulates_bfloat16(tiny, tmp_path, monke
     monkeypatch.setattr(precision, "computes_bf16", lambda device: supported)
     said: list[str] = []
     run = tiny.run(precision="bf16", search=None)
-    result = engine.train(run, tiny.data, tmp_path, kernel_sizes=None, digest="d", say=said.append)
+    result = engine.train(run, tiny.data, tmp_path, kernel_sizes=None, digest="d", log=said.append)
     assert 0 <= result["accuracy"] <= 100
     assert [line for line in said if "emulated" in line] == ([] if supported else [said[0]])
 

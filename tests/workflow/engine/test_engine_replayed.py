@@ -23,34 +23,21 @@ SET = {"device": CPU, "batch_size": BATCH, "count": IMAGES}
 class Uncaptured(CapturedStep):
     """`CapturedStep`, run by Python in every step."""
 
+    uncaptured_reason = "this is the plain one"
     replays = 0
-
-    def _aside(self):
-        self._body()
 
 
 class Recorded(CapturedStep):
-    """`CapturedStep` with torch.fx in place of a CUDA graph. `replays`: how often the recorded step was run."""
+    """`CapturedStep` with torch.fx in place of a CUDA graph. `replays`: how often the recorded step was run.
+
+    Recording runs the step as well, which a capture does not; the comparison with a plain step takes that back.
+    """
 
     replays = 0
 
-    def _aside(self):
-        self._body()
-        self._warm += 1
-
-    def _record(self):
-        """Recording runs the step as well, which a capture does not: what it did is taken back."""
-        state = [value for entry in self.optimizer.state.values() for value in entry.values()]
-        kept = [(tensor, tensor.clone()) for tensor in (
-            *self.model.parameters(), *self.model.buffers(), *filter(torch.is_tensor, state), self.losses, self.correct, self._counter
-        )]  # fmt: skip
-        generator = torch.get_rng_state()
+    def _capture(self):
         self._recorded = make_fx(lambda unused: (self._body(), unused)[1])(torch.zeros(()))
-        torch.set_rng_state(generator)
-        with torch.no_grad():
-            for tensor, value in kept:
-                tensor.copy_(value)
-        self._graph = self
+        return self
 
     @torch.no_grad()
     def replay(self):
@@ -134,7 +121,7 @@ class Counts(torch.nn.Linear):
         return super().forward(images.flatten(1)) / self.steps
 
 
-def test_what_python_counts_is_noticed():
+def test_what_python_counts_is_noticed_and_the_run_goes_on_uncaptured():
     def counting(kind):
         train, rule = training_images(**SET), recipe("resnet_sgd", "cifar10")
         torch.manual_seed(0)
@@ -142,5 +129,7 @@ def test_what_python_counts_is_noticed():
         plan = for_recipe(model, rule, steps_per_epoch=train.steps, device=CPU, captured=True)
         return kind(model, plan, train, precision="fp32")
 
-    with pytest.raises(AssertionError):
-        agree(counting(Uncaptured), counting(Recorded))
+    recorded = counting(Recorded)
+    with pytest.warns(UserWarning, match="runs uncaptured.* than a plain one"):
+        two_epochs(recorded)
+    assert not recorded.captured and recorded.replays == 1

@@ -13,7 +13,7 @@ import torch
 
 from workflow import engine
 
-TIMING = ("seconds_per_epoch", "peak_memory_mb", "pieces", "seconds", "evaluation_seconds")
+TIMING = ("seconds_per_epoch", "peak_memory_mb", "sittings", "seconds", "evaluation_seconds")
 
 
 def without_timing(values: dict) -> dict:
@@ -25,7 +25,7 @@ def rows(folder: Path) -> list[dict]:
 
 
 def stage(tiny, name: str, folder: Path, **options) -> dict:
-    options = {"digest": "d", "say": lambda text: None, **options}
+    options = {"digest": "d", "log": lambda text: None, **options}
     run = tiny.run(system="dropout" if name == "train" else "tiny")
     if name == "train":
         return engine.train(run, tiny.data, folder, kernel_sizes=[3, 5, 2, 3, 1, 7], **options)
@@ -47,7 +47,7 @@ def test_stopped_after_every_single_step(tiny, tmp_path, name):
     stops = []
     for _ in range(20):
         try:
-            pieces = stage(tiny, name, tmp_path / "pieces", deadline=0.0)
+            sittings = stage(tiny, name, tmp_path / "sittings", deadline=0.0)
         except engine.OutOfTime as stop:
             stops.append(str(stop))
         else:
@@ -57,9 +57,9 @@ def test_stopped_after_every_single_step(tiny, tmp_path, name):
         *(f"in epoch 1 of 2, after step {n} of 4" for n in (1, 2, 3)), "after epoch 1 of 2",
         *(f"in epoch 2 of 2, after step {n} of 4" for n in (1, 2, 3)),
     ]  # fmt: skip
-    assert without_timing(whole) == without_timing(pieces)
-    assert pieces["pieces"] == 8
-    same(tmp_path / "whole", tmp_path / "pieces", name)
+    assert without_timing(whole) == without_timing(sittings)
+    assert sittings["sittings"] == 8
+    same(tmp_path / "whole", tmp_path / "sittings", name)
 
 
 KILLED = """
@@ -95,7 +95,7 @@ def test_killed_in_the_middle(tiny, tmp_path, root, name, after):
     )
     assert died.returncode == -signal.SIGKILL, died.stderr
     said = []
-    killed = stage(tiny, name, tmp_path / "killed", say=said.append)
+    killed = stage(tiny, name, tmp_path / "killed", log=said.append)
     done = after - 1  # the killed step is done again
     assert said[0] == f"{name}: going on at step {done % 4} of epoch {1 + done // 4} of 2"
     whole = stage(tiny, name, tmp_path / "whole")
@@ -129,7 +129,7 @@ def test_other_settings_start_afresh(tiny, tmp_path):
     with pytest.raises(engine.OutOfTime):
         stage(tiny, "train", tmp_path, deadline=0.0)
     said = []
-    assert stage(tiny, "train", tmp_path, digest="other", say=said.append)["pieces"] == 1
+    assert stage(tiny, "train", tmp_path, digest="other", log=said.append)["sittings"] == 1
     assert "made by other code, data or settings" in said[0]
 
 
@@ -141,5 +141,5 @@ def test_a_damaged_checkpoint_costs_a_step_and_nothing_else(tiny, tmp_path):
     path = tmp_path / "hurt" / "train.pt"
     path.write_bytes(path.read_bytes()[:-500])
     said = []
-    assert without_timing(stage(tiny, "train", tmp_path / "hurt", say=said.append)) == without_timing(whole)
+    assert without_timing(stage(tiny, "train", tmp_path / "hurt", log=said.append)) == without_timing(whole)
     assert "train.pt is unreadable" in said[0] and said[1] == "train: going on at step 2 of epoch 1 of 2"

@@ -38,7 +38,7 @@ def test_no_process_waits_for_the_compilers_import(tmp_path, root):
 
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
 def test_the_bare_update_is_the_optimisers_step(kind):
-    from workflow.engine.startup import update_of
+    from workflow.engine.process_settings import update_of
 
     parameters = [torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0])) for _ in range(2)]
     plain, bare = (kind([p], lr=0.1, weight_decay=0.1, fused=True) for p in parameters)

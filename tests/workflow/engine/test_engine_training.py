@@ -12,12 +12,12 @@ from engine_helpers import rows, train, weights
 def test_the_fields_of_a_result(tiny, tmp_path):
     said = []
     sizes = [3, 5, 2, 3, 1, 7]
-    result = train(tiny, tmp_path, kernel_sizes=sizes, say=said.append)
+    result = train(tiny, tmp_path, kernel_sizes=sizes, log=said.append)
     assert result["test_images"] == 30
     assert result["accuracy"] == pytest.approx(100 * result["correct"] / 30)
     assert result["epochs"] == len(result["seconds_per_epoch"]) == 2
     assert result["kernel_sizes"] == sizes
-    assert result["top5"] is None and result["search"] is None
+    assert result["top5"] is None and result["captured"] is False and result["uncaptured_reason"] is None
     # stem 3x4x9, blocks 4x4 (9 + 25), 4x8 x 4 + 8x8 x 9, 8x16 x 1 + 16x16 x 49, norms 2 (3x4 + 2x8 + 2x16), linear 16x10 + 10
     assert result["parameters"] == 108 + 16 * 34 + 128 + 576 + 128 + 12544 + 2 * (12 + 16 + 32) + 170
     history = rows(tmp_path)
@@ -28,7 +28,12 @@ def test_the_fields_of_a_result(tiny, tmp_path):
     assert history[0]["kernel_sizes"] == sizes
     assert len(said) == 2 and said[0].startswith("train epoch 1/2: loss ") and said[0].endswith("left")
     json.dumps(result, allow_nan=False)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.jsonl", "kernels.npz", "train.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "history.jsonl",
+        "kernels.npz",
+        "predictions.npz",
+        "train.pt",
+    ]
     with np.load(tmp_path / "kernels.npz") as kernels:
         assert [kernels[name].shape for name in sorted(kernels)] == [(size, size) for size in sizes]
         expected = (weights(tmp_path)["blocks.0.conv1.weight"] ** 2).mean((0, 1)).sqrt()  # over channels

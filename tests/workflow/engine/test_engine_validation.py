@@ -64,7 +64,7 @@ def history(folder) -> list[dict]:
 def test_training_follows_the_rule_and_a_stop_changes_nothing(tiny, tmp_path):
     data = tiny.made_up(size=28, channels=1)
     run = tiny.run(dataset="mnist", search=None, train=VGG5, system="dropout")
-    options = {"kernel_sizes": None, "digest": "d", "say": lambda text: None}
+    options = {"kernel_sizes": None, "digest": "d", "log": lambda text: None}
     engine.train(run, data, tmp_path / "whole", **options)
     whole = history(tmp_path / "whole")
     expected = [0.005 * rate_scale(whole[:n], seed=0) for n in range(4)]
@@ -73,12 +73,12 @@ def test_training_follows_the_rule_and_a_stop_changes_nothing(tiny, tmp_path):
     assert all(0 <= row["validation_accuracy"] <= 100 for row in whole)
     for _ in range(20):
         try:
-            engine.train(run, data, tmp_path / "pieces", deadline=0.0, **options)
+            engine.train(run, data, tmp_path / "sittings", deadline=0.0, **options)
         except engine.OutOfTime:
             continue
         break
     timing = ("seconds", "evaluation_seconds")
     without = lambda found: [{key: value for key, value in row.items() if key not in timing} for row in found]
-    assert without(history(tmp_path / "pieces")) == without(whole)
-    states = [torch.load(tmp_path / name / "train.pt", weights_only=True)["model"] for name in ("whole", "pieces")]
+    assert without(history(tmp_path / "sittings")) == without(whole)
+    states = [torch.load(tmp_path / name / "train.pt", weights_only=True)["model"] for name in ("whole", "sittings")]
     assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())

@@ -26,7 +26,7 @@ def case(tiny, **search):
 
 
 def find(run, data, folder, **arguments):
-    return random_search.search(run, data, folder, digest="d", say=lambda text: None, **arguments)
+    return random_search.search(run, data, folder, digest="d", log=lambda text: None, **arguments)
 
 
 def test_the_winner_meets_the_budget_and_no_candidate_sees_the_held_out_or_the_test_images(tiny, tmp_path, monkeypatch):
@@ -77,7 +77,7 @@ def test_what_it_cannot_do_is_said(tiny, tmp_path, search, words):
 
 def test_its_search_is_timed_as_training_at_the_budget(tiny):
     timed = engine.measure(
-        case(tiny), tiny.data, kernel_sizes=[3] * 6, say=lambda text: None, slices=3, slice_seconds=0.02
+        case(tiny), tiny.data, kernel_sizes=[3] * 6, log=lambda text: None, slices=3, slice_seconds=0.02
     )
     assert timed["search_seconds"] > 0 and timed["train_seconds"] > 0
     assert [segment["stage"] for segment in timed["segments"]] == ["search", "train"]

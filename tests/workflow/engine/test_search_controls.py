@@ -12,7 +12,7 @@ stage = importlib.import_module("workflow.engine.search")  # the package gives i
 
 def searched(tiny, folder, **search):
     run = tiny.run(search=search)
-    return engine.search(run, tiny.data, folder, digest="d", say=lambda text: None)
+    return engine.search(run, tiny.data, folder, digest="d", log=lambda text: None)
 
 
 def test_a_data_free_search_never_runs_the_network_and_finds_the_same_sizes(tiny, tmp_path, monkeypatch):
@@ -36,7 +36,7 @@ def test_another_method_by_name_searches_and_is_timed(tiny, tmp_path, method):
     assert len(found["trajectory"]["step"]) == 8  # two epochs of four steps
     run = tiny.run(search={"method": method})
     timed = engine.measure(
-        run, tiny.data, kernel_sizes=found["sizes"], say=lambda text: None, slices=3, slice_seconds=0.02
+        run, tiny.data, kernel_sizes=found["sizes"], log=lambda text: None, slices=3, slice_seconds=0.02
     )
     assert timed["search_seconds"] > 0 and timed["train_seconds"] > 0
 

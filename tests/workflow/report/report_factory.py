@@ -20,7 +20,7 @@ PROVENANCE = {
     "python": "3.12.1", "torch": "2.11.0", "packages": {"torch": "2.11.0", "numpy": "2.1.0"}, "platform": "Linux-6.1-x86_64",
     "device": "Example GPU", "driver": "570.1", "cpu": "Example CPU", "cores": 8, "threads": 2, "git_commit": "0123456789abcdef",
     "git_dirty": False, "started": "2026-01-02T03:04:05+00:00", "ended": "2026-01-02T04:04:05+00:00",
-    "data": {"train": "a" * 64, "test": "b" * 64}, "pieces": 1,
+    "data": {"train": "a" * 64, "test": "b" * 64}, "sittings": 1,
 }  # fmt: skip
 IMAGES = {"mnist": 10000, "cifar10": 10000, "stl10": 8000, "imagenet32": 50000}
 TRAIN_IMAGES = {"mnist": 60000, "cifar10": 50000, "stl10": 5000, "imagenet32": 1281167}

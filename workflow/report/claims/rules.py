@@ -127,9 +127,11 @@ class Setting:
         row = self.row(name)
         if self.source == PUBLISHED and "params" in row.paper:
             return 1e6 * row.paper["params"]
-        if self.source == PUBLISHED or row.parameters is None:
-            raise Missing(f"{row.name}: {'not printed' if self.source == PUBLISHED else row.status}")
-        return row.parameters.mean
+        if self.source != PUBLISHED and row.parameters:
+            return row.parameters.mean
+        if self.source != PUBLISHED and row.key in self.evidence.counts:
+            return self.evidence.counts[row.key]
+        raise Missing(f"{row.name}: {'not printed' if self.source == PUBLISHED else row.status}")
 
 
 def sizes_of(state: RunState) -> tuple[dict, list]:
