@@ -141,7 +141,7 @@ def times_command(options: argparse.Namespace) -> int:
 def claim_command(options: argparse.Namespace) -> int:
     """Run exactly what one claim of the paper rests on, its cost said first, and judge it."""
     _use_threads(options.threads)
-    from workflow.claim import OneClaim
+    from workflow.campaign.claim import OneClaim
 
     sys.stdout.reconfigure(line_buffering=True)
     return OneClaim(options.id, _given(options), RESULTS, REPORTS).run(cost_only=options.cost)

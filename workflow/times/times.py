@@ -81,7 +81,7 @@ class Times:
     plan: Plan
     out: Path
     searched: Sequence[Path]
-    say: Callable[[str], None] = print
+    log: Callable[[str], None] = print
 
     def __post_init__(self) -> None:
         self.estimates = Estimates(self.plan, self.out)
@@ -143,7 +143,7 @@ class Times:
             slices=FEW_SLICES if self._few_slices(run) else SLICES,
         )  # fmt: skip
         for note in notes[:-1]:  # the last one is the result, which is said with its spread
-            self.say(f"    {note}")
+            self.log(f"    {note}")
         record = {
             "schema": SCHEMA, "run": run.to_json(), "status": "complete", "row": run.row, "dataset": run.dataset,
             "digests": {**expected_digests(run, "time"), "sizes": _joined(found)},
@@ -160,13 +160,13 @@ class Times:
         self.failed.append(run.place)
         path = timing_path(self.out, run.dataset, run.row).with_suffix(".failure.json")
         write_json(path, {"run": run.place, "stage": "time", "reason": reason, "epoch": None, "when": now()})
-        self.say(f"FAILED {run.place}: {reason}")
+        self.log(f"FAILED {run.place}: {reason}")
 
     def all(self, runs: Sequence[Run], *, deadline: float | None = None) -> int:
         """Time what is not there yet until `deadline`, a `time.monotonic()` value; the number of rows left."""
         left = [run for run in self.order(runs) if self.kept(run) is None]
         if len(left) < len(runs):
-            self.say(f"{len(runs) - len(left)} of {len(runs)} rows are timed already and kept.")
+            self.log(f"{len(runs) - len(left)} of {len(runs)} rows are timed already and kept.")
         expected, spent, done = {run.id: self.estimate(run) for run in left}, 0.0, 0.0
         for number, run in enumerate(left, 1):
             pace = spent / done if done else 1.0
@@ -182,7 +182,7 @@ class Times:
             expected.pop(run.id)
             rest = rounded(spent / done * sum(expected.values()))
             if line:
-                self.say(f"{line}  [{number}/{len(left)}, took {rounded(time.monotonic() - began)}, about {rest} left]")
+                self.log(f"{line}  [{number}/{len(left)}, took {rounded(time.monotonic() - began)}, about {rest} left]")
         return len(expected)
 
 
@@ -212,7 +212,7 @@ def time_rows(plan: Plan, out: Path, runs: Sequence[Run], *, minutes: float | No
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     with locked(out / ".lock"):
         write_json(out / "plan.json", plan.to_json())
-        times = Times(plan, out, searched_folders(out.parent), say=lambda text: print(text, flush=True))
+        times = Times(plan, out, searched_folders(out.parent), log=lambda text: print(text, flush=True))
         try:
             left = times.all(runs, deadline=deadline)
         except KeyboardInterrupt:

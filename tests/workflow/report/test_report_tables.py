@@ -82,7 +82,9 @@ def test_mnist_counts_images(written):
     table = view("table1", gather(plan, results))
     line = next(line for line in table.lines if line.row.id == "effconv-20-0.66m")
     wrong = [state.result["test_images"] - state.result["correct"] for state in line.row.done]
-    assert line.measured[0].wrong.startswith(f"{sum(wrong) / 3:.1f} ± ") and line.measured[0].wrong.endswith(" of 10,000 wrong")
+    assert line.measured[0].wrong.startswith(f"{sum(wrong) / 3:.1f} ± ") and line.measured[0].wrong.endswith(
+        " of 10,000 wrong"
+    )
     assert not any(one.wrong for line in view("table2", gather(plan, results)).lines for one in line.measured)
 
 

@@ -79,7 +79,9 @@ class Line:
     @property
     def undecided_by_paper(self) -> list[Part]:
         """The accuracies that the paper's own three seeds do not decide: its interval holds zero."""
-        judged = [part for part in self.parts if part.paper and part.paper.verdict == verdicts.UNDECIDED and part.paper.ours]
+        judged = [
+            part for part in self.parts if part.paper and part.paper.verdict == verdicts.UNDECIDED and part.paper.ours
+        ]
         return [part for part in judged if part.paper.ours.decided and part.paper.ours.low <= 0 <= part.paper.ours.high]
 
     @property

@@ -124,4 +124,6 @@ def strip(values: Sequence[float], paper: float | None, axis: Axis, label: str) 
     if paper is not None and axis.holds(paper):
         marks.append(f'<path class="diamond" d="M{across(paper):.1f} 4l5 5l-5 5l-5 -5z"/>')
     marks += [f'<circle cx="{across(value):.1f}" cy="9" r="3" class="ours"/>' for value in values]
-    return f'<svg class="strip" viewBox="0 0 {STRIP[0]} {STRIP[1]}" role="img" aria-label="{label}">{"".join(marks)}</svg>'
+    return (
+        f'<svg class="strip" viewBox="0 0 {STRIP[0]} {STRIP[1]}" role="img" aria-label="{label}">{"".join(marks)}</svg>'
+    )

@@ -23,7 +23,7 @@ from workflow.report.claims.claims import definitions, judged
 from workflow.report.claims.files import line, part_line
 from workflow.report.claims.protocols import COUNTS, SECONDS, SIZES, device_of, why_not_timed_alike
 from workflow.report.claims.rules import rests_on
-from workflow.report.results import Evidence, Key, gather
+from workflow.report.results import Evidence, Key, Timing, gather
 from workflow.support.durations import rounded
 from workflow.support.errors import UserError
 from workflow.support.files import write_json
@@ -112,12 +112,15 @@ class OneClaim:
         """What the claim is judged by, from every folder."""
         found = gather(self.plan, self.results)
         records = self.timings(alike=not self.rows_to_time())
-        timed = {(self.first[place].dataset, self.first[place].row): record for place, record in records.items()}
+        timed = {
+            (self.first[place].dataset, self.first[place].row): [Timing(record, self.results)]
+            for place, record in records.items()
+        }
         reasons = {key: reason for key, reason in found.timing_reasons.items() if key not in timed}
         states = tuple(self.state(state.run) for state in found.states)
         return replace(
             found, states=states, timings={**found.timings, **timed}, timing_reasons=reasons,
-            timing_stale=frozenset(found.timing_stale - timed.keys()), counts=self.counts(), rows={},
+            counts=self.counts(), rows={},
         )  # fmt: skip
 
     def counts(self) -> dict[Key, int]:
