@@ -13,16 +13,16 @@ def test_merge_replaces_lists_and_merges_mappings():
 
 
 @pytest.mark.parametrize("preset", config.PRESETS)
-def test_every_preset_is_valid_and_runs_three_seeds(preset):
+def test_every_preset_is_valid(preset):
     loaded = config.load({"preset": preset, "device": "cpu"})
-    assert loaded["seeds"] == [0, 1, 2] and loaded["preset"] == preset and loaded["why"]
+    assert len(loaded["seeds"]) >= 3 and loaded["preset"] == preset and loaded["why"]
 
 
-def test_auto_is_smoke_without_cuda_and_paper_with(monkeypatch):
+def test_auto_is_smoke_without_cuda_and_short_with(monkeypatch):
     monkeypatch.setattr(config, "cuda_devices", lambda: 0)
     assert (config.load()["preset"], config.load()["device"]) == ("smoke", "cpu")
     monkeypatch.setattr(config, "cuda_devices", lambda: 1)
-    assert (config.load()["preset"], config.load()["device"]) == ("paper", "cuda")
+    assert (config.load()["preset"], config.load()["device"]) == ("short", "cuda")
 
 
 def test_seeds_from_the_command_line_come_as_text():
@@ -60,16 +60,6 @@ def test_broken_yaml_names_file_and_line(tmp_path):
         config.read_yaml(tmp_path / "absent.yaml")
 
 
-def test_cuda_devices_heeds_the_visible_list(monkeypatch, tmp_path):
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 'GPU 0: one (UUID: a)'\necho 'GPU 1: two (UUID: b)'\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert config.cuda_devices() == 2 and config.cuda_names() == ["one", "two"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    assert config.cuda_devices() == 1 and config.cuda_names() == ["two"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-b")
-    assert config.cuda_devices() == 1
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert config.cuda_devices() == 0
+def test_device_cpu_asks_for_no_gpu(monkeypatch):
+    monkeypatch.setattr(config, "cuda_devices", None)  # where the driver does not suit torch, asking raises
+    assert config.load({"device": "cpu"})["preset"] == "smoke"

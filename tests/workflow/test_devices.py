@@ -20,7 +20,7 @@ def gpus(number: int):
 HOLD = """
 import sys, time
 from pathlib import Path
-from workflow import devices
+from workflow.machine import lease
 with lease.lease("cuda", exclusive=sys.argv[2] == "exclusive", count=lambda: int(sys.argv[3]), folder=Path(sys.argv[1])) as name:
     print(name, flush=True)
     time.sleep(60)
@@ -81,10 +81,10 @@ def test_a_cpu_needs_no_lease(tmp_path):
 
 
 def test_shared_leases_spread_over_the_gpus(tmp_path):
-    lease = lambda: lease.lease("cuda", count=gpus(2), folder=tmp_path)
-    with lease() as first, lease() as second, lease() as third:
+    take = lambda: lease.lease("cuda", count=gpus(2), folder=tmp_path)
+    with take() as first, take() as second, take() as third:
         assert (first, second, third) == ("cuda:0", "cuda:1", "cuda:0")
-    with lease() as again:
+    with take() as again:
         assert again == "cuda:0"
 
 
@@ -131,7 +131,7 @@ def test_jobs_that_share_the_machine_wait_passively():
 
 def test_devices_do_not_import_torch(root):
     subprocess.run(
-        [sys.executable, "-c", "import sys, workflow.devices; assert 'torch' not in sys.modules"], cwd=root, check=True
+        [sys.executable, "-c", "import sys, workflow.machine.lease; assert 'torch' not in sys.modules"], cwd=root, check=True
     )
 
 
@@ -167,16 +167,16 @@ def test_who_waits_for_a_gpu_of_its_own_is_not_passed_by_sharers(tmp_path, holde
 
 def test_the_pool_of_gpus():
     config, four = {"device": "cuda"}, ["pretended"] * 4
-    assert lease.pool(config, four) == 4
-    assert lease.pool({**config, "per_gpu": 3}, four) == 12
-    assert lease.pool({**config, "cluster": True}, four) is None
-    assert lease.pool({**config, "device": "cpu"}, []) is None
+    assert lease.pool(config, lambda: four) == 4
+    assert lease.pool({**config, "per_gpu": 3}, lambda: four) == 12
+    assert lease.pool({**config, "cluster": True}, None) is None
+    assert lease.pool({**config, "device": "cpu"}, None) is None
 
 
 WORK = """
 import os, random, sys, time
 from pathlib import Path
-from workflow import devices
+from workflow.machine import lease
 lease.POLL_SECONDS = 0.005
 folder, number = Path(sys.argv[1]), int(sys.argv[2])
 draw = random.Random(number)
