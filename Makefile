@@ -5,10 +5,15 @@ BIN := .venv/bin
 CORES ?= all
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: report test bench lint format lock clean
+.PHONY: report docs test bench lint format lock clean
 report: .venv/ready
 	$(BIN)/python -m snakemake --cores $(CORES) --quiet rules $(ARGS)
 	@echo "The report is $(CURDIR)/reports/index.html"
+
+# The page from results/recorded alone, as it is kept in docs/, and README's picture of it where there is a headless Chromium.
+docs: .venv/ready
+	$(BIN)/python -m workflow docs
+	$(BIN)/python docs/picture.py
 
 test: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)

@@ -49,7 +49,8 @@ def main() -> None:
     torch.set_num_threads(1)
     layers = find_layers(cifar_resnet(20, widths=arguments.widths), (3, 32, 32))
     shapes = [(layer.inner, layer.outer) for layer in layers]
-    print(f"literal predictor, training: {predictor_memory(shapes, SearchOptions()) / 1e9:.2f} GB with AdamW's state")
+    memory = predictor_memory(shapes, SearchOptions(kernel_predictor="literal"))
+    print(f"literal predictor, training: {memory / 1e9:.2f} GB with AdamW's state")
     predictors = KernelPredictors(shapes, generator=torch.Generator().manual_seed(0))
     cells = cells_of(predictors)
     parts = nn.ModuleList(cell for cell, _ in cells)

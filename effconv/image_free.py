@@ -34,10 +34,10 @@ class Comparison:
     steps: int
 
     def __str__(self) -> str:
+        verdict = ": their sizes do not come from the images." if self.agreeing else "."
         return (
             f"Without images the same search ({self.steps:,} steps) ends {self.mean_difference:.2f} pixels away on average; "
-            f"{len(self.agreeing)} of {len(self.sizes)} layers end at the same size within {AGREEMENT} pixels, "
-            "which the budget chose and not the images."
+            f"{len(self.agreeing)} of {len(self.sizes)} layers end within {AGREEMENT} pixels of where they end with images{verdict}"
         )
 
 

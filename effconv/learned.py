@@ -58,7 +58,8 @@ class LearnedSizes:
             lines.append(f"{unit}: {count:,}" + (f" ({before:,} before)" if before is not None else ""))
         options = self.options
         hidden = f", {options.hidden} hidden units" if options.kernel_predictor == "projected" else ""
-        lines.append(f"kernel predictor: {options.kernel_predictor}{hidden}; mask centre: {options.mask_centre}")
+        centre = f", centre {options.mask_centre}" if options.mask == "gaussian" else ""
+        lines.append(f"kernel predictor: {options.kernel_predictor}{hidden}; mask: {options.mask}{centre}")
         if self.chosen and self.last:
             differ = sum(self.last["sizes"][name] != size for name, size in self.sizes.items())
             lines.append(

@@ -67,7 +67,7 @@ def test_a_row_cannot_be_named_out_of_the_results(root, tmp_path, row):
 def test_a_job_of_a_foreign_plan_cannot_lead_out_of_the_results(tmp_path):
     plan = make_plan(load({"preset": "smoke", "device": "cpu", "only": ["mnist/cifar-resnet-20"]}))
     for name in ("../../outside", "/etc/outside", "mnist/../../outside"):
-        plan.jobs["train"][name] = [plan.runs[0]["id"]]
+        plan.jobs["train"][name] = [plan.runs[0].id]
         with pytest.raises(UserError, match="none of a run, row or job"):
             Job("train", name, plan, tmp_path)
 

@@ -18,12 +18,25 @@ from workflow.support.files import read_yaml, write_json
 RESULTS, REPORTS = Path("results"), Path("reports")
 
 
-def _configuration(options: argparse.Namespace) -> dict:
-    """The configuration from --configfile and --preset."""
+def _given(options: argparse.Namespace) -> dict:
+    """What the user gave on top of config/config.yaml: --configfile and --preset."""
     user = read_yaml(options.configfile) if options.configfile else {}
-    if options.preset:
-        user["preset"] = options.preset
-    return load(user)
+    return {**user, "preset": options.preset} if options.preset else user
+
+
+def _configuration(options: argparse.Namespace) -> dict:
+    """The configuration, whole and checked."""
+    return load(_given(options))
+
+
+def _use_threads(threads: int) -> None:
+    """CPU threads of this process; before torch is imported, which reads the environment."""
+    from workflow.machine.lease import thread_environment
+
+    os.environ.update(thread_environment(threads))
+    import torch
+
+    torch.set_num_threads(threads)
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -47,7 +60,14 @@ def plan_command(options: argparse.Namespace) -> int:
         return 0
     from workflow.overview.plan_listing import print_plan
 
-    return print_plan(plan, _results(plan), hours=options.hours, device=options.on)
+    status = print_plan(plan, _results(plan), device=options.on)
+    if options.hours is not None:
+        from workflow.campaign.campaign import print_best
+        from workflow.overview.estimates import Estimates
+
+        estimates = Estimates(plan, _results(plan), device=options.on)
+        print_best(plan, _results(plan), estimates, options.hours)
+    return status
 
 
 def status_command(options: argparse.Namespace) -> int:
@@ -59,25 +79,32 @@ def status_command(options: argparse.Namespace) -> int:
 
 
 def prepare_command(options: argparse.Namespace) -> int:
-    """Prepare a data set, of the plan or any other, or a folder of the plan, into memory-mapped arrays with a manifest."""
+    """Prepare a data set into memory-mapped arrays with a manifest: the real one, from its files or downloaded.
+
+    With --made-up the images that the smoke preset makes up. A folder of the plan in place of the name: what the plan puts there.
+    """
     from workflow.data import prepare
     from workflow.data.imagefolder import dataset_info
 
-    plan = _plan(options)
-    wanted = {folder: entry for folder, entry in plan.prepare.items() if options.dataset in (entry["dataset"], folder)}
-    if not wanted:  # nothing that a row needs: another size of downsampled ImageNet, or images of the user's
-        name = dataset_info(options.dataset, Path(plan.data)).name
+    plan, name = _plan(options), options.dataset
+    if name in plan.prepare:
+        wanted = {name: plan.prepare[name]}
+    elif options.made_up:
+        entries = plan.prepare.items()
+        wanted = {out: entry for out, entry in entries if entry["dataset"] == name and entry["synthetic"]}
+        if not wanted:
+            raise UserError(
+                f"preset {plan.preset} makes up no images of '{name}': add --preset smoke, or correct the name."
+            )
+    else:
+        dataset_info(name, Path(plan.data))  # a name that is no data set's is refused before anything is made
         wanted = {f"{plan.data}/prepared/{name}": {"dataset": name, "synthetic": None}}
-    for folder, entry in wanted.items():
-        manifest = prepare(
-            entry["dataset"],
-            source="synthetic" if entry["synthetic"] else "auto",
-            folder=Path(plan.data),
-            out=Path(folder),
-            synthetic=entry["synthetic"],
-        )
-        counts = {name: split["images"] for name, split in manifest["splits"].items()}
-        print(f"{entry['dataset']}: {counts['train']} training and {counts['test']} test images in {folder}")
+    for out, entry in wanted.items():
+        made_up = entry["synthetic"]
+        source = "synthetic" if made_up else "auto"
+        manifest = prepare(entry["dataset"], source=source, folder=Path(plan.data), out=Path(out), synthetic=made_up)
+        counts = {split: found["images"] for split, found in manifest["splits"].items()}
+        print(f"{entry['dataset']}: {counts['train']} training and {counts['test']} test images in {out}")
     return 0
 
 
@@ -92,18 +119,32 @@ def job_command(options: argparse.Namespace) -> int:
     """Do one job of a stage (search, train, time): the runs that the plan gives it."""
     from workflow.jobs import Job
     from workflow.machine import time_limit
-    from workflow.machine.lease import thread_environment
 
-    os.environ.update(thread_environment(options.threads))  # read by torch when it is imported
-    import torch
-
-    torch.set_num_threads(options.threads)
+    _use_threads(options.threads)
     plan = _plan(options)
     sys.stdout.reconfigure(line_buffering=True)
     limit = time_limit.seconds(options.minutes, plan.time_limit)
     results = options.results or _results(plan)
     job = Job(options.command, options.job, plan, results, limit=limit, attempt=options.attempt)
     return job.execute()
+
+
+def times_command(options: argparse.Namespace) -> int:
+    """Seconds per epoch of the rows of Tables 1 to 4 and Figure 3 on this machine, with made-up pixels: no data set is needed."""
+    _use_threads(options.threads)
+    from workflow.times.times import chosen_runs, time_rows, times_plan
+
+    plan = times_plan(_given(options))
+    return time_rows(plan, options.out, chosen_runs(plan, options.rows), minutes=options.minutes)
+
+
+def claim_command(options: argparse.Namespace) -> int:
+    """Run exactly what one claim of the paper rests on, its cost said first, and judge it."""
+    _use_threads(options.threads)
+    from workflow.campaign.claim import OneClaim
+
+    sys.stdout.reconfigure(line_buffering=True)
+    return OneClaim(options.id, _given(options), RESULTS, REPORTS).run(cost_only=options.cost)
 
 
 def packing_command(options: argparse.Namespace) -> int:
@@ -168,37 +209,27 @@ def report_command(options: argparse.Namespace) -> int:
     While runs are missing it goes to reports/partial: Snakemake would take the files of an unfinished report for finished ones.
     """
     from workflow.report import products
-    from workflow.report.figures import DRAWINGS
 
     plan = _plan(options)
     results = _results(plan)
     out = options.out or (REPORTS if _complete(plan, results) else REPORTS / "partial")
-    tables, chapters = (
-        [name for name, entry in plan.tables.items() if entry.kind == kind] for kind in ("table", "chapter")
-    )
-    if options.product == "aggregate":
-        products.aggregate(plan, results)
-    elif options.product == "claims":
-        products.write_claims(plan, results, out)
-    elif options.product == "page":
-        for name in tables:
-            products.write_table(name, plan, results, out)
-        for name in DRAWINGS:
-            products.write_figure(name, plan, results, out)
-        for name in chapters:
-            products.write_chapter(name, plan, results, out)
-        products.write_claims(plan, results, out)
-        products.write_page(plan, results, out, RESULTS / "recorded")
+    products.write(options.product, plan, results, out)
+    if options.product == "page":
         print(f"The report is {out / 'index.html'}")
-    elif options.product in DRAWINGS:
-        products.write_figure(options.product, plan, results, out)
-    elif options.product in tables:
-        products.write_table(options.product, plan, results, out)
-    elif options.product in chapters:
-        products.write_chapter(options.product, plan, results, out)
-    else:
-        known = ("page", "aggregate", "claims", *tables, *DRAWINGS, *chapters)
-        raise UserError(f"no product '{options.product}': choose one of {', '.join(known)}.")
+    return 0
+
+
+def docs_command(options: argparse.Namespace) -> int:
+    """Make the page from results/recorded alone, as it is kept in docs/: index.html and runs.html."""
+    from workflow.plan.make import make_plan
+    from workflow.report.page.page import write
+
+    write(
+        make_plan(load({"preset": "short", "device": "cpu"})),
+        RESULTS / "recorded",
+        options.out or Path("docs"),
+        published=True,
+    )
     return 0
 
 
@@ -222,9 +253,12 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("--preset", choices=["auto", "smoke", "short", "paper"], help="default: config/config.yaml's")
     source.add_argument("--configfile", type=Path, help="YAML on top of config/config.yaml")
 
-    def add(name: str, function: object) -> argparse.ArgumentParser:
+    threads = argparse.ArgumentParser(add_help=False)
+    threads.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
+
+    def add(name: str, function: object, *more: argparse.ArgumentParser) -> argparse.ArgumentParser:
         command = commands.add_parser(
-            name, help=function.__doc__.splitlines()[0], description=function.__doc__, parents=[source]
+            name, help=function.__doc__.splitlines()[0], description=function.__doc__, parents=[source, *more]
         )
         command.set_defaults(function=function)
         return command
@@ -235,16 +269,24 @@ def parser() -> argparse.ArgumentParser:
     planned.add_argument("--on", metavar="NAME", help="a part of the name of the device whose timings to use")
     add("status", status_command)
     add("data", data_command)
-    add("prepare", prepare_command).add_argument("dataset")
+    prepared = add("prepare", prepare_command)
+    prepared.add_argument("dataset", help="a data set's name, or a folder of the plan")
+    prepared.add_argument("--made-up", action="store_true", help="make images up instead")
     for stage in ("search", "train", "time"):
-        command = add(stage, job_command)
+        command = add(stage, job_command, threads)
         command.add_argument("job")
         command.add_argument("--results", type=Path, help="folder of the records; default: results/PRESET")
-        command.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
         command.add_argument("--attempt", type=int, default=1, help="a restart's number; from 2 on, failures stand")
         command.add_argument(
             "--minutes", type=float, help="stop cleanly after so many minutes; the same command continues"
         )
+    times = add("times", times_command, threads)
+    times.add_argument("--rows", nargs="+", default=[], metavar="GLOB", help="dataset/row, or patterns; default: all")
+    times.add_argument("--out", type=Path, default=RESULTS / "times", help="folder; the same one goes on")
+    times.add_argument("--minutes", type=float, help="start no row that would end later; the same command continues")
+    claim = add("claim", claim_command, threads)
+    claim.add_argument("id", help="a claim of config/claims.yaml")
+    claim.add_argument("--cost", action="store_true", help="say what it would cost, and stop")
     campaign = add("campaign", campaign_command)
     campaign.add_argument("--minutes", type=float, help="time from now, all in")
     campaign.add_argument("--out", type=Path, help="folder for everything; the same one goes on")
@@ -264,6 +306,7 @@ def parser() -> argparse.ArgumentParser:
         "--partial", action="store_const", const=REPORTS / "partial", dest="out", help="into reports/partial"
     )
     report.add_argument("--out", type=Path, help="folder; default: reports, or reports/partial while runs are missing")
+    add("docs", docs_command).add_argument("--out", type=Path, help="folder; default: docs")
     add("systems", names_command)
     add("recipes", names_command)
     return top

@@ -40,7 +40,7 @@ from workflow.records.state import read_if_current
 from workflow.support.errors import UserError
 from workflow.support.files import ROOT, write_json
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 STOPPED = 75  # exit status of a job that ran out of its time with checkpoints written (EX_TEMPFAIL)
 
 
@@ -56,11 +56,11 @@ class Job:
         *,
         limit: float | None = None,
         attempt: int = 1,
-        say: Say = print,
+        log: Log = print,
     ):
         if name not in plan.jobs[stage]:
             raise UserError(f"the plan has no {stage} job '{name}': `python -m workflow plan` lists them.")
-        self.stage, self.name, self.results, self.say = stage, name, results, say
+        self.stage, self.name, self.results, self.log = stage, name, results, log
         self.members = plan.jobs[stage][name]
         self.plan = plan
         self.stamp = results / "jobs" / stage / f"{check_path(name)}.json"
@@ -81,15 +81,15 @@ class Job:
                 self._failure(member).unlink(missing_ok=True)
         done: dict[str, str] = {}
         for position, member in enumerate(self.members, 1):
-            self.say(f"[{self.stage} {position}/{len(self.members)}] {member}")
+            self.log(f"[{self.stage} {position}/{len(self.members)}] {member}")
             if failure := read_failure(self._failure(member)):
                 self.failures[member] = failure["reason"]
-                self.say(f"failed in an earlier attempt: {failure['reason']}")
+                self.log(f"failed in an earlier attempt: {failure['reason']}")
                 continue
             try:
                 record = self._one(member)
             except OutOfTime as stop:
-                self.say(f"stopped at its time limit: {stop}; run the same command again to continue.")
+                self.log(f"stopped at its time limit: {stop}; run the same command again to continue.")
                 return STOPPED
             except Exception as error:  # whatever goes wrong in one run must not take the others with it
                 self._fail(member, error)
@@ -121,10 +121,10 @@ class Job:
         expected = isinstance(error, (UserError, BadRecord, ValueError, ArithmeticError, OSError))
         reason = " ".join(str(error).split()) or type(error).__name__
         if not expected:
-            self.say("".join(traceback.format_exception(error)))
+            self.log("".join(traceback.format_exception(error)))
             reason = f"{type(error).__name__}: {reason} (the log has the whole trace)"
         self.failures[member] = reason
-        self.say(f"FAILED {member}: {reason}")
+        self.log(f"FAILED {member}: {reason}")
         record = {
             "run": member,
             "stage": self.stage,
@@ -186,7 +186,7 @@ class Job:
             return record
         started = now()
         write_json(folder / "run.json", run.to_json())
-        outcome = engine.search(run, data, folder, digest=_joint(expected), log=self.say, deadline=self.deadline)
+        outcome = engine.search(run, data, folder, digest=_joint(expected), log=self.log, deadline=self.deadline)
         record = self._record(run, "search", started, checksums, expected, outcome)
         write_record(folder / "search.json", record)
         return record
@@ -196,7 +196,7 @@ class Job:
         for folder in (*sorted(self.results.parent.glob("*")), *sorted((ROOT / "results" / "recorded").glob("*"))):
             path = run_folder(folder, run.id) / "search.json"
             if folder != self.results and (record := read_if_current(read_search, path, expected)):
-                self.say(f"the search was done before: its sizes are taken from {path}")
+                self.log(f"the search was done before: its sizes are taken from {path}")
                 return {**record, "taken_from": f"{folder.name}/{run.id}"}
         return None
 
@@ -209,12 +209,12 @@ class Job:
         sizes = search["sizes"] if search else self._ruled(run)
         expected = {**expected, "data": checksums["train"][:12], "sizes": " ".join(map(str, sizes or []))}
         if record := read_if_current(read_result, folder / "result.json", expected):
-            self.say("kept: an earlier process finished it.")
+            self.log("kept: an earlier process finished it.")
             return record
         started = now()
         write_json(folder / "run.json", run.to_json())
         outcome = engine.train(
-            run, data, folder, kernel_sizes=sizes, digest=_joint(expected), log=self.say, deadline=self.deadline
+            run, data, folder, kernel_sizes=sizes, digest=_joint(expected), log=self.log, deadline=self.deadline
         )
         record = self._record(run, "train", started, checksums, expected, outcome)
         write_record(folder / "result.json", record)
@@ -247,7 +247,7 @@ class Job:
                 run,
                 data,
                 kernel_sizes=sizes,
-                log=self.say,
+                log=self.log,
                 slices=int(self.plan.timing["slices"]),
                 slice_seconds=self.plan.timing["slice_seconds"],
             )

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import yaml
 
 from effconv import KernelSizeSearch, SearchOptions, cifar_resnet, count_parameters, find_layers, learn_kernel_sizes
 from effconv.memory import fitting_options
@@ -60,3 +61,9 @@ def test_resnet18_of_timm_with_nothing_but_a_budget(capsys):
     assert learned.options.kernel_predictor == "projected" and learned.options.hidden in (64, 32, 16, 8, 4)
     assert f"kernel predictor: projected, {learned.options.hidden} hidden units" in str(learned)
     assert learned.before["parameters"] == before and count_parameters(learned.apply(model)) == learned.parameters
+
+
+def test_every_preset_of_the_suite_names_its_predictor(root):
+    presets = {path.stem: yaml.safe_load(path.read_text()) for path in (root / "config" / "presets").glob("*.yaml")}
+    named = {name: preset["search_options"]["kernel_predictor"] for name, preset in presets.items()}
+    assert len(named) >= 3 and named["paper"] == "literal" and named["smoke"] == "projected"

@@ -285,6 +285,19 @@ def test_pulls_of_all_steps_are_summed_up():
         assert torch.tensor(single[f"gradient_{source}"]) == pytest.approx(pulls.abs(), rel=1e-3)
 
 
+def test_between_two_entries_the_host_reads_no_gradient():
+    search = search_of(budget=4000)
+    progress = search.progress
+    progress.step = 1  # the first step is an entry
+    for _ in range(9):
+        soft = torch.ones(6, device="meta", requires_grad=True)  # has no values: reading one raises
+        reader = soft.view_as(soft)
+        progress.note((3,) * 6, [3.0] * 6, reader, None)
+        reader.sum().backward()
+        progress.record()
+    assert progress.step == 10 and progress.trajectory()["step"] == []
+
+
 def test_the_sizes_after_the_last_step_stand_beside_the_others():
     search = search_of(budget=4000, lr_size_predictor=0.05)
     steps(search, torch.optim.AdamW(search.parameter_groups()), 0, 9)

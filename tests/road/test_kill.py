@@ -58,7 +58,7 @@ def plan(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def whole(root, plan) -> Path:
     """What an undisturbed pipeline leaves behind, as far as training."""
-    finish(command(root, plan.parent, plan, "prepare", "cifar10"))
+    finish(command(root, plan.parent, plan, "prepare", "cifar10", "--made-up"))
     for stage in ("search", "train"):
         finish(job(root, plan.parent, plan, stage))
     return plan.parent
@@ -129,9 +129,9 @@ def test_a_killed_pipeline_ends_with_the_numbers_of_an_undisturbed_one(root, pla
 @pytest.mark.parametrize("name", ["images.npy", "manifest.json"])
 def test_killed_while_data_are_prepared(root, whole, tmp_path, name):
     plan, prepared = planned(tmp_path), tmp_path / "data/prepared"
-    half_written(root, tmp_path, plan, name, "prepare", "cifar10")
+    half_written(root, tmp_path, plan, name, "prepare", "cifar10", "--made-up")
     assert any(".partial" in name for name in contents(prepared)) and not list(prepared.glob("*/manifest.json"))
-    finish(command(root, tmp_path, plan, "prepare", "cifar10"))
+    finish(command(root, tmp_path, plan, "prepare", "cifar10", "--made-up"))
     found, expected = contents(prepared), contents(whole / "data/prepared")
     assert set(found) == set(expected)
     for path in expected:

@@ -3,9 +3,12 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
+from tests.workflow.data.data_builders import cifar10_batches, made_up, same, tar, vouch
 from workflow.__main__ import main
+from workflow.data import load
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +36,11 @@ def sentence(capsys) -> str:
             ["prepare", "cifar", "--preset", "smoke"],
             "no data set 'cifar': choose one of mnist.*put your own images into data/cifar/train",
         ),
-        (["prepare", "imagenet32", "--preset", "short"], r"ImageNet-32 not found.*image-net\.org"),
+        (
+            ["prepare", "cifar10", "--made-up", "--preset", "paper"],
+            "makes up no images of 'cifar10': add --preset smoke",
+        ),
+        (["prepare", "imagenet32"], r"ImageNet-32 not found.*image-net\.org"),
         (["train", "table2/nothing/all", "--preset", "smoke"], "no train job 'table2/nothing/all'"),
         (["report", "table9", "--preset", "smoke"], "no product 'table9': choose one of page"),
     ],
@@ -63,10 +70,29 @@ def test_names_and_data_are_listed(capsys):
     assert main(["data"]) == 0 and "ImageNet-32" in capsys.readouterr().out
 
 
-def test_the_real_mnist_is_prepared_through_the_plan(real_data, tmp_path, capsys):
-    (tmp_path / "data").symlink_to(real_data)
-    (tmp_path / "mine.yaml").write_text("preset: short\ndevice: cpu\nonly: [mnist/cifar-resnet-20]\n")
-    assert main(["prepare", "mnist", "--configfile", "mine.yaml"]) == 0
+def test_the_real_cifar10_is_prepared_whatever_the_preset(small, tmp_path, capsys):
+    """From an archive in the official form, cut down; with the preset that makes images up as with the others."""
+    train, test = made_up(50, 32, 3, 10, 0), made_up(20, 32, 3, 10, 1)
+    vouch(tar(tmp_path / "data/cifar10/cifar-10-python.tar.gz", cifar10_batches(train, test)))
+    assert main(["prepare", "cifar10", "--preset", "smoke"]) == 0
+    assert "cifar10: 50 training and 20 test images in data/prepared/cifar10\n" in capsys.readouterr().out
+    order = np.concatenate([np.arange(50)[k::5] for k in range(5)])
+    same(load(tmp_path / "data/prepared/cifar10"), (train[0][order], train[1][order]), test)
+    assert [path.name for path in (tmp_path / "data/prepared").iterdir()] == ["cifar10"]
+
+
+def test_images_are_made_up_where_they_are_asked_for(small, tmp_path, capsys):
+    assert main(["prepare", "mnist", "--made-up", "--preset", "smoke"]) == 0
+    folders = {path.name for path in (tmp_path / "data/prepared").iterdir()}
+    assert folders == {"synthetic-mnist-64-50", "synthetic-mnist-8-8"}
+    assert main(["prepare", "data/prepared/synthetic-cifar10-8-8", "--preset", "smoke"]) == 0  # as the rule calls it
+    assert load(tmp_path / "data/prepared/synthetic-cifar10-8-8").manifest["source"] == "synthetic"
+
+
+def test_the_real_mnist_is_prepared_through_the_command(real_data, tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "MNIST").symlink_to(real_data / "MNIST")
+    assert main(["prepare", "mnist"]) == 0
     assert "mnist: 60000 training and 10000 test images" in capsys.readouterr().out
 
 

@@ -131,7 +131,9 @@ def test_jobs_that_share_the_machine_wait_passively():
 
 def test_devices_do_not_import_torch(root):
     subprocess.run(
-        [sys.executable, "-c", "import sys, workflow.machine.lease; assert 'torch' not in sys.modules"], cwd=root, check=True
+        [sys.executable, "-c", "import sys, workflow.machine.lease; assert 'torch' not in sys.modules"],
+        cwd=root,
+        check=True,
     )
 
 

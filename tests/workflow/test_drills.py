@@ -9,62 +9,29 @@ import json
 import os
 import random
 import subprocess
-import sys
 import threading
 import time
-import types
 
 import pytest
 
+from tests.workflow.made_plans import plan_of, result_of, timing_of
 from workflow import jobs
 from workflow.campaign.priorities import Chooser
 from workflow.data import prepare
 from workflow.overview import status
-from workflow.plan.config import load
-from workflow.plan.digests import expected_digests
-from workflow.plan.make import make_plan
-from workflow.plan.plan import SCHEMA
 from workflow.plan.steps import steps
 from workflow.records import provenance
 from workflow.records.records import BadRecord, read_result, read_timing, run_folder, write_record
 from workflow.support.errors import UserError
 from workflow.support.files import write_json
 
+NET = "mnist/cifar-resnet-20"
+
 
 @pytest.fixture
 def plan(tmp_path):
     """One row with two seeds."""
-    given = {
-        "only": ["mnist/cifar-resnet-20"],
-        "seeds": [0, 1],
-        "jobs": {"rows": "one"},
-        "data": str(tmp_path / "data"),
-    }
-    return make_plan(load({"preset": "smoke", "device": "cpu", **given}))
-
-
-def result_of(run: dict) -> dict:
-    numbers = {
-        "accuracy": 50.0,
-        "correct": 5,
-        "test_images": 10,
-        "best_accuracy": 60.0,
-        "best_epoch": 2,
-        "parameters": 7,
-    }
-    epochs = run.train.epochs
-    return {
-        "schema": SCHEMA, "status": "complete", "run": run, "digests": expected_digests(run, "train"), "provenance": {"sittings": 1},
-        **numbers, "macs": 9, "epochs": epochs, "seconds_per_epoch": [1.25] * epochs,
-    }  # fmt: skip
-
-
-def timing_of(run: dict) -> dict:
-    numbers = {"segments": [{"seconds_per_epoch": 3.5, "slices": 5}], "train_seconds": 3.5, "seconds_per_epoch": 3.5}
-    return {
-        "schema": SCHEMA, "status": "complete", "row": run.row, "dataset": run.dataset, "device": "cpu",
-        "digests": expected_digests(run, "time"), "provenance": {}, **numbers,
-    }  # fmt: skip
+    return plan_of(NET, seeds=[0, 1], jobs={"rows": "one"}, data=str(tmp_path / "data"))
 
 
 @pytest.mark.parametrize(("make", "read"), [(result_of, read_result), (timing_of, read_timing)])
@@ -98,29 +65,9 @@ def test_a_record_cut_short_anywhere_is_never_accepted(plan, tmp_path):
             read_result(path)
 
 
-@pytest.fixture
-def engine(monkeypatch):
-    """An engine whose training takes a moment, and notes each call."""
-    fake = types.SimpleNamespace(OutOfTime=type("OutOfTime", (Exception,), {}), calls=[], inside=0, together=0)
-
-    def train(run, data, folder, **options):
-        fake.calls.append(run.id)
-        fake.inside += 1
-        fake.together = max(fake.together, fake.inside)
-        time.sleep(0.3)
-        fake.inside -= 1
-        return {key: value for key, value in result_of(run).items() if key not in ("run", "digests", "provenance")}
-
-    fake.train = train
-    monkeypatch.setitem(sys.modules, "workflow.engine", fake)
-    monkeypatch.setattr(sys.modules["workflow"], "engine", fake, raising=False)
-    monkeypatch.setattr(jobs.Job, "_data", lambda self, run: (None, {"train": "ab" * 32, "test": "cd" * 32}))
-    return fake
-
-
 def test_two_pipelines_in_one_folder_train_each_run_once(engine, plan, tmp_path):
-    outcomes = []
-    job = lambda: outcomes.append(jobs.Job("train", "mnist/cifar-resnet-20/all", plan, tmp_path, say=print).execute())
+    outcomes, engine.pause = [], 0.3
+    job = lambda: outcomes.append(jobs.Job("train", f"{NET}/all", plan, tmp_path, log=print).execute())
     threads = [threading.Thread(target=job) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -132,11 +79,11 @@ def test_two_pipelines_in_one_folder_train_each_run_once(engine, plan, tmp_path)
 
 
 def test_a_run_that_another_process_holds_is_waited_for(engine, plan, tmp_path):
-    folder = run_folder(tmp_path, plan.runs[0]["id"])
+    folder = run_folder(tmp_path, plan.runs[0].id)
     folder.mkdir(parents=True)
-    with open(folder / ".lock", "w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        job = jobs.Job("train", "mnist/cifar-resnet-20/all", plan, tmp_path)
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        job = jobs.Job("train", f"{NET}/all", plan, tmp_path)
         thread = threading.Thread(target=job.execute)
         thread.start()
         time.sleep(0.3)
@@ -152,18 +99,14 @@ def test_a_clock_that_runs_backwards(engine, plan, tmp_path, monkeypatch, capsys
     backwards = lambda: datetime.datetime.fromtimestamp(next(clock), datetime.UTC).isoformat(timespec="seconds")
     for module in (jobs, provenance):
         monkeypatch.setattr(module, "now", backwards)
-    job = jobs.Job("train", "mnist/cifar-resnet-20/all", plan, tmp_path, limit=60)
-    assert job.execute() == 0
-    started, ended = (
-        read_result(run_folder(tmp_path, plan.runs[0]["id"]) / "result.json")["provenance"][key]
-        for key in ("started", "ended")
-    )
-    assert started > ended
+    assert jobs.Job("train", f"{NET}/all", plan, tmp_path, limit=60).execute() == 0
+    first, second = (run_folder(tmp_path, run.id) for run in plan.runs)
+    source = read_result(first / "result.json")["provenance"]
+    assert source["started"] > source["ended"]
+    (second / "result.json").unlink()
     line = {"stage": "train", "epoch": 1, "epochs": 2, "seconds": 5.0}
-    run = plan.runs[1]["id"]
-    (run_folder(tmp_path, run) / "result.json").unlink()
-    (run_folder(tmp_path, run) / "history.jsonl").write_text(json.dumps(line) + "\n")
-    write_json(tmp_path / "jobs/train/mnist/cifar-resnet-20/all.running", {})
+    (second / "history.jsonl").write_text(json.dumps(line) + "\n")
+    write_json(tmp_path / f"jobs/train/{NET}/all.running", {})
     status.print_status(plan, tmp_path)
     text = capsys.readouterr().out
     assert "running" in text and "-" not in text.split("left in this stage")[0].rpartition(",")[2]
@@ -192,13 +135,13 @@ def test_data_on_a_read_only_disk(read_only):
 
 
 def test_a_plan_of_a_thousand_runs(tmp_path, capsys):
-    plan = make_plan(load({"preset": "smoke", "device": "cpu", "seeds": list(range(30)), "data": str(tmp_path)}))
-    assert len(plan.runs) >= 1000 and len({run.id for run in plan.runs}) == len(plan.runs)
+    plan = plan_of(seeds=list(range(30)), data=str(tmp_path))
+    assert len(plan.runs) >= 1000 and len(plan.by_id) == len(plan.runs)
     members = [member for named in plan.jobs["train"].values() for member in named]
-    assert sorted(members) == sorted(run.id for run in plan.runs)
+    assert sorted(members) == sorted(plan.by_id)
     chosen = [step for choice in Chooser(plan, set(), lambda step: 1.0).all() for step in choice.steps]
     assert len(set(chosen)) == len(chosen) <= len(steps(plan))
-    waiting = sum(f"{run.dataset}/{run.row}" not in plan.on_demand for run in plan.runs)
+    waiting = sum(run.place not in plan.on_demand for run in plan.runs)
     status.print_status(plan, tmp_path)
     assert capsys.readouterr().out.splitlines()[-1] == f"{waiting} runs of preset smoke: {waiting} waiting"
 
@@ -206,12 +149,12 @@ def test_a_plan_of_a_thousand_runs(tmp_path, capsys):
 def test_a_run_that_hangs_before_its_first_epoch_is_found(plan, tmp_path):
     run = plan.runs[0]
     folder = run_folder(tmp_path, run.id)
-    write_json(folder / "run.json", run)
-    assert status.state(run, tmp_path, {run.id}) == ("running", "in its first epoch")
+    write_json(folder / "run.json", run.to_json())
+    assert status.progress_of(run, tmp_path, {run.id}) == ("running", "in its first epoch")
     hour_ago = time.time() - 3600
     os.utime(folder / "run.json", (hour_ago, hour_ago))
-    assert status.state(run, tmp_path, set())[0] == "waiting"
-    what, detail = status.state(run, tmp_path, {run.id})
+    assert status.progress_of(run, tmp_path, set())[0] == "waiting"
+    what, detail = status.progress_of(run, tmp_path, {run.id})
     assert what == "stopped" and "silent for 60 min: it hangs or was killed" in detail
     (folder / "train.pt").touch()  # a long epoch shows itself by its checkpoints
-    assert status.state(run, tmp_path, {run.id})[0] == "running"
+    assert status.progress_of(run, tmp_path, {run.id})[0] == "running"

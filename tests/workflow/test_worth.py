@@ -1,27 +1,29 @@
 """What is chosen first, on a plan small enough to weigh by hand."""
 
+from dataclasses import replace
+
 import pytest
+from made_plans import a_plan, a_run, an_entry
 
 from workflow.campaign.priorities import Chooser, claims, shares
 from workflow.plan.steps import Step, steps
-
-
-def run(row: str, seed: int, search: bool = False) -> dict:
-    return {"id": f"mnist/{row}/seed{seed}", "dataset": "mnist", "row": row, "seed": seed, "search": search or None}
+from workflow.protocol.runs import SizesFrom
 
 
 @pytest.fixture
 def plan():
     """A table of two rows and one that is quoted; a chapter that the plain report leaves out."""
-    shown = lambda *rows: [{"row": row, "system": None if row == "quoted" else "net"} for row in rows]
-    return {
-        "runs": [run("a", 0), run("a", 1), run("b", 0, True), run("b", 1, True), run("c", 0)],
-        "unavailable": {}, "on_demand": ["mnist/c"],
-        "tables": {
-            "table1": {"dataset": "mnist", "rows": shown("a", "b", "quoted")},
-            "chapter": {"dataset": "mnist", "rows": shown("c")},
+    return a_plan(
+        [
+            a_run("mnist/a"), a_run("mnist/a", 1), a_run("mnist/b", searched=True), a_run("mnist/b", 1, searched=True),
+            a_run("mnist/c"),
+        ],
+        on_demand=("mnist/c",),
+        tables={
+            "table1": an_entry("mnist", {"a": "net", "b": "net", "quoted": None}),
+            "chapter": an_entry("mnist", {"c": "net"}, "chapter"),
         },
-    }  # fmt: skip
+    )  # fmt: skip
 
 
 CLAIMS = [
@@ -36,17 +38,23 @@ def train(row: str, seed: int) -> Step:
     return Step("train", f"mnist/{row}/seed{seed}")
 
 
+def with_rows(plan, change):
+    """The plan with each row of its table changed."""
+    table = plan.tables["table1"]
+    return replace(plan, tables={**plan.tables, "table1": replace(table, rows=tuple(map(change, table.rows)))})
+
+
 def test_what_has_to_come_first(plan):
     found = steps(plan)
     assert found[train("b", 1)] == (Step("search", "mnist/b/seed1"),)
     assert found[Step("time", "mnist/b")] == (Step("search", "mnist/b/seed0"),)
     assert found[train("a", 0)] == () and len(found) == 5 + 2 + 3
-    plan.unavailable = {"mnist": "not here."}
-    assert steps(plan) == {}
+    assert steps(replace(plan, unavailable={"mnist": "not here."})) == {}
 
 
 def test_a_row_whose_rule_starts_from_a_search_waits_for_it(plan):
-    plan.runs.append({**run("d", 0), "sizes": {"rule": "mean", "run": "mnist/b/seed1"}})
+    derived = a_run("mnist/d", sizes=SizesFrom(rule="of", run="mnist/b/seed1"))
+    plan = replace(plan, runs=(*plan.runs, derived))
     found = steps(plan)
     assert found[train("d", 0)] == found[Step("time", "mnist/d")] == (Step("search", "mnist/b/seed1"),)
 
@@ -98,8 +106,9 @@ def test_every_step_comes_after_what_it_needs(plan):
 
 
 def test_sizes_ask_for_searches_and_counts_for_one_network(plan):
-    plan.tables["table1"]["rows"][1]["learn"] = {"parameters": 660_000}
-    plan.tables["table1"]["rows"][1]["in_paper"] = True
+    plan = with_rows(
+        plan, lambda row: replace(row, learn={"parameters": 660_000}, in_paper=True) if row.row == "b" else row
+    )
     given = [
         {"id": "sizes", "dataset": "mnist", "parts": [{"rule": "largest_layer", "row": "b"}]},
         {"id": "counts", "dataset": "mnist", "parts": [{"rule": "parameter_ratio", "large": "a", "small": "b"}]},
@@ -113,7 +122,6 @@ def test_sizes_ask_for_searches_and_counts_for_one_network(plan):
 
 
 def test_the_most_accurate_row_of_a_table_rests_on_every_row_of_it(plan):
-    for row in plan.tables["table1"]["rows"]:
-        row["in_paper"] = True
+    plan = with_rows(plan, lambda row: replace(row, in_paper=True))
     given = [{"id": "best", "dataset": "mnist", "parts": [{"rule": "best", "row": "b", "table": "table1"}]}]
     assert claims(plan, steps(plan), given)["best"] == {train(row, seed) for row in "ab" for seed in (0, 1)}

@@ -239,7 +239,7 @@ class Campaign:
         }  # fmt: skip
 
 
-def _print_best(plan: Plan, results: Path, estimates: Estimates, hours: float) -> None:
+def print_best(plan: Plan, results: Path, estimates: Estimates, hours: float) -> None:
     """What to do with so many hours, best first."""
     chooser = Chooser(plan, done_steps(plan, results), lambda step: estimates.seconds(step)[0])
     choices = chooser.all(3600 * hours)

@@ -44,7 +44,7 @@ def rows(folder: Path) -> list[tuple[str, ...]]:
         if found:
             try:
                 count, verified = _raw(name, found)
-                todo = done or f"nothing: `python -m workflow prepare {name} --preset paper`, or a run, prepares it"
+                todo = done or f"nothing: `python -m workflow prepare {name}`, or a run, prepares it"
             except UserError as error:
                 count, verified, todo = 0, "WRONG", str(error)
             table.append((info.title, f"yes, {found.layout.title}", str(found.where), size(count), verified, todo))

@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from workflow.plan.plan import Plan
 from workflow.plan.steps import Step
@@ -28,30 +29,46 @@ SEARCH_FACTOR = 1.3  # a search epoch in epochs of training, where neither is ti
 CHECKPOINTS = 3  # at once: the last, the one before it, and the one being written
 
 
+class Network(NamedTuple):
+    """What is known of a system before it runs.
+
+    `layers`: (in, out) channels of those whose sizes can be learned; `grows`: kernels grow in training; `backends`: how
+    many convolutions it is timed with; `faster`: it trains with another one than the published.
+    """
+
+    parameters: int
+    macs: int  # of one image, with the kernels that it starts with
+    layers: tuple[tuple[int, int], ...]
+    grows: bool
+    backends: int
+    faster: bool
+
+
 @cache
-def _network(system: str, arguments: str, channels: int, classes: int, size: int) -> tuple[int, int, tuple, bool]:
-    """(parameters, MACs an image, learned layers' (in, out) channels, whether kernels grow) of a system as it starts out."""
+def _network(system: str, arguments: str, channels: int, classes: int, size: int) -> Network:
     import torch
 
     import baselines
     from effconv import count_macs, count_parameters
 
-    with torch.device("meta"):
-        model = baselines.build(
+    def build() -> Any:
+        return baselines.build(
             system, in_channels=channels, num_classes=classes, image_size=size, **json.loads(arguments)
         )
-    sized = getattr(model, "sized_convolutions", ())
-    layers = tuple((conv.weight.shape[1], conv.weight.shape[0]) for conv in sized)
-    return (
-        count_parameters(model),
-        count_macs(model, (channels, size, size)),
-        layers,
-        hasattr(model, "pretend_sizes"),
-    )
+
+    with torch.device("meta"):
+        model = build()
+    layers = tuple((c.weight.shape[1], c.weight.shape[0]) for c in getattr(model, "sized_convolutions", ()))
+    # A solver's steps depend on values, which tensors of the device "meta" do not have.
+    counted = build() if any(hasattr(module, "evaluations") for module in model.modules()) else model
+    macs = count_macs(counted, (channels, size, size))
+    grows, backends = hasattr(model, "pretend_sizes"), getattr(model, "timed_backends", ())
+    faster = getattr(model, "backend", "direct") != "direct"
+    return Network(count_parameters(model), macs, layers, grows, max(1, len(backends)), faster)
 
 
-def network(run: Run) -> tuple[int, int, tuple, bool]:
-    """`_network` of a run."""
+def network(run: Run) -> Network:
+    """The network of a run, as it starts out."""
     info = run.constants
     arguments = json.dumps(dict(run.arguments), sort_keys=True)
     return _network(run.system, arguments, info.channels, info.classes, info.image_size)
@@ -59,7 +76,7 @@ def network(run: Run) -> tuple[int, int, tuple, bool]:
 
 def deployed(run: Run, runs: Mapping[str, Run]) -> tuple[int, int]:
     """(parameters, MACs an image) once sizes are learned, larger kernels costing in proportion. `runs`: the plan's by id."""
-    parameters, macs, _, _ = network(run)
+    parameters, macs = network(run)[:2]
     search = run.search or (runs[run.sizes.run].search if run.sizes else None)
     if search and search.macs:
         return parameters, max(macs, search.macs)
@@ -112,12 +129,16 @@ class Estimates:
         factor = SEARCH_FACTOR if stage == "search" else 1.0
         return factor * 3.0 * deployed(run, self.plan.by_id)[1] * self.images(run, stage)
 
+    def step_seconds(self, run: Run) -> float:
+        """Seconds of one training step of a run, from its MACs."""
+        return self._work(run) / self.rate * run.train.batch_size / self.images(run, "train")
+
     def seconds(self, step: Step) -> tuple[float, str]:
         """Estimated seconds of a step, and what the estimate rests on."""
         row = step.member if step.stage == "time" else step.member.rpartition("/")[0]
         run = self.first[row] if step.stage == "time" else self.plan.by_id[step.member]
         if step.stage == "time":
-            segments = (2 if run.search else 0) + (3 if network(run)[3] else 1)
+            segments = (2 if run.search else 0) + (3 if network(run).grows else 1)
             timing = self.plan.timing
             return STARTUP + segments * (timing["slices"] + 1) * timing["slice_seconds"], "its slices"
         planned = run.search if step.stage == "search" and run.search else run.train
@@ -162,7 +183,7 @@ def disk(plan: Plan) -> dict[str, int]:
         height, width, channels = info.shape
         sizes["data"] += images * (height * width * channels + 8)
     for run in plan.runs:
-        parameters, layers = deployed(run, plan.by_id)[0], network(run)[2]
+        parameters, layers = deployed(run, plan.by_id)[0], network(run).layers
         sizes["kept"] += 4 * parameters + 50_000
         sizes["train"] = max(sizes["train"], CHECKPOINTS * 12 * parameters)  # weights and up to two moments, float32
         if run.search:

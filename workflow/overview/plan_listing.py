@@ -1,8 +1,7 @@
-"""`python -m workflow plan`: every run, why it would run, what it would cost, and the sums, by table, on disk, and for given hours."""
+"""`python -m workflow plan`: every run, why it would run, what it would cost, and the sums, by table and on disk."""
 
 from pathlib import Path
 
-from workflow.campaign.campaign import _print_best
 from workflow.overview.estimates import Estimates, disk
 from workflow.plan.plan import Entry, Plan
 from workflow.plan.steps import Step
@@ -18,8 +17,8 @@ def run_seconds(estimates: Estimates, run: Run) -> tuple[float, str]:
     return sum(seconds for seconds, _ in found), found[-1][1]
 
 
-def print_plan(plan: Plan, results: Path, *, hours: float | None = None, device: str | None = None) -> int:
-    """Print a line a run, the sums, hours by table, disk, and what fits into `hours`; exit status 0."""
+def print_plan(plan: Plan, results: Path, *, device: str | None = None) -> int:
+    """Print a line a run, the sums, hours by table, and disk; exit status 0."""
     estimates = Estimates(plan, results, device=device)
     later, cost = set(plan.on_demand), {}
     print(plan.banner)
@@ -60,8 +59,6 @@ def print_plan(plan: Plan, results: Path, *, hours: float | None = None, device:
         f"On disk: {sizes['data']} of prepared data and {sizes['kept']} of results; while they run, checkpoints of up to "
         f"{sizes['search']} a search and {sizes['train']} a training job."
     )
-    if hours is not None:
-        _print_best(plan, results, estimates, hours)
     return 0
 
 

@@ -18,7 +18,7 @@ def curve_lines(rows: list[Row]) -> list[dict]:
     found = []
     for row in rows:
         by_epoch: dict[int, list[float]] = {}
-        for state in row.states:
+        for state in row.done:
             for entry in state.history:
                 if entry["stage"] == "train" and entry.get("accuracy") is not None:
                     by_epoch.setdefault(entry["epoch"], []).append(entry["accuracy"])

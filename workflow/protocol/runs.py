@@ -5,6 +5,7 @@ the place of the data are not part of it: the data is known by its checksum. Nei
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -102,8 +103,8 @@ class Run:
         return found
 
     def to_json(self) -> dict:
-        """Plain values, as records and plans hold them."""
-        return dataclasses.asdict(self)
+        """Plain values, the same as when read back from a record."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
     def from_json(cls, values: Mapping) -> "Run":

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _COMMON = {"schema": int, "status": str, "digests": dict, "provenance": dict}
 _FIELDS = {
-    "result": {"run": dict, "accuracy": float, "correct": int, "test_images": int, "cross_entropy": float,
+    "result": {"run": dict, "accuracy": float, "correct": int, "test_images": int,
                "best_accuracy": float, "best_epoch": int,
                "parameters": int, "macs": int, "epochs": int, "seconds_per_epoch": list},
     "search": {"run": dict, "layers": list, "sizes": list, "soft_sizes": list, "parameters": int, "macs": int, "epochs": int,
@@ -126,11 +127,11 @@ def read_predictions(path: Path, images: int) -> "tuple[np.ndarray, np.ndarray]"
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as packed:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as packed:
             classes, likely = packed["classes"], packed["log_probability"]
     except FileNotFoundError:
         raise BadRecord(f"{path.name} is missing") from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise BadRecord(
             f"{path} cannot be read as predictions ({error}); delete the run's folder and run again"
         ) from None

@@ -47,12 +47,14 @@ def summary_line(row: Row) -> dict:
         row.accuracy and row.accuracy.interval(),
         row.against_paper(),
         row.paper,
-        row.seconds_range,
+        row.clock and row.clock.ends,
     )
     return {
         "dataset": row.dataset, "row": row.id, "label": row.entry.label, "size": row.entry.size,
         "system": row.entry.system, "in_paper": row.entry.in_paper, "status": row.status,
-        "seeds_planned": len(row.states), "seeds": len(row.done),
+        "protocol": row.best and row.best.protocol, "devices": "; ".join(row.best.devices if row.best else ()),
+        "places": " ".join(place or "here" for place in (row.best.places if row.best else ())),
+        "seeds_planned": row.seeds, "seeds": len(row.done),
         **pair(row.accuracy, "accuracy"), "accuracy_low": interval and interval[0], "accuracy_high": interval and interval[1],
         **pair(row.top5, "top5"), **pair(row.over_seeds("best_accuracy"), "best_accuracy"), **pair(row.wrong, "wrong"),
         "test_images": row.test_images, "parameters": row.parameters and row.parameters.mean, "macs": row.macs and row.macs.mean,

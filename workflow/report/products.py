@@ -1,51 +1,43 @@
-"""Records -> runs.csv, summary.csv, tables, figures, claims and the page.
+"""Records -> runs.csv, summary.csv, tables, figures, chapters, claims and the page, by name.
 
-Every function takes the plan and the folder of its results and works on whatever is there: runs that are missing or failed are shown
-as such. Nothing here imports torch; matplotlib, SciPy and Jinja2 are imported where they are first needed.
+Every product works on whatever is there: runs that are missing or failed are shown as such. Nothing here imports torch; matplotlib,
+SciPy and Jinja2 are imported where they are first needed.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from workflow.plan.plan import Plan
+from workflow.support.errors import UserError
 
 
-def aggregate(plan: Plan, results: Path) -> None:
-    """Write `results`/runs.csv (one row a seed) and `results`/summary.csv (one a data set and row) from the planned runs' records."""
+def makers(plan: Plan, results: Path, out: Path) -> dict[str, Callable[[], object]]:
+    """Name -> what makes it: every table, figure and chapter of the plan, `claims`, `aggregate` (into `results`) and `index`."""
+    from workflow.report import chapters, figures
+    from workflow.report.claims import files as claims
     from workflow.report.csv_files import write_csv
+    from workflow.report.page import page
+    from workflow.report.tables import files as tables
 
-    write_csv(plan, results)
-
-
-def write_table(name: str, plan: Plan, results: Path, out: Path) -> None:
-    """Write `out`/tables/<name>.csv, .md and .tex; `name`: table1 to table4."""
-    from workflow.report.tables.files import write
-
-    write(name, plan, results, out)
-
-
-def write_figure(name: str, plan: Plan, results: Path, out: Path) -> None:
-    """Write `out`/figures/<name>.svg, .png and .csv; `name`: one of figures.DRAWINGS."""
-    from workflow.report.figures import write
-
-    write(name, plan, results, out)
+    kinds = {"table": tables.write, "chapter": chapters.write}
+    named = {name: kinds[entry.kind] for name, entry in plan.tables.items() if entry.kind in kinds}
+    named |= {name: figures.write for name in figures.DRAWINGS if name not in named}
+    return {
+        **{name: lambda name=name, write=write: write(name, plan, results, out) for name, write in named.items()},
+        "claims": lambda: claims.write(plan, results, out),
+        "aggregate": lambda: write_csv(plan, results),
+        "index": lambda: page.write(plan, results, out),
+    }
 
 
-def write_chapter(name: str, plan: Plan, results: Path, out: Path) -> None:
-    """Write `out`/chapters/<name>.csv; `name`: a file of config/chapters."""
-    from workflow.report.chapters import write
-
-    write(name, plan, results, out)
-
-
-def write_claims(plan: Plan, results: Path, out: Path) -> None:
-    """Write `out`/claims.csv and claims.json: each of the paper's claims with its verdict."""
-    from workflow.report.claims.files import write
-
-    write(plan, results, out)
-
-
-def write_page(plan: Plan, results: Path, out: Path, recorded: Path) -> None:
-    """Write `out`/index.html, complete in itself. `recorded`: results kept with the code; may be absent."""
-    from workflow.report.page.page import write
-
-    write(plan, results, out, recorded)
+def write(product: str, plan: Plan, results: Path, out: Path) -> None:
+    """Make one product; `page`: all of them, the page last. UserError for a name that is none."""
+    found = makers(plan, results, out)
+    if product == "page":
+        for name, make in found.items():
+            if name != "aggregate":
+                make()
+    elif product in found:
+        found[product]()
+    else:
+        raise UserError(f"no product '{product}': choose one of page, {', '.join(found)}.")

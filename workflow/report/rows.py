@@ -1,28 +1,103 @@
-"""One summary a (data set, row): seeds, spread, counts, seconds, and the paper's numbers beside them."""
+"""One line of a table: the best evidence for a (data set, row), what it rests on, and the paper's numbers beside it.
 
+Results of a row that were made alike (one protocol, one description but for the seed, one code) form a *group*; accuracies are never
+averaged over two. The best group is the one of the nearest protocol, then of most seeds, then of present code, then measured here.
+Seconds per epoch are of one device each and are never mixed.
+"""
+
+import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from workflow.plan.plan import EntryRow
+from workflow.protocol.runs import Run
 from workflow.records.state import RunState
-from workflow.report.results import NOT_TIMED, Evidence, Key
-from workflow.report.stats import Difference, Sample, sample, welch
+from workflow.report.claims import protocols
+from workflow.report.results import NOT_TIMED, Evidence, Key, Timing, place_of
+from workflow.report.stats import Difference, Interval, Sample, sample, welch
 
 PAPER_SEEDS = 3
 
 
 @dataclass(frozen=True)
+class Group:
+    """Finished runs of a row that differ in nothing but their seeds (and in what a seed draws), in the order of the seeds."""
+
+    protocol: str  # paper | short | other, of the accuracy
+    training: str  # the same of the training alone
+    states: tuple[RunState, ...]
+
+    @property
+    def run(self) -> Run:
+        return self.states[0].run
+
+    @property
+    def stale(self) -> tuple[str, ...]:
+        """What has changed since the results were made."""
+        return tuple(sorted({name for state in self.states for name in state.stale}))
+
+    @property
+    def places(self) -> list[str]:
+        """Where the records lie: names of folders under results/recorded, "" for here."""
+        return sorted({place_of(state.folder) or "" for state in self.states})
+
+    @property
+    def devices(self) -> dict[str, int]:
+        """How many of the runs were made on which device."""
+        found: dict[str, int] = {}
+        for state in self.states:
+            name = protocols.device_of(state.result) or "unknown device"
+            found[name] = found.get(name, 0) + 1
+        return found
+
+
+def _alike(state: RunState) -> str:
+    """What two results must share to be averaged, as a text. A draw of sizes belongs to its seed."""
+    numbers = state.run.numbers("train")
+    arguments = {key: value for key, value in numbers.pop("arguments").items() if key != "kernel_sizes"}
+    numbers = {key: value for key, value in numbers.items() if key not in ("seed", "sizes")}
+    code = {key: value for key, value in state.result.get("digests", {}).items() if key != "run"}
+    plain = protocols.protocol_of(state.result["run"])
+    return json.dumps([plain, arguments, numbers, code, bool(state.stale)], sort_keys=True, default=str)
+
+
+def groups_of(states: Iterable[RunState]) -> tuple[Group, ...]:
+    """The groups of the finished runs among these, best first. A seed that was run twice counts once: here before elsewhere."""
+    by_key: dict[str, dict[int, RunState]] = {}
+    for state in states:
+        if state.result:
+            by_key.setdefault(_alike(state), {}).setdefault(state.run.seed, state)
+    found = []
+    for seeds in by_key.values():
+        ordered = tuple(seeds[seed] for seed in sorted(seeds))
+        run = ordered[0].result["run"]
+        found.append(Group(protocols.protocol_of(run), protocols.training_of(run), ordered))
+    nearness = {name: place for place, name in enumerate(protocols.PROTOCOLS)}
+    order = lambda group: (
+        nearness[group.protocol],
+        nearness[group.training],
+        -len(group.states),
+        bool(group.stale),
+        "" not in group.places,
+    )
+    return tuple(sorted(found, key=order))
+
+
+@dataclass(frozen=True)
 class Row:
-    """One line of a table: what the paper prints of it and what was measured. `entry`: the row as the plan shows it."""
+    """One line of a table. `entry`: the row as the plan shows it; `states`: every run of it; `timings`: best first; `planned`: one
+    of the planned runs; `seeds`: how many are planned."""
 
     dataset: str
     entry: EntryRow
     states: tuple[RunState, ...]
-    timing: dict | None
-    timing_reason: str | None
-    timing_stale: bool = False
+    timings: tuple[Timing, ...] = ()
+    timing_reason: str | None = None
+    planned: Run | None = None
+    seeds: int = 0
 
     @property
     def key(self) -> Key:
@@ -42,11 +117,24 @@ class Row:
         return self.entry.paper
 
     @cached_property
-    def done(self) -> list[RunState]:
-        return [state for state in self.states if state.result]
+    def groups(self) -> tuple[Group, ...]:
+        return groups_of(self.states)
+
+    @property
+    def best(self) -> Group | None:
+        return self.groups[0] if self.groups else None
+
+    def at(self, protocol: str, kind: str = "protocol") -> tuple[RunState, ...]:
+        """The results of the best group of a protocol. `kind`: protocol (of the accuracy), or training (of the training alone)."""
+        return next((group.states for group in self.groups if getattr(group, kind) == protocol), ())
+
+    @property
+    def done(self) -> tuple[RunState, ...]:
+        """The results that the row's own figures are made of."""
+        return self.best.states if self.best else ()
 
     def over_seeds(self, field: str) -> Sample | None:
-        """A field of result.json over the finished seeds."""
+        """A field of result.json over the seeds of the best group."""
         return sample(state.result.get(field) for state in self.done)
 
     @cached_property
@@ -80,28 +168,31 @@ class Row:
         return self.done[0].result["test_images"] if self.done else None
 
     @property
-    def seconds(self) -> float | None:
-        return self.timing["seconds_per_epoch"] if self.timing else None
+    def run(self) -> Run | None:
+        """A run of the row: a planned one, else one that was found."""
+        return self.planned or (self.states[0].run if self.states else None)
+
+    @property
+    def timing(self) -> dict | None:
+        """The record of the best timing."""
+        return self.timings[0].record if self.timings else None
+
+    def timed_on(self, device: str | None) -> dict | None:
+        """The record of the best timing on a device."""
+        return next((t.record for t in self.timings if protocols.device_of(t.record) == device), None)
 
     @cached_property
-    def seconds_range(self) -> tuple[float, float] | None:
-        """Lowest and highest of the timed slices, averaged over the epochs of both stages as seconds per epoch are."""
-        if self.timing is None or not self.states:
-            return None
-        run, ends = self.states[0].run, {"low": 0.0, "high": 0.0}
-        epochs = {"search": run.search.epochs if run.search else 0, "train": run.train.epochs}
-        for stage, count in epochs.items():
-            parts = [part for part in self.timing["segments"] if part["stage"] == stage]
-            if count and not all({"low", "high"} <= part.keys() for part in parts):
-                return None
-            for end in ends:
-                weights = math.fsum(part["weight"] for part in parts)
-                if parts:
-                    ends[end] += count * math.fsum(part["weight"] * part[end] for part in parts) / weights
-        total = sum(
-            count for stage, count in epochs.items() if any(p["stage"] == stage for p in self.timing["segments"])
-        )
-        return (ends["low"] / total, ends["high"] / total) if total else None
+    def clock(self) -> Interval | None:
+        """Seconds per epoch with the range of the timed slices, over the epochs that the paper's protocol gives each stage."""
+        return self.clock_of(self.timing)
+
+    def clock_of(self, timing: dict | None) -> Interval | None:
+        """The same by a timing record of this row."""
+        return protocols.seconds_of(self.run.to_json(), timing) if timing and self.run else None
+
+    @property
+    def seconds(self) -> float | None:
+        return self.clock.value if self.clock else None
 
     def published(self, metric: str = "accuracy") -> Sample | None:
         """The paper's mean and spread; without a printed spread it stands for one run."""
@@ -111,58 +202,99 @@ class Row:
         return Sample(self.paper[mean], self.paper.get(std), PAPER_SEEDS if std in self.paper else 1)
 
     def against_paper(self, metric: str = "accuracy") -> Difference | None:
-        """Measured minus published."""
-        measured, published = getattr(self, metric), self.published(metric)
+        """Measured minus published, where the paper's protocol was followed."""
+        measured = sample(state.result.get(metric) for state in self.at(protocols.PAPER))
+        published = self.published(metric)
         return welch(measured, published) if measured and published else None
 
     @cached_property
+    def searched(self) -> tuple[RunState, ...]:
+        """The runs whose kernel sizes count, one a seed: by the paper's search before others, here before elsewhere."""
+        searches: dict[str, dict[int, RunState]] = {}
+        for state in (state for state in self.states if state.sizes):
+            record = (state.search or state.result)["run"]
+            settings = {"search": record["search"], "precision": record["precision"]} if state.search else _alike(state)
+            key = json.dumps([protocols.paper_sizes(record), settings], sort_keys=True, default=str)
+            searches.setdefault(key, {}).setdefault(state.run.seed, state)
+        found = sorted(searches.items(), key=lambda item: (not json.loads(item[0])[0], -len(item[1])))
+        return tuple(found[0][1][seed] for seed in sorted(found[0][1])) if found else ()
+
+    @cached_property
     def sizes(self) -> list[list]:
-        """Kernel sizes of the finished (or at least searched) seeds, one list a seed, in forward order."""
-        return [state.sizes for state in self.states if state.sizes]
+        """Kernel sizes of the seeds that were at least searched, one list a seed, in forward order."""
+        return [state.sizes for state in self.searched]
 
     @property
     def status(self) -> str:
-        """measured | n/m seeds | failed | not run | not measured."""
+        """measured | n/m seeds | failed | not run | not measured (the suite has no system for it)."""
         if not self.entry.system:
             return "not measured"
         if self.done:
-            return "measured" if len(self.done) == len(self.states) else f"{len(self.done)}/{len(self.states)} seeds"
+            some = len(self.done) < self.seeds and "" in self.best.places
+            return f"{len(self.done)}/{self.seeds} seeds" if some else "measured"
         return "failed" if any(state.status in ("failed", "rejected") for state in self.states) else "not run"
 
     @property
     def stale(self) -> tuple[str, ...]:
         """What has changed since the seeds' results, or the seconds, were measured."""
-        changed = {name for state in self.states for name in state.stale}
-        return tuple(sorted(changed | ({"seconds per epoch"} if self.timing_stale else set())))
+        timed = {"seconds per epoch"} if self.timings and self.timings[0].stale else set()
+        return tuple(sorted({*(self.best.stale if self.best else ()), *timed}))
 
     @property
     def problems(self) -> list[str]:
         """One sentence for each seed, and for the seconds, that are not there for a known reason."""
         found = [f"seed {state.run.seed} {state.status}: {state.reason}" for state in self.states if state.reason]
-        timed = self.timing_reason is None or self.timing_reason == NOT_TIMED
+        timed = self.timings or self.timing_reason in (None, NOT_TIMED)
         return found if timed else [*found, f"seconds per epoch: {self.timing_reason}"]
+
+
+def device_shared(rows: Iterable[Row]) -> str | None:
+    """The device on which all rows were timed, that of the first row's best timing if possible; None where there is none."""
+    rows = list(rows)
+    names = [[protocols.device_of(timing.record) for timing in row.timings] for row in rows]
+    return next(
+        (name for name in (names[0] if names else ()) if name and all(name in others for others in names)), None
+    )
+
+
+def at_common(rows: Iterable[Row]) -> tuple[str | None, list[Row]]:
+    """The protocol by which most of the rows were measured (the nearer of equals), and the rows with their results by it alone."""
+    rows = list(rows)
+    counts = {protocol: sum(bool(row.at(protocol)) for row in rows) for protocol in protocols.PROTOCOLS}
+    protocol = max(counts, key=lambda name: counts[name])
+    return protocol if counts[protocol] else None, [replace(row, states=row.at(protocol)) for row in rows]
+
+
+def device_of_most(rows: Iterable[Row]) -> str | None:
+    """The device on which most of the rows were timed; seconds of two devices never share a figure."""
+    counts: Counter[str | None] = Counter()
+    for row in rows:
+        counts.update({protocols.device_of(timing.record) for timing in row.timings})
+    return min(counts, key=lambda name: (-counts[name], name or ""), default=None)
 
 
 def rows_of(evidence: Evidence) -> dict[Key, Row]:
     """Every row of the plan's tables and figures by (data set, row), tables first."""
     if evidence.rows:
         return evidence.rows
+    seeds: dict[Key, int] = {}
+    for run in evidence.plan.runs:
+        seeds[run.dataset, run.row] = seeds.get((run.dataset, run.row), 0) + 1
     for shown in evidence.plan.tables.values():
         for entry in shown.rows:
-            if isinstance(entry, str):
-                continue
             key = (shown.dataset, entry.row)
             if key not in evidence.rows:
-                states = tuple(evidence.by_row.get(key, ()))
-                timing, reason = evidence.timings.get(key), evidence.timing_reasons.get(key)
-                evidence.rows[key] = Row(key[0], entry, states, timing, reason, key in evidence.timing_stale)
+                evidence.rows[key] = Row(
+                    shown.dataset, entry, tuple(evidence.by_row.get(key, ())), tuple(evidence.timings.get(key, ())),
+                    evidence.timing_reasons.get(key), evidence.planned.get(key), seeds.get(key, 0),
+                )  # fmt: skip
     return evidence.rows
 
 
 def rows_in(evidence: Evidence, name: str) -> list[Row]:
     """The rows of one table or figure, in its order."""
     shown, rows = evidence.plan.tables[name], rows_of(evidence)
-    return [rows[shown.dataset, row.row] for row in shown.rows if (shown.dataset, row.row) in rows]
+    return [rows[shown.dataset, row.row] for row in shown.rows]
 
 
 def side(size: int | list[int]) -> float:

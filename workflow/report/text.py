@@ -89,6 +89,11 @@ def some(names: tuple[str, ...], most: int = 3) -> str:
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
+def counted(number: int, what: str) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def plain(text: str) -> str:
     """For CSV files and terminals: ASCII minus signs."""
     return text.replace(MINUS, "-")

@@ -78,7 +78,9 @@ def main(root: Path, base: Path) -> int:
     results = records(folder, "runs/**/result.json")
     check("the rows that can succeed have results", len(results) == 1, f"({len(results)} results)")
     sittings = [record["provenance"].get("sittings", record.get("sittings")) for record in results]
-    check("jobs that time stopped were sent in again and went on", max(sittings, default=0) > 1, f"(sittings {sittings})")
+    check(
+        "jobs that time stopped were sent in again and went on", max(sittings, default=0) > 1, f"(sittings {sittings})"
+    )
     failures = records(folder, "runs/**/failure.json")
     reasons = {failure["reason"] for failure in failures}
     check("failures say why", len(failures) == 1 and all("1,000 parameters" in reason for reason in reasons))

@@ -1,24 +1,9 @@
-"""Data sets cut down to a handful of images, in everything else as they are."""
-
-from dataclasses import replace
+"""Data sets that cannot be downloaded, and refusals."""
 
 import pytest
 
 from workflow.data import prepare
-from workflow.protocol import datasets
 from workflow.support.errors import UserError
-
-COUNTS = {"mnist": (20, 10), "cifar10": (50, 20), "stl10": (12, 8), "imagenet32": (200, 30)}
-
-
-@pytest.fixture
-def small(monkeypatch):
-    """The data sets' table with small counts."""
-    for name, (train, test) in COUNTS.items():
-        monkeypatch.setitem(
-            datasets.DATASETS, name, replace(datasets.DATASETS[name], train_images=train, test_images=test)
-        )
-    return COUNTS
 
 
 @pytest.fixture

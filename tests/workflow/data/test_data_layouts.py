@@ -20,8 +20,8 @@ from data_builders import (
 from PIL import Image
 
 from workflow.data import load, prepare
+from workflow.data.imagefolder import dataset_info
 from workflow.data.pickles import read_batch
-from workflow.protocol import datasets
 
 ORDER = np.concatenate([np.arange(50)[k::5] for k in range(5)])  # CIFAR-10's builder deals images to batches in turn
 
@@ -139,7 +139,7 @@ def test_folders_of_images_and_npz(small, tmp_path, classes, monkeypatch):
     same(data, *[(images[o], labels[o]) for (images, labels), o in zip((train, test), by_class, strict=True)])
     assert data.manifest["classes"] == 10
     if classes == "own":
-        info = datasets.dataset_info("own", tmp_path / "data")
+        info = dataset_info("own", tmp_path / "data")
         assert (info.classes, info.image_size, info.train_images, info.test_images) == (10, 32, 50, 20)
 
 

@@ -67,7 +67,7 @@ def test_a_lock_waits_for_its_holder(tmp_path, root):
     hold = """
 import sys, time
 from pathlib import Path
-from workflow.data.locks import locked
+from workflow.support.locks import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(0.4)

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+from dataclasses import replace
 
 import pytest
 import report_factory as factory
@@ -160,7 +161,7 @@ def test_the_weights_of_literal_predictors(root):
 
 
 def written(plan, results, out):
-    report.write_claims(plan, results, out)
+    report.write("claims", plan, results, out)
     with open(out / "claims.csv", newline="") as file:
         lines = {line["id"]: line for line in csv.DictReader(file)}
     return lines, {claim["id"]: claim for claim in json.loads((out / "claims.json").read_text())["claims"]}
@@ -214,8 +215,6 @@ def test_short_runs_give_a_direction_and_no_verdict(tmp_path):
 
 def test_smoke_runs_decide_nothing(tmp_path):
     plan = factory.configured_plan(preset="smoke")
-    for run in plan["runs"]:
-        run |= {"data": "data/prepared/synthetic-x", "train": {**run["train"], "batch_size": 16}}
     factory.fill(plan, tmp_path / "results")
     lines, found = written(plan, tmp_path / "results", tmp_path)
     parts = [part for claim in found.values() for part in claim["parts"] if part["basis"] != "counts"]
@@ -228,8 +227,8 @@ def test_smoke_runs_decide_nothing(tmp_path):
 def test_seconds_of_two_devices_are_no_ratio(partial, tmp_path):
     plan, results = partial
     evidence = gather(plan, results)
-    slow = evidence.timings["cifar10", "effconv-44-0.66m"]
-    evidence.timings["cifar10", "effconv-44-0.66m"] = {**slow, "device": "Other GPU"}
+    (slow,) = evidence.timings["cifar10", "effconv-44-0.66m"]
+    evidence.timings["cifar10", "effconv-44-0.66m"] = [replace(slow, record={**slow.record, "device": "Other GPU"})]
     part = {
         "rule": "time_about",
         "row": "effconv-44-0.66m",

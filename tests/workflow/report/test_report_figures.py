@@ -61,16 +61,17 @@ def test_alternative_text_has_the_numbers(partial):
 @pytest.mark.parametrize("name", ["figure2", "figure3b", "accuracy-time"])
 def test_files_and_no_second_drawing(partial, tmp_path, name):
     plan, results = partial
-    report.write_figure(name, plan, results, tmp_path)
+    report.write(name, plan, results, tmp_path)
     base = tmp_path / "figures" / name
     with open(base.with_suffix(".csv"), newline="") as file:
         assert len(list(csv.DictReader(file))) > 5
     svg, stamp = base.with_suffix(".svg").read_text(), base.with_suffix(".svg").stat().st_mtime_ns
     assert "<text" in svg and base.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
-    report.write_figure(name, plan, results, tmp_path)
+    assert base.with_suffix(".pdf").read_bytes()[:5] == b"%PDF-"
+    report.write(name, plan, results, tmp_path)
     assert base.with_suffix(".svg").stat().st_mtime_ns == stamp
     base.with_suffix(".svg").unlink()
-    report.write_figure(name, plan, results, tmp_path)
+    report.write(name, plan, results, tmp_path)
     assert base.with_suffix(".svg").read_text() == svg
 
 
@@ -78,7 +79,7 @@ def test_files_and_no_second_drawing(partial, tmp_path, name):
 def test_every_figure_without_any_result(tmp_path, preset):
     plan = factory.configured_plan(preset=preset)
     for name in DRAWINGS:
-        report.write_figure(name, plan, tmp_path / "results", tmp_path)
+        report.write(name, plan, tmp_path / "results", tmp_path)
         assert (tmp_path / "figures" / f"{name}.svg").exists()
 
 

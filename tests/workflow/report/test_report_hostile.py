@@ -1,13 +1,13 @@
 """Nothing that a record, a plan or a file name says becomes markup: hostile text in every place that the page prints."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 from report_factory import PROVENANCE, entry, plan_of, write_failure, write_result, write_search, write_timing
 
 from workflow.report.claims import claims
 from workflow.report.page.page import write
-from workflow.support.files import write_json
 
 HOSTILE = [
     "<script>hit()</script>",
@@ -47,7 +47,7 @@ def a_page(folder, text: str) -> tuple[str, Page]:
     row = entry("net", label=text, learn=660_000, paper={"acc": 90.0, "params": 0.66}, note=text, size=text)
     quoted = entry("other", label=text, system=None, paper={"acc": 91.0})
     plan = plan_of({"table2": {"title": text, "dataset": "cifar10", "reference": "net", "rows": [row, quoted]}})
-    plan |= {"banner": text, "why": text, "on_demand": [], "unavailable": {}}
+    plan = replace(plan, banner=text, why=text)
     source = {
         **PROVENANCE,
         **{key: text for key in ("device", "python", "torch", "driver", "cpu", "git_commit", "platform")},
@@ -58,13 +58,13 @@ def a_page(folder, text: str) -> tuple[str, Page]:
     write_result(results, first, 90.0, sizes=[3] * 18, provenance=source)
     write_failure(results, second, text)
     write_timing(results, first, 2.0, search=3.0)
-    (results / "runs" / third["id"]).mkdir(parents=True)
-    (results / "runs" / third["id"] / "result.json").write_text(text)
+    (results / "runs" / third.id).mkdir(parents=True)
+    (results / "runs" / third.id / "result.json").write_text(text)
     recorded = folder / "recorded" / "kept"
     write_result(recorded, first, 90.0, provenance=source)
-    write_json(recorded / "plan.json", plan)
-    write(plan, results, folder / "out", folder / "recorded")
-    content = (folder / "out" / "index.html").read_text()
+    (recorded / "runs" / "cifar10" / text.replace("/", "|") / "seed0").mkdir(parents=True)
+    write(plan, results, folder / "out")
+    content = "".join((folder / "out" / f"{name}.html").read_text() for name in ("index", "runs"))
     parsed = Page()
     parsed.feed(content)
     return content, parsed
@@ -72,7 +72,7 @@ def a_page(folder, text: str) -> tuple[str, Page]:
 
 def test_hostile_text_stays_text(tmp_path, monkeypatch):
     part = {"rule": "beats", "better": "net", "worse": "other"}  # the suite's own claims name the suite's own rows
-    claim = {"id": "one", "dataset": "cifar10", "evidence": "table2", "parts": [part]}
+    claim = {"id": "one", "name": HOSTILE[0], "dataset": "cifar10", "evidence": "table2", "parts": [part]}
     monkeypatch.setattr(
         claims, "definitions", lambda: ({**claim, **dict.fromkeys(("says", "where", "paper"), HOSTILE[0])},)
     )

@@ -83,9 +83,9 @@ def made(partial, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("workflow.records.state.expected_digests", lambda run, stage: {"run": "current"})
         patch.setattr("workflow.report.results.expected_digests", lambda run, stage: {"run": "current"})
-        report.aggregate(plan, results)
+        report.write("aggregate", plan, results, results)
         for name in ("table1", "table2", "table3", "table4"):
-            report.write_table(name, plan, results, out)
+            report.write(name, plan, results, out)
         report.write_page(plan, results, out, recorded)
         first = (out / "index.html").read_bytes()
         report.write_page(plan, results, out, recorded)

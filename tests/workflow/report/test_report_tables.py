@@ -16,10 +16,9 @@ def written(partial, tmp_path_factory):
     plan, results = partial
     out = tmp_path_factory.mktemp("reports")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workflow.records.state.expected_digests", lambda run, stage: {"run": "current"})
-        patch.setattr("workflow.report.results.expected_digests", lambda run, stage: {"run": "current"})
+        factory.stand_in(patch)
         for name in ("table1", "table2", "table3", "table4"):
-            report.write_table(name, plan, results, out)
+            report.write(name, plan, results, out)
     return plan, results, out / "tables"
 
 
@@ -33,18 +32,19 @@ def test_every_row_of_the_paper_is_there(written):
     for name, count in (("table1", 5), ("table2", 19), ("table3", 5), ("table4", 4)):  # rows as printed in the paper
         found = lines(folder / f"{name}.csv")
         assert sum(line["in_paper"] == "True" for line in found.values()) == count
-        assert list(found) == [row["row"] for row in plan.tables[name]["rows"]]
+        assert list(found) == [row.row for row in plan.tables[name].rows]
 
 
 def test_missing_seeds_are_in_the_cell_and_published_rows_are_marked(written):
     _, _, folder = written
     found = lines(folder / "table2.csv")
     assert found["effconv-32-0.66m"]["status"] == "2/3 seeds"
-    assert found["effconv-32-0.66m"]["measured_accuracy_n"] == "2"
+    assert found["effconv-32-0.66m"]["seeds"] == "2"
     assert found["ckcnn-7"]["status"] == "not measured" and found["ckcnn-7"]["paper_accuracy"] == "71.7"
     assert lines(folder / "table3.csv")["cifar-resnet-44"]["status"] == "not run"
     markdown = (folder / "table2.md").read_text()
-    assert "2/3 seeds" in markdown and "not in the paper" in markdown
+    (line,) = (line for line in markdown.splitlines() if line.startswith("| EffConv-32 (0.66M)"))
+    assert "paper · Example GPU · 2 seeds; timed · Example GPU |" in line
 
 
 def test_accuracies_that_were_chosen_on_the_test_set_are_marked(written):
@@ -65,23 +65,26 @@ def test_ratios_are_against_the_reference_row(written):
     _, _, folder = written
     found = lines(folder / "table2.csv")
     assert float(found["flexnet-16"]["paper_ratio"]) == pytest.approx(127 / 22)
-    mine, reference = (float(found[row]["seconds"]) for row in ("effconv-44-0.66m", "cifar-resnet-44"))
+    mine, reference = (float(found[row]["seconds_per_epoch"]) for row in ("effconv-44-0.66m", "cifar-resnet-44"))
     assert float(found["effconv-44-0.66m"]["ratio"]) == pytest.approx(mine / reference)
     assert found["ckcnn-7"]["ratio"] == ""
 
 
 def test_top5_where_the_paper_has_it(written):
     _, _, folder = written
-    assert "measured_top5" in lines(folder / "table4.csv")["flexnet-5"]
-    assert "measured_top5" not in lines(folder / "table1.csv")["flexnet-16"]
+    assert lines(folder / "table4.csv")["flexnet-5"]["top5"] and not lines(folder / "table1.csv")["flexnet-16"]["top5"]
+    assert "Top-5: measured" in (folder / "table4.md").read_text() and "Top-5" not in (folder / "table1.md").read_text()
 
 
 def test_mnist_counts_images(written):
     plan, results, _ = written
     table = view("table1", gather(plan, results))
-    cells = dict(zip([row.id for row in table.rows], table.lines, strict=True))
-    assert cells["flexnet-16"]["paper_accuracy"].sub == "30 wrong"  # 0.3 % of 10,000
-    assert "wrong" in cells["effconv-20-0.66m"]["measured_accuracy"].sub
+    line = next(line for line in table.lines if line.row.id == "effconv-20-0.66m")
+    wrong = [state.result["test_images"] - state.result["correct"] for state in line.row.done]
+    assert line.measured[0].wrong.startswith(f"{sum(wrong) / 3:.1f} ± ") and line.measured[0].wrong.endswith(
+        " of 10,000 wrong"
+    )
+    assert not any(one.wrong for line in view("table2", gather(plan, results)).lines for one in line.measured)
 
 
 def test_latex_is_escaped_and_complete(written):
@@ -97,13 +100,15 @@ def test_one_seed_has_no_spread(tmp_path):
     rows = [factory.entry("plain", label="CIFARResNet-20")]
     plan = factory.plan_of({"table2": {"dataset": "cifar10", "reference": "plain", "rows": rows}}, seeds=(0,))
     factory.write_result(tmp_path / "results", plan.runs[0], 91.2)
-    report.write_table("table2", plan, tmp_path / "results", tmp_path)
+    report.write("table2", plan, tmp_path / "results", tmp_path)
     text = (tmp_path / "tables" / "table2.md").read_text().splitlines()[-1]
-    assert "91.20 (n = 1)" in text and "±" not in text
+    assert "| 91.20 |" in text and "1 seed |" in text and "±" not in text
 
 
-def test_a_preset_that_cannot_be_compared_says_so(tmp_path):
+def test_smoke_numbers_are_in_no_table(tmp_path):
     rows = [factory.entry("plain", label="CIFARResNet-20")]
     plan = factory.plan_of({"table2": {"dataset": "cifar10", "reference": "plain", "rows": rows}}, preset="smoke")
-    report.write_table("table2", plan, tmp_path / "results", tmp_path)
-    assert all("smoke preset." in (tmp_path / "tables" / f"table2.{suffix}").read_text() for suffix in ("md", "tex"))
+    factory.fill(plan, tmp_path / "results")
+    report.write("table2", plan, tmp_path / "results", tmp_path)
+    text = (tmp_path / "tables" / "table2.md").read_text().splitlines()[-1]
+    assert "not run" in text and not any(character.isdigit() for character in text.replace("CIFARResNet-20", ""))

@@ -14,7 +14,7 @@ from workflow.plan.plan import Entry, Plan
 from workflow.report.chapters import questions
 from workflow.report.csv_files import summary_line, to_csv
 from workflow.report.results import Evidence, gather
-from workflow.report.rows import rows_in
+from workflow.report.rows import rows_in, rows_of
 from workflow.support.files import write_text
 
 
@@ -39,7 +39,7 @@ def write(name: str, plan: Plan, results: Path, out: Path) -> None:
 
 def sections(evidence: Evidence) -> list[dict]:
     """What the page shows: every chapter that has a result of its own, in the plan's order."""
-    asked = {state.run.row for state in evidence.states if state.result}
+    asked = {row.id for row in rows_of(evidence).values() if row.done}
     found = []
     for name, entry in evidence.plan.tables.items():
         if entry.kind != "chapter":
@@ -53,7 +53,7 @@ def sections(evidence: Evidence) -> list[dict]:
         elif entry.questions:
             template, data = "chapters/questions.html.j2", questions.context(name, evidence)
         else:
-            template, data = "chapters/rows.html.j2", {"rows": rows_in(evidence, name)}
+            template, data = "chapters/rows.html.j2", {"rows": questions.lines_of_rows(rows_in(evidence, name))}
         found.append({
             "name": name, "title": entry.title, "text": entry.text, "template": template, "data": data,
         })  # fmt: skip

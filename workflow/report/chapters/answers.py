@@ -200,5 +200,4 @@ def answers(questions: Sequence[Mapping], rows: Mapping[str, Row], *, made_up: b
 
 def of_protocol(row: Row, protocol: str) -> Row:
     """A row with those of its finished runs alone whose training followed one protocol."""
-    chosen = (state for state in row.done if protocols.training_of(state.result["run"]) == protocol)
-    return replace(row, states=tuple(chosen))
+    return replace(row, states=row.at(protocol, "training"))

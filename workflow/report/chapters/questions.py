@@ -4,7 +4,7 @@ import html
 import math
 from typing import Any
 
-from workflow.report import text
+from workflow.report import badges, text
 from workflow.report.chapters import answers, question_figures
 from workflow.report.csv_files import summary_line
 from workflow.report.results import Evidence
@@ -14,7 +14,7 @@ from workflow.report.rows import Row, rows_in, rows_of
 def _answers(name: str, evidence: Evidence) -> list[answers.Answer]:
     entry = evidence.plan.tables[name]
     rows = {key[1]: row for key, row in rows_of(evidence).items() if key[0] == entry.dataset}
-    return answers.answers(entry.questions, rows, made_up=evidence.plan.source == "synthetic")
+    return answers.answers(entry.questions, rows, made_up=False)  # made-up images give no evidence
 
 
 def given_answers(evidence: Evidence) -> list[answers.Answer]:
@@ -66,12 +66,17 @@ def lines(name: str, evidence: Evidence) -> list[dict]:
     return found
 
 
+def lines_of_rows(rows: list[Row]) -> list[tuple]:
+    """Each row with the seconds spent on it and its badge."""
+    return [(row, spent(row), badges.of_group(row.best) if row.best else None) for row in rows]
+
+
 def context(name: str, evidence: Evidence) -> dict[str, Any]:
     """What the template shows."""
     rows, given = rows_in(evidence, name), _answers(name, evidence)
     return {
-        "answers": given, "rows": [(row, spent(row)) for row in rows], "verdicts": question_figures.CLASSES,
-        "figures": _figures(name, evidence, given), "made_up": evidence.plan.source == "synthetic",
+        "answers": given, "rows": lines_of_rows(rows), "verdicts": question_figures.CLASSES,
+        "figures": _figures(name, evidence, given),
     }  # fmt: skip
 
 

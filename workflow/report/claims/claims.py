@@ -13,7 +13,7 @@ from workflow.report.claims import protocols, verdicts
 from workflow.report.claims.rules import PUBLISHED, Missing, Setting, rule_of, sizes_of
 from workflow.report.claims.verdicts import Finding, together
 from workflow.report.results import Evidence
-from workflow.report.rows import rows_of
+from workflow.report.rows import device_shared, rows_of
 from workflow.report.stats import LEVEL, holm
 from workflow.support.errors import UserError
 from workflow.support.files import ROOT, read_yaml
@@ -113,13 +113,14 @@ def _behind(
     for name in rows:
         row = known[tuple(name.split("/", 1))]
         if basis == protocols.SECONDS:
-            records = [row.timing] if row.timing else []
+            timing = row.timed_on(device_shared(known[tuple(one.split("/", 1))] for one in rows))
+            records = [timing] if timing else []
         elif basis == protocols.SIZES:
-            found = [record for record, sizes in map(sizes_of, row.states) if sizes]
+            found = [record for record, sizes in map(sizes_of, row.searched) if sizes]
             records = [record for record in found if protocols.paper_sizes(record["run"])]
         else:
-            alike = lambda run: basis == protocols.COUNTS or protocols.protocol_of(run) == protocol
-            records = [state.result for state in row.done if alike(state.result["run"])]
+            states = row.done if basis == protocols.COUNTS else row.at(protocol)
+            records = [state.result for state in states]
         seeds[row.name] = len(records)
         devices.update(dict.fromkeys(filter(None, map(protocols.device_of, records))))
     return seeds, tuple(devices)

@@ -15,7 +15,7 @@ from workflow.records.state import RunState
 from workflow.report.claims import protocols
 from workflow.report.claims.verdicts import NOT_COMPARABLE, NOT_RUN, Finding
 from workflow.report.results import Evidence
-from workflow.report.rows import PAPER_SEEDS, Row, rows_of, side
+from workflow.report.rows import PAPER_SEEDS, Row, device_shared, rows_of, side
 from workflow.report.stats import Interval, Sample, sample, with_floor
 from workflow.support.errors import UserError
 
@@ -57,7 +57,7 @@ class Setting:
 
     def runs(self, row: Row) -> list[RunState]:
         """The finished runs of a row that were made by this source's protocol."""
-        return [state for state in row.done if protocols.protocol_of(state.result["run"]) == self.source]
+        return list(row.at(self.source))
 
     def metric(self, name: str, metric: str = "accuracy") -> Sample:
         """The accuracy (or top-5) of a row."""
@@ -96,20 +96,22 @@ class Setting:
             if None in printed:
                 raise Missing(f"{rows[printed.index(None)].name}: not printed")
             return [Interval(seconds, seconds, seconds) for seconds in printed]
-        for row in rows:
-            if row.timing is None:
+        device = device_shared(rows)
+        timed = [row.timed_on(device) if device else row.timing for row in rows]
+        for row, timing in zip(rows, timed, strict=True):
+            if timing is None:
                 raise Missing(f"{row.name}: {row.timing_reason or row.status}")
-            if why := protocols.why_not_timed_alike(row.states[0].run.to_json(), row.timing):
+            if why := protocols.why_not_timed_alike(row.run.to_json(), timing):
                 raise Missing(f"{row.name}: {why}", NOT_COMPARABLE)
-        devices = {protocols.device_of(row.timing) for row in rows}
-        if len(devices) > 1:
-            raise Missing(f"timed on different devices: {', '.join(sorted(devices))}", NOT_COMPARABLE)
-        return [protocols.seconds_of(row.states[0].run.to_json(), row.timing) for row in rows]
+        if not device:
+            names = sorted({protocols.device_of(timing) for timing in timed})
+            raise Missing(f"timed on different devices: {', '.join(names)}", NOT_COMPARABLE)
+        return [row.clock_of(timing) for row, timing in zip(rows, timed, strict=True)]
 
     def sizes(self, name: str) -> list[list[float]]:
         """Kernel sizes of every seed of a row, in forward order."""
         row, found, others = self.row(name), [], 0
-        for state in row.states if self.source != PUBLISHED else ():
+        for state in row.searched if self.source != PUBLISHED else ():
             record, sizes = sizes_of(state)
             if sizes and protocols.paper_sizes(record["run"]):
                 found.append([side(size) for size in sizes])
@@ -125,9 +127,11 @@ class Setting:
         row = self.row(name)
         if self.source == PUBLISHED and "params" in row.paper:
             return 1e6 * row.paper["params"]
-        if self.source == PUBLISHED or row.parameters is None:
-            raise Missing(f"{row.name}: {'not printed' if self.source == PUBLISHED else row.status}")
-        return row.parameters.mean
+        if self.source != PUBLISHED and row.parameters:
+            return row.parameters.mean
+        if self.source != PUBLISHED and row.key in self.evidence.counts:
+            return self.evidence.counts[row.key]
+        raise Missing(f"{row.name}: {'not printed' if self.source == PUBLISHED else row.status}")
 
 
 def sizes_of(state: RunState) -> tuple[dict, list]:

@@ -13,7 +13,7 @@ from typing import Any
 from workflow.plan.plan import Entry, Plan
 from workflow.report import text
 from workflow.report.csv_files import to_csv
-from workflow.report.figures import dynamics, figure3, kernels, scatter
+from workflow.report.figures import central, dynamics, figure3, kernels, scatter
 from workflow.report.results import Evidence, gather
 from workflow.support.files import write_bytes, write_text
 
@@ -30,6 +30,13 @@ class Drawing:
 
 
 DRAWINGS = {
+    "contrasts": Drawing(
+        "Learned sizes against controls",
+        "Each control by its difference in test accuracy, learned minus control. Thin bar: 95 % interval; thick bar: 90 % interval, which "
+        "lies within the shaded ±0.3 points where both are equal. Faint dots: single seeds. Bottom: random sizes of equal parameters and, for "
+        "comparison, the seeds of the learned ones.",
+        central.lines, central.draw, central.alt,
+    ),
     "figure2": Drawing(
         "Figure 2. Learned kernel sizes and kernels", "Learned size of each residual layer, by seed, above the kernels themselves.",
         kernels.figure2_lines, kernels.draw_figure2, kernels.alt_sizes,
@@ -54,11 +61,6 @@ DRAWINGS = {
         "CIFAR-10: accuracy and seconds per epoch. The paper's seconds are from its own, unnamed machine and "
         " from other papers; they and the measured ones share an axis, not a machine.",
         scatter.lines, scatter.draw_time, scatter.alt_time,
-    ),
-    "accuracy-cost": Drawing(
-        "Accuracy against parameters and multiply-accumulates",
-        "CIFAR-10. A parameter budget is not a compute budget: equal parameters can cost very different amounts of arithmetic.",
-        scatter.lines, scatter.draw_cost, scatter.alt_cost,
     ),
     "sizes": Drawing(
         "Kernel sizes by layer", "Mean size over seeds of every learned layer; a line a network.",
@@ -100,22 +102,30 @@ def alt_of(name: str, found: list[dict], plan: Plan) -> str:
     return f"{DRAWINGS[name].title}. {text.plain(DRAWINGS[name].alt(found, shown_by(name, plan)))}"
 
 
+def measured(found: list[dict]) -> bool:
+    """Whether the lines of a figure hold anything but the paper's own numbers."""
+    return any(line.get("source") != "paper" for line in found)
+
+
 def write(name: str, plan: Plan, results: Path, out: Path, evidence: Evidence | None = None) -> Path:
-    """The three files of a figure; the path of its SVG."""
-    from workflow.report.figures.style import png_bytes, svg_text
+    """The files of a figure (SVG, PNG, PDF, CSV); the path of its SVG."""
+    from workflow.report.figures.style import pdf_bytes, png_bytes, svg_text
 
     found = lines_of(name, evidence or gather(plan, results))
     content, base = to_csv(found), out / "figures" / name
     shown = shown_by(name, plan)
-    mark = hashlib.sha256(b"\0".join([content.encode(), repr((shown, plan.comparable)).encode(), _code()])).hexdigest()[
-        :16
-    ]
-    svg, png = base.with_suffix(".svg"), base.with_suffix(".png")
-    if svg.exists() and png.exists() and f"<!-- drawn from {mark} -->" in svg.read_text(encoding="utf-8")[-60:]:
-        write_text(base.with_suffix(".csv"), content)
-        return svg
-    drawn = DRAWINGS[name].draw(found, plan.comparable, shown)
-    write_bytes(png, png_bytes(drawn))
+    mark = hashlib.sha256(b"\0".join([content.encode(), repr(shown).encode(), _code()])).hexdigest()[:16]
+    svg, png, pdf = (base.with_suffix(suffix) for suffix in (".svg", ".png", ".pdf"))
     write_text(base.with_suffix(".csv"), content)
+    there = svg.exists() and png.exists() and pdf.exists()
+    if there and f"<!-- drawn from {mark} -->" in svg.read_text(encoding="utf-8")[-60:]:
+        return svg
+    alone = {line.get("protocol") for line in found} <= {
+        None,
+        "paper",
+    }  # the paper's numbers may stand on the same axes
+    drawn = DRAWINGS[name].draw(found, alone, shown)
+    write_bytes(png, png_bytes(drawn))
+    write_bytes(pdf, pdf_bytes(drawn))
     write_text(svg, f"{svg_text(drawn)}<!-- drawn from {mark} -->\n")
     return svg

@@ -7,7 +7,7 @@ from workflow.plan.plan import Entry
 from workflow.report.figures.scatter import family
 from workflow.report.figures.style import BLUE, INK, TITLES, VERMILION, empty, panels
 from workflow.report.results import Evidence
-from workflow.report.rows import rows_in, rows_of
+from workflow.report.rows import Row, at_common, rows_in, rows_of
 from workflow.report.stats import sample
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def thin(items: list, most: int = POINTS) -> list:
 def trajectory_lines(name: str, evidence: Evidence) -> list[dict]:
     """kind (soft size, parameters, budget, gradient ...), step, layer, value: the first searched seed of figure 2's row."""
     state = (
-        next((s for row in rows_in(evidence, "figure2") for s in row.states if s.search), None)
+        next((s for row in rows_in(evidence, "figure2") for s in row.searched if s.search), None)
         if "figure2" in evidence.plan.tables
         else None
     )
@@ -120,13 +120,19 @@ def alt_trajectories(found: list[dict], shown: Entry) -> str:
     return f"Soft sizes at step {last}, first layer to last: {final}. Parameters then: {count:,.0f}."
 
 
+def _comparable_rows(evidence: Evidence) -> list[Row]:
+    """The rows with their results by the protocol that most of their data set's have."""
+    rows = list(rows_of(evidence).values())
+    return [row for dataset in dict.fromkeys(row.dataset for row in rows)
+            for row in at_common(one for one in rows if one.dataset == dataset)[1]]  # fmt: skip
+
+
 def curve_lines(name: str, evidence: Evidence) -> list[dict]:
     """dataset, row, epoch, test accuracy (mean over seeds), n."""
     found = []
-    for row in rows_of(evidence).values():
+    for row in _comparable_rows(evidence):
         seeds = [
-            [e for e in state.history if e["stage"] == "train" and e.get("accuracy") is not None]
-            for state in row.states
+            [e for e in state.history if e["stage"] == "train" and e.get("accuracy") is not None] for state in row.done
         ]
         by_epoch: dict[int, list[float]] = {}
         for entry in (entry for seed in seeds for entry in seed):
@@ -141,6 +147,7 @@ def curve_lines(name: str, evidence: Evidence) -> list[dict]:
                     "epoch": epoch,
                     "accuracy": values.mean,
                     "n": values.n,
+                    "protocol": row.best.protocol if row.best else None,
                 }
             )
     return found

@@ -6,7 +6,7 @@ from workflow.plan.plan import Entry
 from workflow.report import text
 from workflow.report.figures.style import BLUE, INK, MUTED, SURFACE, VERMILION, empty, panels
 from workflow.report.results import Evidence
-from workflow.report.rows import rows_in
+from workflow.report.rows import at_common, device_of_most, rows_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,8 @@ LABELS = {"accuracy": "accuracy, %", "seconds": "seconds per epoch"}
 def lines(name: str, evidence: Evidence) -> list[dict]:
     """One line a value: metric, x, row, source (paper, mean, seed N), value, spread, n."""
     shown, found = evidence.plan.tables[name], []
+    protocol, rows = at_common(rows_in(evidence, name))
+    device = device_of_most(rows)
 
     def add(
         metric: str,
@@ -30,10 +32,14 @@ def lines(name: str, evidence: Evidence) -> list[dict]:
         n: int | None = None,
     ) -> None:
         if value is not None:
-            found.append({"metric": metric, "x": x, "row": row, "source": source, "value": value, "std": std, "n": n})
+            made_by = None if source == "paper" else device if metric == "seconds" else protocol
+            found.append({
+                "metric": metric, "x": x, "row": row, "source": source, "value": value, "std": std, "n": n,
+                "protocol": None if metric == "seconds" or source == "paper" else protocol, "made_by": made_by,
+            })  # fmt: skip
 
     paper = {float(x): values for x, values in shown.paper.items()}
-    for x, row in zip(shown.x, rows_in(evidence, name), strict=True):
+    for x, row in zip(shown.x, rows, strict=True):
         printed = paper.get(float(x), {})
         add("accuracy", x, row.id, "paper", printed.get("acc"), printed.get("std"))
         add("seconds", x, row.id, "paper", printed.get("sec"))
@@ -41,7 +47,8 @@ def lines(name: str, evidence: Evidence) -> list[dict]:
             add("accuracy", x, row.id, "mean", row.accuracy.mean, row.accuracy.std, row.accuracy.n)
             for state in row.done:
                 add("accuracy", x, row.id, f"seed {state.run.seed}", state.result["accuracy"])
-        add("seconds", x, row.id, "mean", row.seconds)
+        clock = row.clock_of(row.timed_on(device))
+        add("seconds", x, row.id, "mean", clock and clock.value)
     return found
 
 
@@ -104,7 +111,7 @@ def draw(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
             axes.margins(y=0.15)
     if not comparable:
         grid[0][0].set_title("Paper")
-        grid[0][1].set_title("Measured here, not comparable")
+        grid[0][1].set_title("Measured, by a protocol of its own")
     handles = {
         label: handle for axes in grid[0] for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }

@@ -21,17 +21,13 @@ if TYPE_CHECKING:
 MAP_ROWS = 40  # networks in the map of sizes; all are in its CSV
 
 
-def _sizes(state: RunState) -> list:
-    return state.sizes
-
-
 def size_lines(name: str, evidence: Evidence) -> list[dict]:
     """row, seed, layer (from 1), size: every learned size of a figure's rows."""
     return [
         {"row": row.id, "label": row.name, "seed": state.run.seed, "layer": layer, "size": side(size)}
         for row in rows_in(evidence, name)
-        for state in row.states
-        for layer, size in enumerate(_sizes(state), 1)
+        for state in row.searched
+        for layer, size in enumerate(state.sizes, 1)
     ]
 
 
@@ -39,7 +35,7 @@ def figure2_lines(name: str, evidence: Evidence) -> list[dict]:
     """The sizes, and the kernels of the first seed that has them (kind: size, kernel)."""
     found = [{"kind": "size", **line, "i": None, "j": None, "value": None} for line in size_lines(name, evidence)]
     for row in rows_in(evidence, name):
-        for state in row.states:
+        for state in row.searched:
             for line in _kernel_lines(row.id, row.name, state):
                 found.append(line)
             if found and found[-1]["kind"] == "kernel":

@@ -1,4 +1,4 @@
-"""Accuracy against time, and against parameters and multiply-accumulates: what a point of accuracy costs, on CIFAR-10."""
+"""Accuracy against time: what a point of accuracy costs, on CIFAR-10."""
 
 from typing import TYPE_CHECKING
 
@@ -6,7 +6,7 @@ from workflow.plan.plan import Entry
 from workflow.report import text
 from workflow.report.figures.style import BLUE, GREEN, INK, MUTED, PURPLE, SURFACE, VERMILION, empty, panels
 from workflow.report.results import Evidence
-from workflow.report.rows import rows_of
+from workflow.report.rows import Row, at_common, device_of_most, rows_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,21 +39,30 @@ def family(label: str) -> tuple[str, str]:
 
 def lines(name: str, evidence: Evidence) -> list[dict]:
     """row, source (paper, measured), accuracy, spread, and the costs that the source gives."""
-    found = []
-    for row in rows_of(evidence).values():
-        if row.dataset != DATASET:
-            continue
+    protocol, rows = at_common(
+        row for row in rows_of(evidence).values() if row.dataset == DATASET and _of_tables(row, evidence)
+    )
+    device, found = device_of_most(rows), []
+    for row in rows:
         if "acc" in row.paper:
             found.append({
                 "row": row.id, "label": row.name, "source": "paper", "accuracy": row.paper["acc"], "std": row.paper.get("std"),
-                "seconds": row.paper.get("sec"), "parameters": row.paper.get("params"), "macs": None,
+                "seconds": row.paper.get("sec"), "parameters": row.paper.get("params"), "macs": None, "protocol": None,
             })  # fmt: skip
+        clock = row.clock_of(row.timed_on(device))
         if row.accuracy:
             found.append({
                 "row": row.id, "label": row.name, "source": "measured", "accuracy": row.accuracy.mean, "std": row.accuracy.std,
-                "seconds": row.seconds, "parameters": row.parameters.mean / 1e6, "macs": row.macs.mean / 1e6,
+                "seconds": clock and clock.value, "parameters": row.parameters.mean / 1e6, "macs": row.macs.mean / 1e6, "protocol": protocol,
             })  # fmt: skip
     return found
+
+
+def _of_tables(row: Row, evidence: Evidence) -> bool:
+    """Whether a row is one of the tables' or figures'; the chapters' controls have figures of their own."""
+    return any(
+        row.id in [one.row for one in entry.rows] for entry in evidence.plan.tables.values() if entry.kind != "chapter"
+    )
 
 
 def _floor(points: list[dict]) -> float | None:
@@ -144,7 +153,7 @@ def _draw(found: list[dict], comparable: bool, costs: tuple[str, ...]) -> "Figur
     if not found:
         return empty("Nothing to show yet.")
     sources = [("paper", "measured")] if comparable else [("paper",), ("measured",)]
-    titles: dict[tuple[str, ...], str] = {("paper",): "Paper", ("measured",): "Measured here, not comparable"}
+    titles: dict[tuple[str, ...], str] = {("paper",): "Paper", ("measured",): "Measured, by a protocol of its own"}
     wanted = [(cost, source) for cost in costs for source in sources]
     wanted = [(c, s) for c, s in wanted if any(p[c] is not None and p["source"] in s for p in found)]
     figure, grid = panels(len(wanted), 1, height=0.4 + 3.1 * len(wanted))
@@ -182,11 +191,6 @@ def draw_time(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
     return _draw(found, comparable, ("seconds",))
 
 
-def draw_cost(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
-    """Accuracy against parameters, and against multiply-accumulates."""
-    return _draw(found, comparable, ("parameters", "macs"))
-
-
 def _alt(found: list[dict], cost: str) -> str:
     parts = []
     for point in sorted(found, key=lambda point: point[cost] or 0):
@@ -200,8 +204,3 @@ def _alt(found: list[dict], cost: str) -> str:
 def alt_time(found: list[dict], shown: Entry) -> str:
     """Every measured point."""
     return _alt(found, "seconds")
-
-
-def alt_cost(found: list[dict], shown: Entry) -> str:
-    """Every measured point."""
-    return _alt(found, "parameters")

@@ -1,38 +1,37 @@
-"""The page: everything in one HTML file that asks nothing of any server.
+"""The page: everything in one HTML file that asks nothing of any server; the runs, one line each, in a second one beside it.
 
 Jinja2 with autoescape; style and script are put in; figures are the SVG files of the same run. Times on the page come from the
-records, so the same results give the same bytes.
+records, so that the same results give the same bytes.
 """
 
 import html
-import os
+import json
 import re
+import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from workflow.plan.plan import Plan
-from workflow.records.state import RunState
-from workflow.report import text
+from workflow.report import badges, text
 from workflow.report.chapters import sections
-from workflow.report.claims import verdicts
-from workflow.report.claims.claims import counts, judged
-from workflow.report.figures import DRAWINGS, alt_of, lines_of
+from workflow.report.chapters.central import CHAPTER, central
+from workflow.report.claims.claims import judged
+from workflow.report.figures import DRAWINGS, alt_of, lines_of, measured
 from workflow.report.figures import write as write_figure
 from workflow.report.figures.style import TITLES, inline
-from workflow.report.page import summary
+from workflow.report.page import claim_lines, findings, forest, runs, summary
 from workflow.report.results import Evidence, gather
 from workflow.report.tables import cells, sparklines
-from workflow.support.durations import rounded
-from workflow.support.files import ROOT, read_yaml, write_text
+from workflow.support.files import ROOT, read_yaml, write_json, write_text
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
-SYMBOLS = dict(zip(verdicts.VERDICTS, ("✓", "≈", "?", "✗", "○", "⊘"), strict=True))
-CLASSES = dict(zip(verdicts.VERDICTS, ("holds", "near", "open", "fails", "idle", "idle"), strict=True))
 TABLE_LINES = 90  # of a figure's data that the page shows; the CSV has all
 
 
 @cache
-def _environment() -> object:
+def _environment() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -46,30 +45,17 @@ def _environment() -> object:
     made.globals |= {
         "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
         "script": Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
-        "text": text, "symbols": SYMBOLS, "classes": CLASSES, "datasets": TITLES, "drawings": DRAWINGS,
+        "text": text, "datasets": TITLES, "drawings": DRAWINGS, "symbols": claim_lines.GLYPHS, "classes": claim_lines.CLASSES,
+        "ways": claim_lines.WAYS, "caps": badges.CAPS, "badges": badges, "draw": lambda function, *arguments: Markup(function(*arguments)),
     }  # fmt: skip
     return made
 
 
 def _tables(evidence: Evidence) -> list[dict]:
-    from markupsafe import Markup
-
     found = []
     for name in (name for name, entry in evidence.plan.tables.items() if entry.kind == "table"):
         table = cells.view(name, evidence)
-        strips = {}
-        span = sparklines.strip_range(list(table.rows), evidence.plan.comparable)
-        for row in table.rows:
-            if span and row.accuracy:
-                published = row.published() if evidence.plan.comparable else None
-                strips[row.id] = Markup(sparklines.strip(row.accuracy, published, span))
-        groups: list[list] = []
-        for column in table.columns:
-            if groups and column.group and groups[-1][0] == column.group:
-                groups[-1][1] += 1
-            else:
-                groups.append([column.group, 1])
-        found.append({"view": table, "strips": strips, "groups": groups, "caption": cells.caption(table)})
+        found.append({"view": table, "strips": sparklines.strips(table), "caption": cells.caption(table)})
     return found
 
 
@@ -89,91 +75,81 @@ def _figure_table(found: list[dict]) -> tuple[list[str], list[list[str]]]:
     return [*heads, "sizes, first layer to last"], [[*key, " ".join(values)] for key, values in groups.items()]
 
 
-def _figures(evidence: Evidence, plan: Plan, results: Path, out: Path) -> list[dict]:
+def _figures(evidence: Evidence, out: Path, *, published: bool) -> dict[str, dict]:
+    """The figures by name, their files under `out`; of one without anything measured only that it is so."""
     from markupsafe import Markup
 
-    found = []
+    found: dict[str, dict] = {}
     for name in DRAWINGS:
         lines = lines_of(name, evidence)
-        svg = write_figure(name, plan, results, out, evidence).read_text(encoding="utf-8")
+        if not measured(lines):
+            found[name] = {"name": name, "svg": None}
+            continue
+        svg = write_figure(name, evidence.plan, evidence.results, out, evidence).read_text(encoding="utf-8")
         heads, body = _figure_table(lines)
-        alt = html.escape(alt_of(name, lines, plan), quote=True)
-        found.append(
-            {
-                "name": name,
-                "svg": Markup(inline(svg, name, alt)),
-                "heads": heads,
-                "lines": body[:TABLE_LINES],
-                "total": len(body),
-            }
-        )
+        alt = html.escape(alt_of(name, lines, evidence.plan), quote=True)
+        found[name] = {
+            "name": name, "svg": Markup(inline(svg, name, alt)), "heads": heads, "lines": body[:TABLE_LINES], "total": len(body),
+            "files": not published,
+        }  # fmt: skip
     return found
 
 
-def _link(path: Path, out: Path) -> str | None:
-    """A relative address from the page to a file that is there."""
-    return Path(os.path.relpath(path, out)).as_posix() if path.exists() else None
-
-
-def _run(state: RunState, out: Path, environment: str, jobs: dict[str, str], results: Path) -> dict:
-    from markupsafe import Markup
-
-    history, result = state.history, state.result
-    curve = [entry["accuracy"] for entry in history if entry["stage"] == "train" and entry.get("accuracy") is not None]
-    sizes = state.sizes
-    if sizes and not state.run.search and len({str(size) for size in sizes}) == 1:
-        sizes = []
-    log = results / "logs" / "train" / f"{jobs.get(state.run.id, state.run.id)}.log"
-    return {
-        "state": state, "run": state.run, "result": result, "spark": Markup(sparklines.spark(curve)),
-        "sizes": " ".join(map(text.size, sizes)), "environment": environment,
-        "history": _link(state.folder / "history.jsonl", out), "log": _link(log, out),
-        "seconds": _elapsed(history), "system": state.run.system, "arithmetic": summary.arithmetic(state.run),
-    }  # fmt: skip
-
-
-def _elapsed(history: list[dict]) -> float | None:
-    total = sum(entry.get("seconds", 0) + (entry.get("evaluation_seconds") or 0) for entry in history)
-    return total or None
-
-
-def duration(seconds: float | None) -> str:
-    """45 s, 12 min, 3.4 h; a dash where there is none."""
-    return text.NONE if seconds is None else rounded(seconds)
-
-
-def _options(plan: Plan) -> dict[str, str]:
-    """Search options as the runs of the paper's own rows use them: name -> value(s); chapters vary them on purpose."""
+def _options(evidence: Evidence) -> dict[str, str]:
+    """Search options as the searches of the paper's own rows used them: name -> value(s); chapters vary them on purpose."""
     found: dict[str, set[str]] = {}
-    later = set(plan.on_demand)
-    for run in (run for run in plan.runs if run.place not in later):
-        for name, value in (run.search.options if run.search else {}).items():
+    later = set(evidence.plan.on_demand)
+    searches = [run.search for run in evidence.plan.runs if run.place not in later and run.search]
+    for search in searches:
+        for name, value in search.options.items():
             found.setdefault(name, set()).add(str(value))
     return {name: ", ".join(sorted(values)) for name, values in found.items()}
 
 
-def context(evidence: Evidence, results: Path, out: Path, recorded: Path) -> dict:
-    """Everything that the template prints."""
-    plan = evidence.plan
-    claims = judged(evidence)
-    environments, of_run = summary.environments(evidence)
-    jobs = {member: job for job, members in plan.jobs.get("train", {}).items() for member in members}
+def _data_address(value: object) -> str:
+    """JSON as an address that a browser saves as a file."""
+    return "data:application/json," + quote(json.dumps(value, indent=1, sort_keys=True), safe="")
+
+
+def context(evidence: Evidence, out: Path, drawn: Path, *, published: bool) -> dict:
+    """Everything that the templates print. `drawn`: where the figures' files go."""
+    from markupsafe import Markup
+
+    plan, claims = evidence.plan, judged(evidence)
+    question, environments = central(evidence), summary.environments(evidence)
+    settings = {
+        key: value
+        for key, value in plan.to_json().items()
+        if key not in ("runs", "jobs", "tables", "prepare", "why", "unavailable")
+    }
+    chapters = sections(evidence)
     return {
-        "plan": plan, "claims": claims, "tally": counts(claims), "outcome": summary.outcome(claims),
-        "complete": summary.completeness(evidence), "warnings": summary.warnings(evidence), "latest": summary.latest(evidence),
-        "environments": environments, "arithmetics": summary.arithmetics(evidence),
-        "tables": _tables(evidence), "figures": _figures(evidence, plan, results, out),
-        "chapters": sections(evidence),
+        "plan": plan, "claims": claims, "groups": claim_lines.lines(evidence, claims), "claim_lines": claim_lines,
+        "tally": claim_lines.tally(claims), "central": question, "findings_page": findings, "forest": forest,
+        "axis": Markup(forest.scale(findings.axis_of(question), [f"−{question.reach:g}", "0", f"+{question.reach:g}"])) if question else "",
+        "warnings": summary.warnings(evidence), "latest": summary.latest(evidence), "environments": environments,
+        "tables": _tables(evidence), "figures": _figures(evidence, drawn, published=published),
+        "chapters": [chapter for chapter in chapters if chapter["name"] != CHAPTER],
+        "central_chapter": next((chapter for chapter in chapters if chapter["name"] == CHAPTER), None),
         "protocol": read_yaml(ROOT / "config" / "protocol.yaml")["points"],
         "findings": read_yaml(ROOT / "config" / "findings.yaml")["findings"],
-        "options": _options(plan), "test_sets": summary.test_sets(evidence), "cost": duration(summary.cost(evidence)),
-        "runs": [_run(state, out, of_run.get(state.run.id, ""), jobs, results) for state in evidence.states],
-        "recorded": [], "duration": duration, "results": results.as_posix(),
+        "options": _options(evidence), "test_sets": summary.test_sets(evidence),
+        "selfcheck": summary.selfcheck(evidence), "settings": _data_address(settings),
+        "environment_file": _data_address([{"name": one.name, "runs": one.runs, **one.facts} for one in environments]),
+        "published": published, "results": evidence.results.as_posix(), "runs_of": runs.lines(evidence, out),
+        "complete": summary.completeness(evidence), "refused": evidence.refused,
     }  # fmt: skip
 
 
-def write(plan: Plan, results: Path, out: Path, recorded: Path) -> None:
-    """`out`/index.html."""
+def write(plan: Plan, results: Path, out: Path, *, published: bool = False) -> None:
+    """`out`/index.html and runs.html, beside them the plan and the figures' files. `published`: the two pages alone, to be kept."""
     evidence = gather(plan, results)
-    page = _environment().get_template("page.html.j2").render(context(evidence, results, out, recorded))
-    write_text(out / "index.html", re.sub(r"\n\s+", "\n", page))  # a tenth of the bytes is the templates' indentation
+    with tempfile.TemporaryDirectory() as scratch:
+        data = context(evidence, out, Path(scratch) if published else out, published=published)
+    for name in ("index", "runs"):
+        page = _environment().get_template(f"{name}.html.j2").render(data)
+        write_text(
+            out / f"{name}.html", re.sub(r"\n\s+", "\n", page)
+        )  # a tenth of the bytes is the templates' indentation
+    if not published:
+        write_json(out / "plan.json", plan.to_json())

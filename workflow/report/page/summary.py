@@ -1,14 +1,19 @@
-"""The head of the page: what was run, how it came out in one sentence, how complete it is, and what a reader should beware of."""
+"""What a reader should beware of, where results come from, how complete they are, and how the self-check came out."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
-from workflow.protocol.runs import Run
+from workflow.records.state import RunState
 from workflow.report import text
-from workflow.report.claims import verdicts
-from workflow.report.claims.claims import Claim, counts
+from workflow.report.claims import protocols
+from workflow.report.page.runs import arithmetic
 from workflow.report.results import Evidence
+from workflow.report.rows import rows_of
 from workflow.report.stats import sampling_error
+
+FACTS = ("device", "driver", "cpu", "cores", "threads", "platform", "python", "packages", "git_commit", "git_dirty")
 
 
 @dataclass(frozen=True)
@@ -20,124 +25,99 @@ class Environment:
     runs: int
 
 
-FACTS = (
-    "device",
-    "driver",
-    "cpu",
-    "cores",
-    "threads",
-    "platform",
-    "python",
-    "packages",
-    "git_commit",
-    "git_dirty",
-    "data",
-)
+def shown_states(evidence: Evidence) -> list[RunState]:
+    """The finished runs that rows are made of: each row's best groups."""
+    return [state for row in rows_of(evidence).values() for group in row.groups for state in group.states]
 
 
-def _facts(provenance: dict) -> dict:
-    return {fact: provenance.get(fact) for fact in FACTS if fact != "data"}
-
-
-def environments(evidence: Evidence) -> tuple[list[Environment], dict[str, str]]:
-    """The environments behind the finished runs, most used first, and the environment of each run id."""
-    groups: dict[str, tuple[dict, list[str]]] = {}
-    for state in evidence.states:
-        if state.result:
-            facts = _facts(state.result["provenance"])
-            groups.setdefault(repr(facts), (facts, []))[1].append(state.run.id)
-    ordered = sorted(groups.values(), key=lambda group: -len(group[1]))
-    found = [Environment(f"E{i}", facts, len(ids)) for i, (facts, ids) in enumerate(ordered, 1)]
-    return found, {run: env.name for env, (_, ids) in zip(found, ordered, strict=True) for run in ids}
-
-
-def arithmetic(run: Run) -> str:
-    """What a run computes in: its precision, and what else changes a number's last digits."""
-    further = {"compiled": run.compile, "deterministic": run.deterministic}
-    return ", ".join([run.precision, *(word for word, chosen in further.items() if chosen)])
-
-
-def arithmetics(evidence: Evidence) -> list[str]:
-    """Those of the finished runs, most used first; of the planned ones while there are none."""
-    runs = [state.run for state in evidence.states if state.result] or evidence.plan.runs
-    return [name for name, _ in Counter(map(arithmetic, runs)).most_common()]
+def environments(evidence: Evidence) -> list[Environment]:
+    """The environments behind the results that are shown, most used first."""
+    facts = [{fact: state.result["provenance"].get(fact) for fact in FACTS} for state in shown_states(evidence)]
+    counted = Counter(json.dumps(one, sort_keys=True) for one in facts)
+    return [
+        Environment(f"E{number}", json.loads(one), count)
+        for number, (one, count) in enumerate(counted.most_common(), 1)
+    ]
 
 
 def latest(evidence: Evidence) -> str | None:
     """When the youngest result was finished; the page carries no time of its own, so that it is the same when made again."""
-    ends = [state.result["provenance"].get("ended") for state in evidence.states if state.result]
+    ends = [state.result["provenance"].get("ended") for state in shown_states(evidence)]
     return max((end for end in ends if end), default=None)
 
 
-def outcome(claims: list[Claim]) -> str:
-    """One sentence."""
-    tally = counts(claims)
-    words = {
-        verdicts.HOLDS: ("holds", "hold"), verdicts.TOLERANCE: ("holds within tolerance", "hold within tolerance"),
-        verdicts.FAILS: ("does not hold", "do not hold"), verdicts.UNDECIDED: ("is undecided", "are undecided"),
-        verdicts.NOT_COMPARABLE: ("cannot be compared in this preset", "cannot be compared in this preset"),
-        verdicts.NOT_RUN: ("was not run", "were not run"),
-    }  # fmt: skip
-    listed = [f"{tally[verdict]} {forms[tally[verdict] > 1]}" for verdict, forms in words.items() if tally[verdict]]
-    tail = listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}"
-    return f"Of the paper's {len(claims)} claims, {tail}."
-
-
 def completeness(evidence: Evidence) -> dict[str, int]:
-    """How many of the planned runs stand how."""
-    tally = dict.fromkeys(("done", "unfinished", "failed", "rejected", "not run"), 0)
+    """How many of the planned runs stand how, here."""
+    tally = dict.fromkeys(("done", "stale", "unfinished", "failed", "rejected", "not run"), 0)
     for state in evidence.states:
         tally[state.status] += 1
     return tally
 
 
-def _several(facts: set, what: str) -> list[str]:
-    known = sorted(str(fact) for fact in facts if fact is not None)
-    return [f"Results come from {len(known)} {what}: {', '.join(known)}."] if len(known) > 1 else []
+def _several(evidence: Evidence) -> list[str]:
+    """Rows whose seeds come from more than one device: their accuracies are averaged all the same."""
+    mixed = [row.name for row in rows_of(evidence).values() if row.best and len(row.best.devices) > 1]
+    return (
+        [
+            f"The seeds of {text.counted(len(mixed), 'row')} come from more than one device, which their badges say: {text.some(tuple(mixed))}."
+        ]
+        if mixed
+        else []
+    )
 
 
 def warnings(evidence: Evidence) -> list[str]:
     """Sentences, most serious first; none where there is nothing to say."""
-    plan, tally, found = evidence.plan, completeness(evidence), []
-    if not plan.comparable:
-        found.append(plan.banner)
+    tally, found = completeness(evidence), []
     if lost := tally["failed"] + tally["rejected"]:
         found.append(
-            f"{lost} of {len(evidence.states)} runs failed or were refused; their reasons stand under the tables and in the runs."
+            f"{lost} of {text.counted(len(evidence.states), 'run')} failed or were refused; the reasons stand under the tables and in the runs."
         )
-    stale = [state for state in evidence.states if state.stale]
-    if stale:
-        names = sorted({name for state in stale for name in state.stale})
+    if evidence.refused:
         found.append(
-            f"{len(stale)} results are stale, made by other code, settings or data than the present ones ({text.some(tuple(names))}): "
+            f"{text.counted(len(evidence.refused), 'record')} could not be read and {'is' if len(evidence.refused) == 1 else 'are'} not shown: the reasons stand in the runs."
+        )
+    rows = rows_of(evidence).values()
+    if stale := [row for row in rows if row.stale]:
+        names = sorted({name for row in stale for name in row.stale})
+        found.append(
+            f"{text.counted(len(stale), 'row')} {'rests' if len(stale) == 1 else 'rest'} on results of earlier code or data ({text.some(tuple(names))}), marked “earlier code”: "
             f"running the same command again renews them."
         )
-    sources = [state.result["provenance"] for state in evidence.states if state.result]
-    found += _several({source.get("device") for source in sources}, "devices")
-    asked = set(plan.on_demand)  # rows of chapters, which may differ in it on purpose
-    computed = {arithmetic(state.run) for state in evidence.states if state.result and state.run.place not in asked}
-    found += _several(computed, "kinds of arithmetic")
-    found += _several({source.get("torch") for source in sources}, "versions of torch")
-    found += _several({(source.get("git_commit") or "")[:10] or None for source in sources}, "commits")
-    if any(source.get("git_dirty") for source in sources):
-        found.append("Some results were made with changes that are not in the commit that they name.")
-    loud = [
-        f"{row} ({dataset})"
-        for (dataset, row), timing in evidence.timings.items()
-        if timing.get("clocks_agree") is False
-    ]
-    if loud:
+    found += _several(evidence)
+    later = set(evidence.plan.on_demand)  # rows of chapters, which may differ in it on purpose
+    kinds = Counter(arithmetic(row.best.run) for row in rows if row.best and f"{row.dataset}/{row.id}" not in later)
+    if len(kinds) > 1:
         found.append(
-            f"Something else ran on the machine while {len(loud)} of {len(evidence.timings)} rows were timed, so that two clocks "
-            f"disagree: {text.some(tuple(sorted(loud)))}."
+            f"Rows were computed in {len(kinds)} kinds of arithmetic, which their badges say: {', '.join(sorted(kinds))}."
         )
-    return found
+    if any(state.result["provenance"].get("git_dirty") for state in shown_states(evidence)):
+        found.append("Some results were made with changes that are not in the commit that they name.")
+    found += _clocks(evidence)
+    return found + _unchecked(evidence)
+
+
+def _clocks(evidence: Evidence) -> list[str]:
+    timed = [row for row in rows_of(evidence).values() if row.timing]
+    loud = sorted(f"{row.id} ({row.dataset})" for row in timed if row.timing.get("clocks_agree") is False)
+    if not loud:
+        return []
+    return [
+        f"Something else ran on the machine while {len(loud)} of {text.counted(len(timed), 'row')} were timed, so that two clocks "
+        f"disagree: {text.some(tuple(loud))}."
+    ]
+
+
+def _unchecked(evidence: Evidence) -> list[str]:
+    """Cards whose results are shown and that never passed the self-check of a GPU."""
+    places = {state.folder.parents[3] for state in shown_states(evidence)}
+    checked = any((place / "selfcheck.json").exists() or (place.parent / "selfcheck.json").exists() for place in places)
+    cards = {protocols.device_of(s.result) for s in shown_states(evidence) if s.result["provenance"].get("driver")}
+    return [] if checked or not cards else [f"No self-check of {', '.join(sorted(filter(None, cards)))} is recorded."]
 
 
 def test_sets(evidence: Evidence) -> dict[str, dict]:
     """For each data set: test images, and the sampling error of an accuracy (binomial) at the best measured mean."""
-    from workflow.report.rows import rows_of
-
     found: dict[str, dict] = {}
     for row in rows_of(evidence).values():
         if row.accuracy and row.accuracy.mean > found.get(row.dataset, {}).get("accuracy", -1):
@@ -146,14 +126,25 @@ def test_sets(evidence: Evidence) -> dict[str, dict]:
     return found
 
 
-def cost(evidence: Evidence) -> float | None:
-    """Seconds of training and searching that the whole plan takes by the timing records; None if a row has none."""
-    total = 0.0
-    for run in evidence.plan.runs:
-        timing = evidence.timings.get((run.dataset, run.row))
-        if timing is None:
-            return None
-        total += run.train.epochs * timing["train_seconds"]
-        if run.search:
-            total += run.search.epochs * (timing.get("search_seconds") or 0)
-    return total
+def selfcheck(evidence: Evidence) -> dict | None:
+    """How the self-check came out: {done, total} of the smoke preset's runs here, and what a GPU's check found; None without either."""
+    if not evidence.real_data:
+        tally = completeness(evidence)
+        return {
+            "done": tally["done"],
+            "total": len(evidence.states),
+            "lost": tally["failed"] + tally["rejected"],
+            "card": None,
+        }
+    for path in (evidence.results / "selfcheck.json", evidence.results.parent / "selfcheck.json"):
+        if card := _card(path):
+            return {"done": 0, "total": 0, "lost": 0, "card": card}
+    return None
+
+
+def _card(path: Path) -> dict | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

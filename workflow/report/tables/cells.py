@@ -1,166 +1,173 @@
-"""Tables 1 to 4 as cells: the paper's numbers and the measured ones side by side."""
+"""Tables 1 to 4 as cells: the paper's numbers and the best there is of the measured ones, each with what it rests on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from workflow.report import text
+from workflow.report import badges, text
+from workflow.report.claims import protocols
 from workflow.report.results import Evidence
-from workflow.report.rows import Row, rows_in
+from workflow.report.rows import Group, Row, device_shared, rows_in
+from workflow.report.stats import Sample, sample
 
-MNIST_IMAGES = 10_000  # of its test set
 SELECTED = "†"  # beside a published accuracy of an epoch that was chosen on the test set
+IMAGES_ARE_COUNTED = "mnist"  # where accuracies are so near 100 % that a difference is a handful of images
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One cell. `value`: the number that it sorts by; `sub`: further, quieter lines; `kind`: text, number, paper or strip."""
+class Measured:
+    """The accuracies of a row by one protocol. `difference`: to the paper, at its protocol alone."""
 
-    text: str
-    value: float | None = None
-    sub: str = ""
-    kind: str = "number"
+    group: Group
+    accuracy: Sample
+    top5: Sample | None
+    wrong: str
+    difference: str
+    badge: badges.Badge
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column: its key (CSV), its heading, and the group that it belongs to."""
+class Line:
+    """A row of a table. `measured`: by the best protocol first; `variants`: folded rows."""
 
-    key: str
-    title: str
-    group: str = ""
+    row: Row
+    paper: str
+    paper_top5: str
+    measured: tuple[Measured, ...]
+    counts: tuple[str, str, str]  # parameters printed, parameters, MACs
+    seconds: tuple[str, str, str]  # printed, measured, its stages in words
+    ratio: tuple[str, str]  # printed and measured over the reference row's
+    ratios: tuple[float | None, float | None]
+    badges: tuple[badges.Badge, ...]
+    missing: str
+    variants: tuple[str, ...] = ()  # of this row, in the suite alone, that were not run
 
 
 @dataclass(frozen=True)
 class TableView:
-    """A table ready to be printed. `lines`: one dict of cells a row, with the row itself under its own list."""
+    """A table ready to be printed."""
 
     name: str
     title: str
     dataset: str
     reference: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    lines: tuple[dict[str, Cell], ...]
+    has_top5: bool
+    lines: tuple[Line, ...]
+
+    @property
+    def waiting(self) -> list[Line]:
+        """Rows of the suite alone that were not run, and are no variant of a printed row."""
+        printed = tuple(f"{line.row.entry.label}, " for line in self.lines if line.row.entry.in_paper)
+        idle = [line for line in self.lines if not line.measured and not line.row.entry.in_paper]
+        return [line for line in idle if not line.row.entry.label.startswith(printed)]
+
+    @property
+    def shown(self) -> list[Line]:
+        """The lines with variants of a printed row, such as one by a common recipe, folded under it until they are run."""
+        made: list[Line] = []
+        for line in self.lines:
+            if line in self.waiting:
+                continue
+            base = made[-1].row.entry.label if made else ""
+            variant = line.row.entry.label.removeprefix(f"{base}, ") if base else line.row.entry.label
+            if not line.row.entry.in_paper and not line.measured and variant != line.row.entry.label:
+                made[-1] = replace(made[-1], variants=(*made[-1].variants, variant))
+            else:
+                made.append(line)
+        return made
+
+    @property
+    def rows(self) -> list[Row]:
+        return [line.row for line in self.lines]
 
 
-def _metric_columns(metric: str, title: str) -> list[Column]:
-    strip = [Column("strip_accuracy", "seeds", title)] if metric == "accuracy" else []
-    paper, measured = Column(f"paper_{metric}", "paper", title), Column(f"measured_{metric}", "measured", title)
-    return [paper, measured, *strip, Column(f"difference_{metric}", "difference", title)]
-
-
-def _columns(has_top5: bool) -> tuple[Column, ...]:
-    return (
-        Column("row", "Model"),
-        *_metric_columns("accuracy", "Top-1, %" if has_top5 else "Accuracy, %"),
-        *(_metric_columns("top5", "Top-5, %") if has_top5 else ()),
-        Column("paper_parameters", "paper", "Parameters"), Column("parameters", "counted", "Parameters"), Column("macs", "MACs"),
-        Column("paper_seconds", "paper", "Seconds per epoch"), Column("seconds", "measured", "Seconds per epoch"),
-        Column("paper_ratio", "paper", "Time ratio"), Column("ratio", "measured", "Time ratio"),
-        Column("status", "Status"),
-    )  # fmt: skip
-
-
-def _count(row: Row) -> str:
-    """`(3)`, or `2/3 seeds` where some are missing."""
-    done, planned = len(row.done), len(row.states)
-    return f"n = {done}" if done == planned else f"{done}/{planned} seeds"
-
-
-def _wrong(row: Row, share: float | None = None) -> str:
-    """Accuracies near 100 % in images, where a difference is a handful of them."""
-    if row.dataset != "mnist":
+def _wrong(row: Row, states: tuple) -> str:
+    """Test images that are classified wrongly, where accuracies are counted in images."""
+    if row.dataset != IMAGES_ARE_COUNTED:
         return ""
-    if share is not None:
-        return f"{round((100 - share) / 100 * MNIST_IMAGES)} wrong"
-    found = row.wrong
-    total = "" if row.test_images == MNIST_IMAGES else f" of {row.test_images}"
-    return f"{text.of_sample(found, 1)} wrong{total}" if found else ""
+    found = sample(state.result["test_images"] - state.result["correct"] for state in states)
+    return f"{text.of_sample(found, 1)} of {states[0].result['test_images']:,} wrong"
 
 
-def _metric_cells(row: Row, metric: str) -> dict[str, Cell]:
-    published, measured = row.published(metric), getattr(row, metric)
-    versus = row.against_paper(metric)
-    versus_sub = text.interval(*versus.ends) if versus else ""
-    first = metric == "accuracy"
-    paper_text = text.published(published.mean, published.std) if published else text.NONE
-    if published and row.entry.selection == "test":
-        paper_text += SELECTED
-    paper_sub = _wrong(row, published.mean) if first and published else ""
-    sub = [_count(row)] if measured else []
-    if first and measured and _wrong(row):
-        sub.append(_wrong(row))
-    return {
-        f"paper_{metric}": Cell(paper_text, published.mean if published else None, paper_sub, "paper"),
-        f"measured_{metric}": Cell(text.of_sample(measured), measured.mean if measured else None, "\n".join(sub)),
-        f"strip_{metric}": Cell(" ".join(map(text.number, measured.values)) if measured else "", None, "", "strip"),
-        f"difference_{metric}": Cell(
-            text.signed(versus.value) if versus else text.NONE, versus.value if versus else None, versus_sub
-        ),
-    }  # fmt: skip
+def _measured(row: Row) -> tuple[Measured, ...]:
+    """The best group of each protocol, at most two."""
+    best = {group.protocol: group for group in reversed(row.groups)}
+    found = []
+    for group in [best[name] for name in protocols.PROTOCOLS if name in best][:2]:
+        values = {metric: sample(s.result.get(metric) for s in group.states) for metric in ("accuracy", "top5")}
+        versus = row.against_paper() if group.protocol == protocols.PAPER else None
+        found.append(Measured(
+            group, values["accuracy"], values["top5"], _wrong(row, group.states),
+            text.difference(versus) if versus else "", badges.of_group(group),
+        ))  # fmt: skip
+    return tuple(found)
 
 
-def _time_cells(row: Row, reference: Row | None) -> dict[str, Cell]:
-    paper, measured = row.paper.get("sec"), row.seconds
-    stages = ""
-    if row.timing and row.timing.get("search_seconds") is not None:
-        stages = f"search {text.significant(row.timing['search_seconds'])}\ntrain {text.significant(row.timing['train_seconds'])}"
-
-    if row.timing and row.timing.get("faster_seconds") is not None:
-        stages = f"by its fastest convolution: {text.significant(row.timing['faster_seconds'])}"
-
-    def ratio(mine: float | None, other: float | None) -> float | None:
-        return mine / other if mine is not None and other else None
-
-    in_paper = ratio(paper, reference.paper.get("sec") if reference else None)
-    here = ratio(measured, reference.seconds if reference else None)
-    return {
-        "paper_seconds": Cell(text.NONE if paper is None else f"{paper:g}", paper, "", "paper"),
-        "seconds": Cell(text.significant(measured), measured, stages),
-        "paper_ratio": Cell(text.times(in_paper), in_paper, "", "paper"),
-        "ratio": Cell(text.times(here), here),
-    }
+def _printed(row: Row, metric: str) -> str:
+    published = row.published(metric)
+    if published is None:
+        return ""
+    return text.published(published.mean, published.std) + (SELECTED if row.entry.selection == "test" else "")
 
 
-def _line(row: Row, reference: Row | None, has_top5: bool) -> dict[str, Cell]:
-    params = row.paper.get("params")
-    parameters, macs = (sample.mean if sample else None for sample in (row.parameters, row.macs))
-    size = row.entry.size or ""
-    tags = [] if row.entry.in_paper else ["not in the paper"]
-    return {
-        "row": Cell(row.entry.label, None, "\n".join([size] * bool(size) + tags), "text"),
-        "paper_parameters": Cell(
-            text.NONE if params is None else f"{params:.{1 if params >= 10 else 2}f}M", params, "", "paper"
-        ),
-        "parameters": Cell(text.millions(parameters), parameters),
-        "macs": Cell(text.millions(macs), macs),
-        **_metric_cells(row, "accuracy"),
-        **(_metric_cells(row, "top5") if has_top5 else {}),
-        **_time_cells(row, reference),
-        "status": Cell(row.status, None, "stale" if row.stale else "", "text"),
-    }
+def _stages(row: Row) -> str:
+    timing = row.timing or {}
+    if timing.get("faster_seconds") is not None:
+        return f"by its fastest convolution {text.significant(timing['faster_seconds'])}"
+    if timing.get("search_seconds") is None:
+        return ""
+    return f"search {text.significant(timing['search_seconds'])}, training {text.significant(timing['train_seconds'])}"
+
+
+def _ratios(row: Row, reference: Row | None) -> tuple[float | None, float | None]:
+    """Seconds over the reference row's: as printed; and as measured on the device that both were timed on."""
+    if reference is None:
+        return None, None
+    printed = [one.paper.get("sec") for one in (row, reference)]
+    device = device_shared([row, reference])
+    clocks = [one.clock_of(one.timed_on(device)) if device else None for one in (row, reference)]
+    return (
+        printed[0] / printed[1] if all(printed) else None,
+        clocks[0].value / clocks[1].value if all(clocks) else None,
+    )
+
+
+def _missing(row: Row) -> str:
+    """What stands where nothing was measured: a reason, or nothing but "not run"."""
+    if not row.entry.system:
+        return "cannot be run: " + (row.entry.note or "no code and no description that is complete")
+    return "" if row.groups else row.status
+
+
+def _line(row: Row, reference: Row | None) -> Line:
+    params, measured = row.paper.get("params"), _measured(row)
+    parameters, macs = (found.mean if found else None for found in (row.parameters, row.macs))
+    ratios = _ratios(row, reference)
+    timed = tuple(badges.of_timing(timing) for timing in row.timings[:1])
+    return Line(
+        row, _printed(row, "accuracy"), _printed(row, "top5"), measured,
+        ("" if params is None else f"{params:.{1 if params >= 10 else 2}f}M", text.millions(parameters), text.millions(macs)),
+        (f"{row.paper['sec']:g}" if "sec" in row.paper else "", text.significant(row.seconds), _stages(row)),
+        tuple(text.times(ratio) for ratio in ratios), ratios, (*(found.badge for found in measured), *timed), _missing(row),
+    )  # fmt: skip
 
 
 def view(name: str, evidence: Evidence) -> TableView:
     """A table's cells."""
-    shown = evidence.plan.tables[name]
-    rows = rows_in(evidence, name)
+    shown, rows = evidence.plan.tables[name], rows_in(evidence, name)
     reference = next((row for row in rows if row.id == shown.reference), None)
-    has_top5 = any("top5" in row.paper or row.top5 for row in rows)
-    lines = tuple(_line(row, reference, has_top5) for row in rows)
-    label = reference.name if reference else ""
-    return TableView(name, shown.title, shown.dataset, label, _columns(has_top5), tuple(rows), lines)
+    has_top5 = any("top5" in row.paper for row in rows)
+    lines = tuple(_line(row, reference) for row in rows)
+    return TableView(name, shown.title, shown.dataset, reference.name if reference else "", has_top5, lines)
 
 
-def caption(table: TableView, banner: str = "") -> str:
-    """What a reader has to know to read the numbers. `banner`: what to say of a preset that cannot be compared."""
+def caption(table: TableView) -> str:
+    """What a reader has to know to read the numbers."""
     notes = [
         f"{table.title}: the paper's numbers and the measured ones.",
-        "Accuracy of the last epoch on the test set, mean ± sample standard deviation over n seeds; "
-        "difference to the paper with its 95 % interval.",
-        f"Time ratio: seconds per epoch over those of {table.reference}." if table.reference else "",
+        "Accuracy of the last epoch on the test set, mean ± sample standard deviation over the seeds that the badge gives.",
+        "Difference to the paper, at its protocol alone, with its 95 % interval.",
+        f"Ratios: seconds per epoch over those of {table.reference}, on one device." if table.reference else "",
         f"{SELECTED} The published accuracy is that of an epoch chosen on the test set, which raises it by an unknown amount."
         if any(row.entry.selection for row in table.rows)
         else "",
-        banner,
     ]
     return " ".join(note for note in notes if note)

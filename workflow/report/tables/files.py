@@ -5,63 +5,48 @@ from pathlib import Path
 
 from workflow.plan.plan import Plan
 from workflow.report import text
-from workflow.report.csv_files import to_csv
+from workflow.report.csv_files import summary_line, to_csv
 from workflow.report.results import gather
-from workflow.report.tables.cells import Cell, TableView, caption, view
+from workflow.report.tables.cells import Line, TableView, caption, view
 from workflow.support.files import write_text
+
+HEADINGS = (
+    "Model", "Accuracy: paper", "Accuracy: measured", "Difference", "Parameters: paper", "Parameters: counted", "MACs",
+    "Seconds per epoch: paper", "Seconds per epoch: measured", "Time ratio: paper", "Time ratio: measured", "Rests on",
+)  # fmt: skip
+TOP5 = ("Top-5: paper", "Top-5: measured")
 
 
 def _csv(table: TableView) -> str:
-    lines = []
-    for row, cells in zip(table.rows, table.lines, strict=True):
-        line = {
-            "row": row.id,
-            "label": row.entry.label,
-            "size": row.entry.size,
-            "in_paper": row.entry.in_paper,
-            "paper_selection": row.entry.selection,
+    return to_csv([
+        {
+            **summary_line(line.row), "paper_selection": line.row.entry.selection,
+            "paper_ratio": line.ratios[0], "ratio": line.ratios[1],
+            "faster_seconds": (line.row.timing or {}).get("faster_seconds"), "rests_on": "; ".join(map(str, line.badges)),
         }
-        for column in table.columns[1:]:
-            cell = cells[column.key]
-            if cell.kind in ("strip", "text"):
-                line[column.key] = text.plain(cell.text)
-                continue
-            line[column.key] = cell.value
-            if column.key.startswith("measured_"):
-                found = getattr(row, column.key.removeprefix("measured_"))
-                line[f"{column.key}_std"], line[f"{column.key}_n"] = found and found.std, found.n if found else 0
-            if column.key.startswith("difference_"):
-                versus = row.against_paper(column.key.removeprefix("difference_"))
-                line[f"{column.key}_low"], line[f"{column.key}_high"] = versus.ends if versus else (None, None)
-        timing = row.timing or {}
-        line |= {"search_seconds": timing.get("search_seconds"), "train_seconds": timing.get("train_seconds")}
-        line["faster_seconds"] = timing.get("faster_seconds")
-        line["problems"] = "; ".join(row.problems)
-        lines.append(line)
-    return to_csv(lines, ("row",))
-
-
-def _in_a_line(cell: Cell) -> str:
-    if not cell.sub:
-        return cell.text
-    sub = cell.sub.replace("\n", ", ")
-    return f"{cell.text} {sub}" if sub.startswith("[") else f"{cell.text} ({sub})"
+        for line in table.lines
+    ], ("row",))  # fmt: skip
 
 
 def _printed(table: TableView) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells of the formats made of text, without the strips."""
-    columns = [column for column in table.columns if not column.key.startswith("strip_")]
-    headings = [f"{column.group}: {column.title}" if column.group else column.title for column in columns]
+    """Headings and cells of the formats made of text: the best protocol of each row."""
     lines = []
-    for cells in table.lines:
-        found = [cells[column.key] for column in columns]
-        lines.append([_in_a_line(cell) for cell in found])
-    return headings, lines
+    for line in table.lines:
+        best = line.measured[0] if line.measured else None
+        cells = [line.row.name, line.paper, text.of_sample(best.accuracy) if best else line.missing]
+        cells += [best.difference if best else "", *line.counts, *line.seconds[:2], *line.ratio]
+        cells += [line.paper_top5, text.of_sample(best.top5) if best else ""] if table.has_top5 else []
+        lines.append([cell or text.NONE for cell in [*cells, _rests_on(line)]])
+    return [*HEADINGS[:-1], *(TOP5 if table.has_top5 else ()), HEADINGS[-1]], lines
 
 
-def _markdown(table: TableView, banner: str) -> str:
+def _rests_on(line: Line) -> str:
+    return "; ".join(" · ".join([badge.words, *badge.marks]) for badge in line.badges)
+
+
+def _markdown(table: TableView) -> str:
     headings, lines = _printed(table)
-    out = [f"**{caption(table, banner)}**", ""]
+    out = [f"**{caption(table)}**", ""]
     out.append("| " + " | ".join(headings) + " |")
     out.append("|" + "|".join([":---", *["---:"] * (len(headings) - 2), ":---"]) + "|")
     out += ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
@@ -69,7 +54,7 @@ def _markdown(table: TableView, banner: str) -> str:
 
 
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "†": r"$\dagger$", "^": r"\textasciicircum{}", "±": r"$\pm$",
-          "×": r"$\times$", text.MINUS: "$-$", text.NONE: "--", "σ": r"$\sigma$", **{c: f"\\{c}" for c in "&%$#_{}"}}  # fmt: skip
+          "×": r"$\times$", "·": r"$\cdot$", text.MINUS: "$-$", text.NONE: "--", "σ": r"$\sigma$", **{c: f"\\{c}" for c in "&%$#_{}"}}  # fmt: skip
 
 
 def latex(raw: str) -> str:
@@ -77,11 +62,11 @@ def latex(raw: str) -> str:
     return re.sub("|".join(map(re.escape, _LATEX)), lambda found: _LATEX[found.group()], raw)
 
 
-def _tex(table: TableView, banner: str) -> str:
+def _tex(table: TableView) -> str:
     headings, lines = _printed(table)
     body = [" & ".join(map(latex, line)) + r" \\" for line in lines]
     return "\n".join([
-        "% Needs \\usepackage{booktabs}.", r"\begin{table}", rf"\caption{{{latex(caption(table, banner))}}}",
+        "% Needs \\usepackage{booktabs}.", r"\begin{table}", rf"\caption{{{latex(caption(table))}}}",
         rf"\begin{{tabular}}{{l{'r' * (len(headings) - 2)}l}}", r"\toprule", " & ".join(map(latex, headings)) + r" \\", r"\midrule",
         *body, r"\bottomrule", r"\end{tabular}", r"\end{table}", "",
     ])  # fmt: skip
@@ -90,6 +75,5 @@ def _tex(table: TableView, banner: str) -> str:
 def write(name: str, plan: Plan, results: Path, out: Path) -> None:
     """The three files of a table."""
     table = view(name, gather(plan, results))
-    banner = "" if plan.comparable else plan.banner
-    for suffix, content in (("csv", _csv(table)), ("md", _markdown(table, banner)), ("tex", _tex(table, banner))):
+    for suffix, content in (("csv", _csv(table)), ("md", _markdown(table)), ("tex", _tex(table))):
         write_text(out / "tables" / f"{name}.{suffix}", content)

@@ -1,40 +1,35 @@
-"""The small drawings inside tables: a strip of seeds, a learning curve. SVG by hand, a few hundred bytes each."""
+"""The small drawings inside tables: a strip of seeds on a table's common scale, a learning curve."""
+
+import html
 
 from workflow.report import text
-from workflow.report.rows import Row
-from workflow.report.stats import Sample
+from workflow.report.page import forest
+from workflow.report.tables.cells import Measured, TableView
 
-STRIP, SPARK = (104, 18), (72, 18)
-
-
-def strip_range(rows: list[Row], comparable: bool) -> tuple[float, float] | None:
-    """The common scale of a table's strips; the paper's values are on it only where they can be compared."""
-    measured = [row for row in rows if row.accuracy]
-    values = [value for row in measured for value in row.accuracy.values]
-    if comparable:
-        values += [row.published().mean for row in measured if row.published()]
-    low, high = min(values, default=0.0), max(values, default=0.0)
-    if not values:
-        return None
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+SPARK = (72, 18)
 
 
-def strip(found: Sample, published: Sample | None, span: tuple[float, float]) -> str:
-    """A dot a seed and, where given, a hollow diamond for the paper, on a common scale."""
-    width, height = STRIP
+def strips(table: TableView) -> dict[tuple[str, str], str]:
+    """(row, protocol) -> its strip: one scale a table and protocol, with the paper's values on that of its own protocol alone."""
+    found = {}
+    for protocol in dict.fromkeys(one.group.protocol for line in table.lines for one in line.measured):
+        own = [(line.row, one) for line in table.lines for one in line.measured if one.group.protocol == protocol]
+        printed = {row.id: row.published() if protocol == "paper" else None for row, _ in own}
+        values = [value for _, one in own for value in one.accuracy.values]
+        values += [paper.mean for paper in printed.values() if paper]
+        low, high = min(values), max(values)
+        axis = forest.Axis(low, high) if high > low else forest.Axis(low - 0.5, high + 0.5)
+        for row, one in own:
+            paper = printed[row.id]
+            found[row.id, protocol] = forest.strip(
+                one.accuracy.values, paper and paper.mean, axis, _label(one, paper and paper.mean)
+            )
+    return found
 
-    def place(value: float) -> str:
-        return f"{6 + (width - 12) * (value - span[0]) / (span[1] - span[0]):.1f}"
 
-    middle = height / 2
-    parts = [f'<path class="axis" d="M2 {middle:g}H{width - 2}"/>']
-    if published and span[0] <= published.mean <= span[1]:
-        parts.append(f'<path class="paper" d="M{place(published.mean)} {middle - 5:g}l5 5l-5 5l-5 -5z"/>')
-    parts += [f'<circle cx="{place(value)}" cy="{middle:g}" r="3"/>' for value in found.values]
-    label = f"seeds {', '.join(text.number(value) for value in found.values)}" + (
-        f"; paper {text.number(published.mean)}" if published else ""
-    )
-    return f'<svg class="strip" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+def _label(one: Measured, paper: float | None) -> str:
+    words = f"seeds {', '.join(text.number(value) for value in one.accuracy.values)}"
+    return html.escape(words + (f"; paper {text.number(paper)}" if paper is not None else ""), quote=True)
 
 
 def spark(values: list[float]) -> str:

@@ -1,0 +1,123 @@
+"""Rows whose sizes come from a rule: in the plan, in the jobs, and with mistakes in them."""
+
+import json
+
+import pytest
+import yaml
+
+from workflow.jobs import Job
+from workflow.plan import catalogue, config, make
+from workflow.plan.row_sizes import from_search
+from workflow.records.records import run_folder
+from workflow.support.errors import UserError
+
+TABLES = {
+    "title": "Controls", "dataset": "cifar10", "text": "Do sizes matter?",
+    "rows": [
+        "effconv-20-0.66m",
+        {"row": "narrow", "label": "5x5", "system": "cifar_resnet20", "arguments": {"widths": [15, 30, 60]},
+         "sizes": {"rule": "uniform", "size": 5}},
+        {"row": "draw", "label": "Random", "system": "cifar_resnet20", "seeds": 1,
+         "sizes": {"rule": "random", "budget": 660_000, "draw": 1}},
+        {"row": "permuted", "label": "Permuted", "system": "cifar_resnet20", "sizes": {"rule": "permuted", "of": "effconv-20-0.66m"}},
+        {"row": "next", "label": "Other seed", "system": "cifar_resnet20",
+         "sizes": {"rule": "of", "of": "effconv-20-0.66m", "seed": "next"}},
+        {"row": "mnist", "label": "Other data", "system": "cifar_resnet20",
+         "sizes": {"rule": "of", "of": "effconv-20-0.66m", "dataset": "mnist"}},
+    ],
+}  # fmt: skip
+
+
+def made(tmp_path, chapter=TABLES, **user):
+    folder = tmp_path / "chapters"
+    folder.mkdir(exist_ok=True)
+    (folder / "depth.yaml").write_text(yaml.safe_dump(chapter))
+    return make.make_plan(
+        config.load({"preset": "smoke", "device": "cpu", **user}), catalogue.load_tables(chapters=folder)
+    )
+
+
+def test_rules_become_arguments_or_sources(tmp_path):
+    runs = made(tmp_path).by_id
+    assert runs["cifar10/narrow/seed2"].arguments == {"widths": [15, 30, 60], "kernel_sizes": [5] * 18}
+    assert len(runs["cifar10/draw/seed0"].arguments["kernel_sizes"]) == 18
+    assert "cifar10/draw/seed1" not in runs
+    sources = {name: run.sizes.run for name, run in runs.items() if run.sizes}
+    assert sources["cifar10/permuted/seed1"] == "cifar10/effconv-20-0.66m/seed1"
+    assert sources["cifar10/next/seed2"] == "cifar10/effconv-20-0.66m/seed0"
+    assert sources["cifar10/mnist/seed1"] == "mnist/effconv-20-0.66m/seed1"
+    assert {name.split("/")[1] for name in sources} == {"permuted", "next", "mnist"}
+
+
+def test_a_source_comes_with_the_rows_that_need_it(tmp_path):
+    assert {run.place for run in made(tmp_path, only=["cifar10/mnist"]).runs} == {
+        "cifar10/mnist",
+        "mnist/effconv-20-0.66m",
+    }
+
+
+def test_one_seed_has_no_next_one(tmp_path):
+    rows = {run.row for run in made(tmp_path, seeds=[4]).runs}
+    assert "next" not in rows and "permuted" in rows
+
+
+def changed(**change):
+    rows = [dict(row) if isinstance(row, dict) else row for row in TABLES["rows"]]
+    rows[3] = {**rows[3], **change}
+    return {**TABLES, "rows": rows}
+
+
+@pytest.mark.parametrize(
+    ("chapter", "words"),
+    [
+        (changed(sizes={"rule": "permuted"}), ["permuted", "needs 'of'"]),
+        (changed(sizes={"rule": "random"}), ["random", "needs 'budget'"]),
+        (changed(sizes={"rule": "uniform"}), ["uniform", "needs 'size'"]),
+        (changed(sizes={"rule": "per-stage", "budget": 660000}), ["per-stage", "takes no 'budget'", "widths"]),
+        (changed(sizes={"rule": "spiral"}), ["spiral"]),
+        (changed(sizes={"rule": "of", "of": "effconv-20-0.67m"}), ["effconv-20-0.67m", "did you mean"]),
+        (changed(sizes={"rule": "of", "of": "cifar-resnet-20"}), ["cifar-resnet-20", "searched row"]),
+        (changed(system="resnet18"), ["resnet18", "CIFAR ResNets"]),
+        (changed(learn={"parameters": 660_000}), ["one of them"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named(tmp_path, chapter, words):
+    with pytest.raises(UserError) as caught:
+        made(tmp_path, chapter)
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_a_search_of_another_depth_is_named(tmp_path):
+    """Only the search itself tells how many sizes it has."""
+    (run,) = made(
+        tmp_path, changed(sizes={"rule": "of", "of": "effconv-32-0.66m"}), only=["cifar10/permuted"], seeds=[0]
+    ).runs[:1]
+    with pytest.raises(UserError, match="30 sizes and .* 18 layers"):
+        from_search(run, [3] * 30)
+
+
+def test_a_permuted_run_trains_with_the_searchs_sizes(tmp_path, monkeypatch):
+    """The whole road of a job on made-up images: its source's search first, then training with the permuted sizes."""
+    monkeypatch.chdir(tmp_path)
+    small = made(
+        tmp_path, only=["cifar10/permuted"], seeds=[0], synthetic={"cifar10": {"train": 16, "test": 16}}, data=str(tmp_path),
+        epochs={"search": 1, "train": 1}, batch_size=8, images={"search": 8, "train": 8},
+    )  # fmt: skip
+    from workflow.data import prepare
+
+    (run,) = (run for run in small.runs if run.row == "permuted")
+    prepare(
+        "cifar10", source="synthetic", folder=tmp_path, out=tmp_path / run.data, synthetic={"train": 16, "test": 16}
+    )
+    assert Job("train", "depth/cifar_resnet20/all", small, tmp_path / "results", log=lambda text: None).execute() == 0
+    folders = {
+        name: run_folder(tmp_path / "results", f"cifar10/{name}/seed0") for name in ("permuted", "effconv-20-0.66m")
+    }
+    learned = json.loads((folders["effconv-20-0.66m"] / "search.json").read_text())
+    result = json.loads((folders["permuted"] / "result.json").read_text())
+    assert result["parameters"] == learned["parameters"] and result["macs"] == learned["macs"]
+    assert sorted(result["kernel_sizes"]) == sorted(learned["sizes"])
+    assert result["digests"]["sizes"] == " ".join(map(str, result["kernel_sizes"]))
+    assert not (folders["permuted"] / "search.json").exists()
+    (first,) = (json.loads(line) for line in (folders["permuted"] / "history.jsonl").read_text().splitlines())
+    assert first["train_accuracy"] * 8 % 100 == 0  # shares of the eight images of the shortened training set

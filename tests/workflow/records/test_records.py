@@ -1,0 +1,166 @@
+"""A record enters a table only if it is whole, finite and of the planned length; where a run stands follows from its records."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.workflow.made_plans import plan_of, result_of, search_of, timing_of
+from workflow.plan.digests import expected_digests
+from workflow.plan.steps import Step
+from workflow.records.records import (
+    BadRecord,
+    read_failure,
+    read_predictions,
+    read_result,
+    read_search,
+    read_timing,
+    run_folder,
+    timing_path,
+    write_record,
+)
+from workflow.records.state import done_steps, state_of
+from workflow.support.errors import UserError
+from workflow.support.files import write_json
+
+ROW = "cifar10/effconv-20-0.66m"
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return plan_of(ROW, seeds=[0, 1], epochs={"search": 1, "train": 2})
+
+
+@pytest.fixture(scope="module")
+def run(plan):
+    return plan.runs[0]
+
+
+def test_sound_records_are_read_back(run, tmp_path):
+    for make, read in ((result_of, read_result), (search_of, read_search), (timing_of, read_timing)):
+        write_json(tmp_path / "record.json", make(run))
+        assert read(tmp_path / "record.json") == json.loads(json.dumps(make(run)))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"schema": 1}, "schema 2"),
+        ({"status": "failed"}, "status 'failed'"),
+        ({"accuracy": "50.0"}, "'accuracy'"),
+        ({"accuracy": 51.0}, "correct test images"),
+        ({"correct": 11}, "11 correct of 10"),
+        ({"epochs": 1}, "1 of 2 epochs"),
+        ({"seconds_per_epoch": [1.0]}, "1 of 2 epochs"),
+        ({"loss": float("nan")}, "not finite"),
+        ({"seconds_per_epoch": [1.0, float("inf")]}, "not finite"),
+    ],
+)
+def test_a_bad_result_is_refused_with_its_reason(run, tmp_path, change, words):
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(result_of(run, **change)))
+    with pytest.raises(BadRecord, match=words):
+        read_result(path)
+
+
+def test_missing_cut_off_and_foreign_files(run, tmp_path):
+    path = tmp_path / "result.json"
+    with pytest.raises(BadRecord, match="missing"):
+        read_result(path)
+    path.write_text(json.dumps(result_of(run))[:50])
+    with pytest.raises(BadRecord, match="cannot be read as JSON"):
+        read_result(path)
+    path.write_text("[]")
+    with pytest.raises(BadRecord, match="not a record"):
+        read_result(path)
+    with pytest.raises(BadRecord):
+        read_timing(path)
+
+
+def test_search_needs_a_size_a_layer(run, tmp_path):
+    write_json(tmp_path / "search.json", search_of(run, sizes=[3]))
+    with pytest.raises(BadRecord, match="1 sizes for 2 layers"):
+        read_search(tmp_path / "search.json")
+
+
+def test_predictions_are_a_class_and_a_log_probability_an_image(tmp_path):
+    path = tmp_path / "predictions.npz"
+    with pytest.raises(BadRecord, match="is missing"):
+        read_predictions(path, 3)
+    classes, likely = np.array([7, 0, 999], np.uint16), np.array([-0.5, 0, -11], np.float16)
+    np.savez(path, classes=classes, log_probability=likely)
+    for found, written in zip(read_predictions(path, 3), (classes, likely), strict=True):
+        np.testing.assert_array_equal(found, written)
+    with pytest.raises(BadRecord, match="each of 4 images"):
+        read_predictions(path, 4)
+    for wrong in (-likely, np.full(3, np.nan, np.float16)):  # no logarithm of a probability
+        np.savez(path, classes=classes, log_probability=wrong)
+        with pytest.raises(BadRecord, match="each of 3 images"):
+            read_predictions(path, 3)
+    np.savez_compressed(path, classes=classes, log_probability=likely)
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:100], whole[:60] + b"xxxx" + whole[64:], b"no archive"):
+        path.write_bytes(damaged)
+        with pytest.raises(BadRecord, match="cannot be read as predictions"):
+            read_predictions(path, 3)
+
+
+def test_failure_record(tmp_path):
+    assert read_failure(tmp_path / "failure.json") is None
+    (tmp_path / "failure.json").write_text("{")
+    assert "cannot be read" in read_failure(tmp_path / "failure.json")["reason"]
+
+
+def test_a_seal_tells_of_any_change(run, tmp_path):
+    path = tmp_path / "result.json"
+    write_record(path, result_of(run))
+    read_result(path)
+    path.write_text(path.read_text().replace('"macs": 9', '"macs": 8'))
+    with pytest.raises(BadRecord, match="has changed since it was written"):
+        read_result(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["../x/seed0", "mnist/../../x", "/etc/x", "mnist//x", "mnist/x\n", "", "mnist/.hidden"]
+)
+def test_a_name_from_a_plan_cannot_lead_out_of_the_results(tmp_path, name):
+    with pytest.raises(UserError, match="none of a run, row or job"):
+        run_folder(tmp_path, name)
+    with pytest.raises(UserError, match="none of a run, row or job"):
+        timing_path(tmp_path, "mnist", f"../{name}")
+
+
+def test_names_of_runs_are_parts_of_paths(tmp_path):
+    assert run_folder(tmp_path, "mnist/a-1.5m/seed0") == tmp_path / "runs" / "mnist" / "a-1.5m" / "seed0"
+    assert timing_path(tmp_path, "mnist", "a") == tmp_path / "timings" / "mnist" / "a.json"
+
+
+def test_where_a_run_stands(plan, run, tmp_path):
+    """Each sign of a run in turn; the later outweighs the earlier."""
+    folder = run_folder(tmp_path, run.id)
+    folder.mkdir(parents=True)
+    state = lambda: (lambda found: (found.status, found.why))(state_of(run, tmp_path))
+    assert state() == ("not run", "no result yet")
+    (folder / "train.pt").touch()
+    assert state() == ("unfinished", "interrupted") and state_of(run, tmp_path).reason == "in its first epoch"
+    (folder / "history.jsonl").write_text('{"stage": "search", "epoch": 1, "epochs": 1}\n{"stage": "tr')
+    assert state_of(run, tmp_path).reason == "search epoch 1 of 1"
+    (folder / "search.json").write_text("{}")
+    assert state()[0] == "rejected" and "runs/" in state()[1] and str(tmp_path) not in state()[1]
+    write_record(folder / "search.json", search_of(run))
+    assert state()[0] == "unfinished" and state_of(run, tmp_path).sizes == [3, 5]
+    assert done_steps(plan, tmp_path) == {Step("search", run.id)}
+    write_json(folder / "failure.json", {"stage": "train", "epoch": 2, "reason": "it broke."})
+    assert state() == ("failed", "failed before: train, epoch 2: it broke.")
+    write_record(folder / "result.json", result_of(run, digests={"run": "other"}))
+    assert state() == ("stale", f"changed: {', '.join(expected_digests(run, 'train'))}")
+    write_record(folder / "result.json", result_of(run))
+    write_record(timing_path(tmp_path, run.dataset, run.row), timing_of(run))
+    assert state() == ("done", None)
+    assert done_steps(plan, tmp_path) == {Step("search", run.id), Step("train", run.id), Step("time", run.place)}
+
+
+def test_a_result_of_another_run_is_rejected(plan, run, tmp_path):
+    write_record(run_folder(tmp_path, run.id) / "result.json", result_of(plan.runs[1]))
+    found = state_of(run, tmp_path)
+    assert found.status == "rejected" and f"belongs to run {plan.runs[1].id}" in found.reason

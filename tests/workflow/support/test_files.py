@@ -1,0 +1,47 @@
+"""Files appear whole or not at all, whoever writes them at once."""
+
+import json
+import threading
+
+import pytest
+
+from workflow.support.errors import UserError
+from workflow.support.files import read_yaml, write_json, write_text
+
+
+def test_writing_is_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "file.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [p.name for p in path.parent.iterdir()] == ["file.json"]
+    write_text(path, "b")
+    assert path.read_text() == "b" and path.stat().st_mode & 0o777 == 0o644
+
+
+def test_what_a_killed_process_left_is_taken_over(tmp_path):
+    (tmp_path / ".text.csv.partial").write_text("a longer text, cut sho")
+    write_text(tmp_path / "text.csv", "whole")
+    assert (tmp_path / "text.csv").read_text() == "whole" and [path.name for path in tmp_path.iterdir()] == ["text.csv"]
+
+
+def test_two_that_write_one_file_take_turns(tmp_path):
+    texts = [letter * 100_000 for letter in "abcd"]
+    writers = [
+        threading.Thread(target=lambda t=text: [write_text(tmp_path / "f", t) for _ in range(20)]) for text in texts
+    ]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        assert not (tmp_path / "f").exists() or (tmp_path / "f").read_text() in texts
+    assert (tmp_path / "f").read_text() in texts and [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_broken_yaml_names_file_and_line(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("seeds: [0, 1\nepochs: 3\n")
+    with pytest.raises(UserError, match=r"mine\.yaml line 2"):
+        read_yaml(path)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_yaml(tmp_path / "absent.yaml")

@@ -1,0 +1,197 @@
+"""The central question, "do learned kernel sizes matter?": its contrasts, its assay and its clouds, and the sentence that they come to.
+
+Made by rule from the answers of the chapter `central`, so that it changes when the records do.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from workflow.plan.plan import Entry
+from workflow.report import badges, text
+from workflow.report.chapters.answers import Answer, answers, of_protocol
+from workflow.report.chapters.decisions import BETTER, EQUAL, NO, UNDECIDED, UNKNOWN, WORSE, YES
+from workflow.report.components import Components, components
+from workflow.report.results import Evidence
+from workflow.report.rows import Row, rows_of
+from workflow.report.stats import Difference
+
+CHAPTER = "central"
+ASSAY, DRAWS = "assay", "draws"
+ALIKE = 0.02  # counts that differ by less than this share are equal
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One comparison, learned minus control. `word`: how it came out, by Holm's p values over its family."""
+
+    answer: Answer
+    within: float
+    own: Row
+    other: Row
+
+    @property
+    def label(self) -> str:
+        return self.other.entry.label
+
+    @property
+    def measured(self) -> bool:
+        return self.answer.difference is not None
+
+    @property
+    def word(self) -> str:
+        one = self.answer
+        if not self.measured:
+            return UNKNOWN
+        if one.holm == UNDECIDED:
+            return UNDECIDED
+        return {("equal", YES): EQUAL, ("equal", NO): one.way}.get(
+            (one.rule, one.holm), BETTER if one.holm == YES else one.way
+        )
+
+    @property
+    def seeds(self) -> list[float]:
+        """The differences of the seeds that both rows have, where the comparison is seed by seed."""
+        if not self.answer.paired:
+            return []
+        a, b = self.own.by_seed, self.other.by_seed
+        return [a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())]
+
+    @property
+    def alike(self) -> str:
+        """What both sides have in common, by the counts."""
+        pairs = [("parameters", self.own.parameters, self.other.parameters), ("MACs", self.own.macs, self.other.macs)]
+        same = [name for name, a, b in pairs if a and b and abs(a.mean / b.mean - 1) < ALIKE]
+        return f"same {' and '.join(same)}" if same else ""
+
+    @property
+    def badge(self) -> badges.Badge | None:
+        return badges.of_group(self.own.best) if self.measured and self.own.best else None
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The learned sizes among random ones: accuracies by seed, and the spread between sizes less that of seeds."""
+
+    answer: Answer
+    own: Row
+    draws: tuple[float, ...]
+    spread: Components | None
+
+    @property
+    def words(self) -> str:
+        """How much sizes matter at all."""
+        if self.spread is None:
+            return ""
+        between = self.spread.between
+        return (
+            f"deviation between sizes {text.number(between.value)} points {text.interval(*between.ends)}; "
+            f"of seeds alone {text.number(self.spread.seeds)}"
+        )
+
+
+@dataclass(frozen=True)
+class Central:
+    """The central question's answers. `families`: budget -> its primary contrasts, in the order fixed beforehand; `further`: other questions."""
+
+    entry: Entry
+    families: Mapping[str, list[Contrast]]
+    assay: list[Contrast]
+    clouds: list[Cloud]
+    further: list[Contrast]
+
+    @cached_property
+    def blind(self) -> bool:
+        """Whether no positive control that was measured shows a gap."""
+        measured = [contrast for contrast in self.assay if contrast.measured]
+        return bool(measured) and not any(contrast.word == BETTER for contrast in measured)
+
+    @cached_property
+    def main(self) -> tuple[str, list[Contrast]]:
+        """The family that the headline speaks of: the one with most contrasts measured, the first of equals."""
+        return max(
+            self.families.items(), key=lambda item: sum(contrast.measured for contrast in item[1]), default=("", [])
+        )
+
+    @cached_property
+    def first(self) -> Contrast | None:
+        """The contrast that the headline's interval is of: the first that was measured."""
+        return next((contrast for contrast in self.main[1] if contrast.measured), None)
+
+    @property
+    def headline(self) -> str:
+        """The finding in a sentence, by rule."""
+        measured = [contrast for contrast in self.main[1] if contrast.measured]
+        words = [contrast.word for contrast in measured]
+        if not measured:
+            return "Do learned kernel sizes matter? Not measured yet"
+        if self.blind:
+            return "Learned kernel sizes: this assay is blind, it sees no gap where there must be one"
+        count, total = text.counted(len(measured), "control"), len(measured)
+        better, worse, equal = (words.count(word) for word in (BETTER, WORSE, EQUAL))
+        if better and worse:
+            return f"Learned kernel sizes beat {better} of {count} and lose to {worse}"
+        if better or worse:
+            verb, number = ("beat", better) if better else ("lose to", worse)
+            return f"Learned kernel sizes {verb} {'all ' + count if number == total else f'{number} of {count}'}"
+        if equal == total:
+            return f"Learned kernel sizes are as good as {count}, and no better"
+        return f"Learned kernel sizes: no gain over {count} shown" + (f", equal to {equal}" if equal else "")
+
+    @cached_property
+    def reach(self) -> float:
+        """How far the axis goes either way: the contrasts and the draws, from one point to three. Positive controls may lie beyond."""
+        shown = [one.answer.difference for family in self.families.values() for one in family if one.measured]
+        ends = [abs(end) for found in shown for end in (found.value, *(found.ends if found.decided else ()))]
+        ends += [abs(cloud.own.accuracy.mean - value) for cloud in self.clouds for value in cloud.draws]
+        return min(3.0, max(1.0, math.ceil(2 * max(ends, default=1)) / 2))
+
+    @property
+    def lines(self) -> list[Contrast]:
+        return [*(contrast for family in self.families.values() for contrast in family), *self.assay]
+
+
+def _contrast(entry: Entry, question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Contrast:
+    names = question["row"][0], question["others"][0]
+    own, other = (of_protocol(rows[name], answer.protocol) if answer.protocol else rows[name] for name in names)
+    return Contrast(answer, question.get("within", 0.0), own, other)
+
+
+def _cloud(question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Cloud:
+    own = of_protocol(rows[question["row"][0]], answer.protocol)
+    others = [of_protocol(rows[name], answer.protocol) for name in question["others"]]
+    draws = tuple(
+        value
+        for row in others
+        if row.accuracy
+        for value in (row.by_seed.values() if row.entry.draws else [row.accuracy.mean])
+    )
+    return Cloud(answer, own, draws, components(draws, [list(own.by_seed.values())]))
+
+
+def central(evidence: Evidence) -> Central | None:
+    """The chapter's answers; None where the plan does not have it."""
+    entry = evidence.plan.tables.get(CHAPTER)
+    if entry is None:
+        return None
+    rows = {key[1]: row for key, row in rows_of(evidence).items() if key[0] == entry.dataset}
+    families: dict[str, list[Contrast]] = {}
+    assay, clouds, further = [], [], []
+    for question, answer in zip(entry.questions, answers(entry.questions, rows, made_up=False), strict=True):
+        family = question.get("family", "")
+        if question["rule"] == "cloud":
+            clouds += [_cloud(question, answer, rows)] if answer.compared else []
+        elif family == ASSAY:
+            assay.append(_contrast(entry, question, answer, rows))
+        elif not family[:1].isdigit():
+            further.append(_contrast(entry, question, answer, rows))
+        else:
+            families.setdefault(family, []).append(_contrast(entry, question, answer, rows))
+    return Central(entry, families, assay, clouds, further)
+
+
+def difference_words(found: Difference | None, smallest: float | None = None) -> str:
+    """`+0.12 [−0.20, 0.44], could have seen 0.38`."""
+    seen = f", could have seen {text.number(smallest)}" if smallest is not None and math.isfinite(smallest) else ""
+    return text.difference(found) + seen if found else "not run"

@@ -1,0 +1,224 @@
+"""`python -m workflow times`: seconds per epoch of every row of the paper's tables and Figure 3 on this machine, without a data set.
+
+Real image shapes, batch sizes and numbers of images; made-up pixels. What is timed, and how, is that of
+workflow/engine/measure.py. Row after row, cheapest first, those that claims rest on before others. Each record is
+written when its row is done, so that it can be stopped at any time. The same command goes on: it keeps records of this
+code and this machine, and times rows again that something else disturbed. Slices are short, and few for networks whose
+steps take seconds on a CPU. The folder is laid out like results/<preset>.
+"""
+
+import difflib
+import fnmatch
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from workflow.overview.estimates import Estimates, network
+from workflow.plan.catalogue import entries_of, load_tables
+from workflow.plan.config import load
+from workflow.plan.digests import expected_digests
+from workflow.plan.make import make_plan
+from workflow.plan.plan import SCHEMA, Plan
+from workflow.protocol.runs import Run
+from workflow.records.provenance import now, provenance
+from workflow.records.records import read_cached, read_timing, timing_path, write_record
+from workflow.records.state import changed_digests
+from workflow.report.claims.claims import definitions
+from workflow.report.claims.protocols import device_of, seconds_of
+from workflow.report.claims.rules import rests_on
+from workflow.support.durations import rounded
+from workflow.support.errors import UserError
+from workflow.support.files import ROOT, write_json
+from workflow.support.locks import locked
+from workflow.times.images import made_up_images
+from workflow.times.sizes import KnownSizes, budget_steps, by_budget_alone, from_records
+
+SHOWN = ("table1", "table2", "table3", "table4", "figure3a", "figure3b")
+SLICES, FEW_SLICES, SLICE_SECONDS = 5, 2, 0.5
+SETTING_UP = 4.0  # seconds a segment: images and network made, library choices of the first steps
+BUDGET_STEP = 4e-4  # seconds a layer and step of finding sizes by the budget alone; measured on one core
+
+
+def times_plan(user: dict) -> Plan:
+    """The plan of the first seed of every row of the tables and Figure 3. `user`: configuration on top of config/config.yaml.
+
+    Preset `paper` unless another is asked for; on a CPU with the projected kernel predictor unless the user names one,
+    since the literal one's 290 million weights take 10 s a step there.
+    """
+    if user.get("preset", "auto") == "auto":
+        user = {**user, "preset": "paper"}
+    if user["preset"] == "smoke":
+        raise UserError(
+            "the smoke preset has small images and batches of its own: time rows with --preset paper or short."
+        )
+    tables = load_tables()
+    shown = {name: entry for name, entry in entries_of(tables).items() if name in SHOWN}
+    places = {
+        f"{entry['dataset']}/{row if isinstance(row, str) else row['row']}" for entry in shown.values() for row in entry["rows"]
+    }  # fmt: skip
+    config = load({**user, "seeds": [0], "only": sorted(places)})
+    if config["device"] == "cpu" and "search_options" not in user:
+        config["search_options"] = {"kernel_predictor": "projected"}
+    return make_plan(config, tables)
+
+
+def chosen_runs(plan: Plan, patterns: Sequence[str]) -> list[Run]:
+    """The plan's runs whose `dataset/row` matches one of the patterns. Raises UserError for a pattern that matches none."""
+    places = [run.place for run in plan.runs]
+    for pattern in patterns:
+        if not fnmatch.filter(places, pattern):
+            close = difflib.get_close_matches(pattern, places, n=1)
+            advice = f"did you mean '{close[0]}'?" if close else f"give dataset/row, as in '{places[0]}', or a pattern."
+            raise UserError(f"--rows '{pattern}' matches no row of Tables 1 to 4 or Figure 3; {advice}")
+    return [run for run in plan.runs if any(fnmatch.fnmatchcase(run.place, pattern) for pattern in patterns or ["*"])]
+
+
+@dataclass
+class Times:
+    """The rows of one folder. `searched`: folders, laid out like results/<preset>, where sizes may have been learned."""
+
+    plan: Plan
+    out: Path
+    searched: Sequence[Path]
+    log: Callable[[str], None] = print
+
+    def __post_init__(self) -> None:
+        self.estimates = Estimates(self.plan, self.out)
+        self.device = provenance(device=self.plan.device, threads=0, started="", data={})["device"]
+        rests = [
+            row for claim in definitions() for basis, row in rests_on(claim, self.plan.tables) if basis == "seconds"
+        ]
+        self.claims = {run.place: rests.count(run.place) for run in self.plan.runs}
+        self.failed: list[str] = []
+
+    def _few_slices(self, run: Run) -> bool:
+        """Whether steps may take seconds: large generated kernels on a CPU."""
+        return run.device == "cpu" and (network(run).grows or network(run).backends > 1)
+
+    def estimate(self, run: Run) -> float:
+        """Seconds that timing a row takes; a rough guess, mended by what the rows so far have taken."""
+        from workflow.engine.clock import LONG_STEP
+
+        step = self.estimates.step_seconds(run)
+        if self._few_slices(run):  # batches that fit into so many slices are chosen
+            parts, slices, step = 3 * network(run).backends, FEW_SLICES, min(step, LONG_STEP * SLICE_SECONDS)
+        else:
+            parts, slices = 3 if run.search else 1, SLICES
+        once, sizes = step > LONG_STEP * SLICE_SECONDS, 0.0
+        if run.search and not from_records(run, self.searched):
+            sizes = BUDGET_STEP * budget_steps(run) * len(network(run).layers)
+        return sizes + parts * (SETTING_UP + (step if once else (2 + slices) * max(step, SLICE_SECONDS)))
+
+    def order(self, runs: Sequence[Run]) -> list[Run]:
+        """Rows without a record before rows to be timed again; cheap ones first, for every claim on them as if cheaper."""
+        recorded = lambda run: timing_path(self.out, run.dataset, run.row).exists()
+        return sorted(
+            runs, key=lambda run: (recorded(run), self.estimate(run) / (1 + self.claims[run.place]), run.place)
+        )
+
+    def kept(self, run: Run) -> dict | None:
+        """The record of a row if it need not be timed again: sound, of this code and machine, undisturbed, at the best sizes known."""
+        record = read_cached(read_timing, timing_path(self.out, run.dataset, run.row))
+        if not isinstance(record, dict) or changed_digests(record, expected_digests(run, "time")):
+            return None
+        if device_of(record) != self.device or not record["clocks_agree"]:
+            return None
+        known = from_records(run, self.searched) if run.search else None
+        return record if known is None or record["digests"].get("sizes") == _joined(known) else None
+
+    def time(self, run: Run) -> dict:
+        """Time a row and write its record, which is returned."""
+        import torch
+
+        from workflow import engine
+
+        started, data = now(), made_up_images(run.constants)
+        found = KnownSizes(None, None)
+        if run.search:
+            found = from_records(run, self.searched) or by_budget_alone(run, data)
+        notes: list[str] = []
+        outcome = engine.measure(
+            run, data, kernel_sizes=found.sizes, log=notes.append, slice_seconds=SLICE_SECONDS,
+            slices=FEW_SLICES if self._few_slices(run) else SLICES,
+        )  # fmt: skip
+        for note in notes[:-1]:  # the last one is the result, which is said with its spread
+            self.log(f"    {note}")
+        record = {
+            "schema": SCHEMA, "run": run.to_json(), "status": "complete", "row": run.row, "dataset": run.dataset,
+            "digests": {**expected_digests(run, "time"), "sizes": _joined(found)},
+            "provenance": provenance(device=run.device, threads=torch.get_num_threads(), started=started, data={}),
+            "made_up_pixels": True, "sizes_from": found.source, **outcome,
+        }  # fmt: skip
+        path = timing_path(self.out, run.dataset, run.row)
+        write_record(path, record)
+        path.with_suffix(".failure.json").unlink(missing_ok=True)
+        return record
+
+    def _fail(self, run: Run, error: Exception) -> None:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        self.failed.append(run.place)
+        path = timing_path(self.out, run.dataset, run.row).with_suffix(".failure.json")
+        write_json(path, {"run": run.place, "stage": "time", "reason": reason, "epoch": None, "when": now()})
+        self.log(f"FAILED {run.place}: {reason}")
+
+    def all(self, runs: Sequence[Run], *, deadline: float | None = None) -> int:
+        """Time what is not there yet until `deadline`, a `time.monotonic()` value; the number of rows left."""
+        left = [run for run in self.order(runs) if self.kept(run) is None]
+        if len(left) < len(runs):
+            self.log(f"{len(runs) - len(left)} of {len(runs)} rows are timed already and kept.")
+        expected, spent, done = {run.id: self.estimate(run) for run in left}, 0.0, 0.0
+        for number, run in enumerate(left, 1):
+            pace = spent / done if done else 1.0
+            if deadline is not None and time.monotonic() + pace * expected[run.id] > deadline:
+                continue  # a later one may fit
+            began = time.monotonic()
+            try:
+                line = _line(run, self.time(run))
+            except Exception as error:  # one row must not take the others with it
+                self._fail(run, error)
+                line = None
+            spent, done = spent + time.monotonic() - began, done + expected[run.id]
+            expected.pop(run.id)
+            rest = rounded(spent / done * sum(expected.values()))
+            if line:
+                self.log(f"{line}  [{number}/{len(left)}, took {rounded(time.monotonic() - began)}, about {rest} left]")
+        return len(expected)
+
+
+def _joined(found: KnownSizes) -> str:
+    return " ".join(map(str, found.sizes or []))
+
+
+def _line(run: Run, record: dict) -> str:
+    seconds = seconds_of(run.to_json(), record)
+    low, high = seconds.ends
+    note = "" if record["clocks_agree"] else "  DISTURBED: something else ran, it will be timed again"
+    sizes = f"  sizes: {record['sizes_from']}" if record["sizes_from"] else ""
+    faster = f"  (faster convolution: {record['faster_seconds']:.4g} s)" if record["faster_seconds"] else ""
+    return f"{run.place:42} {seconds.value:9.4g} s per epoch, {low:.4g} to {high:.4g}{faster}{sizes}{note}"
+
+
+def searched_folders(results: Path) -> list[Path]:
+    """Folders laid out like results/<preset> in which searches may lie: those here, then those kept with the code."""
+    own = sorted(path for path in results.glob("*") if path.is_dir() and path.name not in ("recorded", "smoke"))
+    return [*own, *sorted(path for path in (ROOT / "results" / "recorded").glob("*") if path.is_dir())]
+
+
+def time_rows(plan: Plan, out: Path, runs: Sequence[Run], *, minutes: float | None = None) -> int:
+    """Time the rows of `runs` that `out` lacks, for so many minutes; the exit status: 0 all there, 1 some failed, 75 some are left."""
+    from workflow.jobs import STOPPED
+
+    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    with locked(out / ".lock"):
+        write_json(out / "plan.json", plan.to_json())
+        times = Times(plan, out, searched_folders(out.parent), log=lambda text: print(text, flush=True))
+        try:
+            left = times.all(runs, deadline=deadline)
+        except KeyboardInterrupt:
+            print("stopped; what is timed is kept, and the same command goes on.", flush=True)
+            return STOPPED
+    if left:
+        print(f"{left} rows did not fit into {minutes:g} minutes: the same command goes on with them.")
+    print(f"{len(runs) - left - len(times.failed)} rows timed in {out}, {left} left, {len(times.failed)} failed.")
+    return STOPPED if left else int(bool(times.failed))
