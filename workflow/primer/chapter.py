@@ -5,6 +5,7 @@ Rests on results/<preset>/primer.json and on the runs of the chapter's rows; eac
 
 import html
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workflow.primer import figures as drawings
@@ -27,7 +28,7 @@ from workflow.primer.statement import (  # fmt: skip
 from workflow.records.records import BadRecord
 from workflow.report import text
 from workflow.report.figures.style import inline, svg_text
-from workflow.report.results import Evidence
+from workflow.report.results import Evidence, sources
 from workflow.report.rows import rows_in
 
 if TYPE_CHECKING:
@@ -43,17 +44,24 @@ CLASSES = {
 _SHAPE = ("layer", "in_channels", "out_channels", "stride", "size", "parameters", "macs", "milliseconds")
 
 
+def _path(evidence: Evidence) -> Path:
+    """The nearest record there is: that of the preset, else one that lies beside it or is kept with the code."""
+    own = evidence.results / FILE
+    others = (folder / FILE for folder in sources(evidence.results))
+    return own if own.exists() else next((path for path in others if path.exists()), own)
+
+
 def record_of(evidence: Evidence) -> dict | str:
     """The record of the statements, or the sentence that says why there is none."""
     try:
-        return read(evidence.results / FILE)
+        return read(_path(evidence))
     except BadRecord as error:
         return str(error)
 
 
 def has_results(evidence: Evidence) -> bool:
     """Whether there is something to show beside the runs of the rows."""
-    return (evidence.results / FILE).exists()
+    return _path(evidence).exists()
 
 
 def _stale(record: dict) -> tuple[str, ...]:

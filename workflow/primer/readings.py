@@ -1,13 +1,13 @@
 """Does the article's reading of its two experiments hold? Accuracy by Welch intervals over seeds, lightness by counts.
 
 "Much lighter": half the parameters or fewer. "Slightly worse": by no more than `SLIGHT` points. Both bounds are ours. Made-up
-images decide nothing about accuracy.
+images give no results.
 """
 
 from dataclasses import dataclass
 
 from workflow.report import text
-from workflow.report.claims.verdicts import FAILS, HOLDS, NOT_COMPARABLE, NOT_RUN, UNDECIDED, Finding, larger
+from workflow.report.claims.verdicts import FAILS, HOLDS, NOT_RUN, UNDECIDED, Finding, larger
 from workflow.report.results import Evidence
 from workflow.report.rows import Row, rows_of
 from workflow.report.stats import Interval, welch
@@ -50,7 +50,7 @@ def slight(difference: Interval) -> str:
     return HOLDS if difference.high <= SLIGHT else FAILS if difference.low > SLIGHT else UNDECIDED
 
 
-def _accuracy(experiment: Experiment, one: Row, other: Row, *, real: bool) -> list[Part]:
+def _accuracy(experiment: Experiment, one: Row, other: Row) -> list[Part]:
     says = [("better", f"{one.name} is more accurate than {other.name.lower()}")]
     if experiment.slightly:
         says.append(("slight", f"… by no more than {SLIGHT:g} points (our bound for the article's “slightly”)"))
@@ -59,10 +59,7 @@ def _accuracy(experiment: Experiment, one: Row, other: Row, *, real: bool) -> li
     found = welch(one.accuracy, other.accuracy)
     measured = f"{text.difference(found)} points, n = {one.accuracy.n} and {other.accuracy.n}"
     verdicts = {"better": larger(found), "slight": slight(found)}
-    return [
-        Part(experiment, key, words, Finding(verdicts[key] if real else NOT_COMPARABLE, measured))
-        for key, words in says
-    ]
+    return [Part(experiment, key, words, Finding(verdicts[key], measured)) for key, words in says]
 
 
 def _counts(experiment: Experiment, one: Row, other: Row) -> Part:
@@ -83,7 +80,7 @@ def readings(evidence: Evidence) -> list[Part]:
     for experiment in EXPERIMENTS:
         one, other = (rows.get((DATASET, name)) for name in (experiment.one, experiment.other))
         if one and other:
-            found += [*_accuracy(experiment, one, other, real=evidence.real_data), _counts(experiment, one, other)]
+            found += [*_accuracy(experiment, one, other), _counts(experiment, one, other)]
     return found
 
 

@@ -59,7 +59,7 @@ def _alike(state: RunState) -> str:
     numbers = state.run.numbers("train")
     arguments = {key: value for key, value in numbers.pop("arguments").items() if key != "kernel_sizes"}
     numbers = {key: value for key, value in numbers.items() if key not in ("seed", "sizes")}
-    code = {key: value for key, value in state.result["digests"].items() if key != "run"}
+    code = {key: value for key, value in state.result.get("digests", {}).items() if key != "run"}
     plain = protocols.protocol_of(state.result["run"])
     return json.dumps([plain, arguments, numbers, code, bool(state.stale)], sort_keys=True, default=str)
 

@@ -6,23 +6,11 @@ from pathlib import Path
 import pytest
 import report_factory as factory
 
-from workflow.records import state
-from workflow.report import results
-from workflow.report.claims import protocols
-
 
 @pytest.fixture(autouse=True)
 def current(monkeypatch):
-    """The digests that records must carry: those that the factory writes."""
-    monkeypatch.setattr(state, "expected_digests", lambda run, stage: {"run": "current"})
-    monkeypatch.setattr(results, "expected_digests", lambda run, stage: {"run": "current"})
-
-
-@pytest.fixture(autouse=True)
-def lengths(monkeypatch):
-    """The factory's four epochs of training and two of search stand for the paper's hundreds."""
-    monkeypatch.setattr(protocols, "train_epochs", lambda rule: factory.EPOCHS["train"])
-    monkeypatch.setattr(protocols, "search_epochs", lambda dataset: factory.EPOCHS["search"])
+    """The factory's digests and epochs."""
+    factory.stand_in(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,11 @@
 """A made-up record of the primer's statements and a plan with its chapter."""
 
+from dataclasses import replace
+
 import report_factory as factory
 import yaml
 
+from workflow.plan.plan import SCHEMA, Entry, Plan
 from workflow.primer.record import primer_digests
 from workflow.support.files import write_json
 
@@ -26,20 +29,23 @@ def record(**changes) -> dict:
     ]  # fmt: skip
     layer = {"name": "image", "columns": 224, "channels": 3, "activations": 150528, "weights": 0}
     return {
-        "schema": 1, "status": "complete", "preset": "paper", "effort": {}, "sources": {},
+        "schema": SCHEMA, "status": "complete", "preset": "paper", "effort": {}, "sources": {},
         "statements": [statement("fine"), statement("plain", "wrong", printed=65536, computed=589824, note="<i>nine</i> forgotten")],
         "vgg16": [layer], "costs": costs, "digests": primer_digests(), "provenance": factory.PROVENANCE, **changes,
     }  # fmt: skip
 
 
-def plan_with_chapter(**options) -> dict:
+def plan_with_chapter(**options) -> Plan:
     """The suite's plan cut down to one row of table 2, and the primer's chapter as config/ has it."""
     chapter = yaml.safe_load((factory.ROOT / "config" / "chapters" / "primer.yaml").read_text())
     rows = [factory.entry(row["row"], label=row["label"], system=row["system"]) for row in chapter["rows"]]
     plan = factory.configured_plan(**options)
-    plan.runs = [factory.run_of("cifar10", row, seed) for row in rows for seed in plan.seeds]
-    plan.tables["primer"] = {**chapter, "kind": "chapter", "rows": rows}
-    return {**plan, "on_demand": [f"cifar10/{row['row']}" for row in rows]}
+    runs = [factory.run_of("cifar10", row, seed) for row in rows for seed in plan.seeds]
+    shown = Entry(kind="chapter", title=chapter["title"], dataset="cifar10", text=chapter["text"], rows=tuple(rows))
+    tables = {**plan.tables, "primer": shown}
+    return replace(
+        plan, runs=tuple(runs), tables=tables, on_demand=tuple(run.place for run in runs[:: len(plan.seeds)])
+    )
 
 
 def save(results, **changes) -> None:

@@ -34,6 +34,7 @@ def found(
     ]
     rows.append(factory.entry("absent", system=None, paper={"acc": 90.0}))
     plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": rows}}, preset=preset, seeds=seeds)
+    plan = replace(plan, source="real")  # images of whatever preset
     results = tmp_path / "results"
     for run in plan.runs:
         if preset not in ("paper", "short"):  # no protocol that has a name

@@ -3,11 +3,13 @@
 import csv
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import report_factory as factory
 
 from workflow.plan.plan import Entry
+from workflow.records.state import RunState
 from workflow.report import products
 from workflow.report.chapters import answers, decisions
 from workflow.report.chapters.question_figures import front
@@ -24,8 +26,9 @@ def row(name, accuracies, *, macs=60_000_000):
     for seed, accuracy in enumerate(accuracies):
         run = factory.run_of("cifar10", entry, seed)
         result = {"accuracy": accuracy, "macs": macs, "run": run.to_json(), "seconds_per_epoch": [2.0]}
-        states.append(type("State", (), {"status": "done", "run": run, "result": result, "search": None})())
-    return Row("cifar10", entry, tuple(states), None, None)
+        folder = Path("results") / "paper" / "runs" / run.id
+        states.append(RunState(run, folder, "done", result={**result, "digests": {}}))
+    return Row("cifar10", entry, tuple(states))
 
 
 def asked(rule, rows, others, **fields):
@@ -255,10 +258,10 @@ def planned(tmp_path, preset="paper"):
 
 def test_the_chapter_shows_answers_figures_and_costs(tmp_path):
     plan, results = planned(tmp_path)
-    products.write_page(plan, results, tmp_path / "out", tmp_path / "none")
+    products.write("index", plan, results, tmp_path / "out")
     page = (tmp_path / "out" / "index.html").read_text()
     part = page[page.index('id="sizes-matter"') :]
-    assert "Better than random?" in part and "not measured" in part and "And &lt;later&gt;?" in part
+    assert "Better than random?" in part and "1 of 3 questions not run" in part and "And &lt;later&gt;?" not in part
     for figure in ("answers", "cloud-random", "permutations", "front"):
         assert f'id="sizes-matter-{figure}"' in part
     assert "&lt;random&gt;" in part and "<random>" not in page
@@ -266,9 +269,10 @@ def test_the_chapter_shows_answers_figures_and_costs(tmp_path):
 
 def test_made_up_images_answer_nothing(tmp_path):
     plan, results = planned(tmp_path, "smoke")
-    products.write_page(plan, results, tmp_path / "out", tmp_path / "none")
-    page = (tmp_path / "out" / "index.html").read_text()
-    assert "no question is answered" in page
+    products.write("index", plan, results, tmp_path / "out")
+    assert 'id="sizes-matter"' not in (tmp_path / "out" / "index.html").read_text()
+    assert not any(row.accuracy for row in rows_of(gather(plan, results)).values())
+    plan, results = planned(tmp_path)
     rows = {row: found for (dataset, row), found in rows_of(gather(plan, results)).items() if dataset == "cifar10"}
     found = answers.answers(CHAPTER["questions"], rows, made_up=True)
     assert {found.verdict for found in found} == {"undecided", "not measured"}

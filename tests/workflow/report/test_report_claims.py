@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+from dataclasses import replace
 
 import pytest
 import report_factory as factory
@@ -214,8 +215,6 @@ def test_short_runs_give_a_direction_and_no_verdict(tmp_path):
 
 def test_smoke_runs_decide_nothing(tmp_path):
     plan = factory.configured_plan(preset="smoke")
-    for run in plan["runs"]:
-        run |= {"data": "data/prepared/synthetic-x", "train": {**run["train"], "batch_size": 16}}
     factory.fill(plan, tmp_path / "results")
     lines, found = written(plan, tmp_path / "results", tmp_path)
     parts = [part for claim in found.values() for part in claim["parts"] if part["basis"] != "counts"]
@@ -228,8 +227,8 @@ def test_smoke_runs_decide_nothing(tmp_path):
 def test_seconds_of_two_devices_are_no_ratio(partial, tmp_path):
     plan, results = partial
     evidence = gather(plan, results)
-    slow = evidence.timings["cifar10", "effconv-44-0.66m"]
-    evidence.timings["cifar10", "effconv-44-0.66m"] = {**slow, "device": "Other GPU"}
+    (slow,) = evidence.timings["cifar10", "effconv-44-0.66m"]
+    evidence.timings["cifar10", "effconv-44-0.66m"] = [replace(slow, record={**slow.record, "device": "Other GPU"})]
     part = {
         "rule": "time_about",
         "row": "effconv-44-0.66m",

@@ -16,8 +16,7 @@ def written(partial, tmp_path_factory):
     plan, results = partial
     out = tmp_path_factory.mktemp("reports")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workflow.records.state.expected_digests", lambda run, stage: {"run": "current"})
-        patch.setattr("workflow.report.results.expected_digests", lambda run, stage: {"run": "current"})
+        factory.stand_in(patch)
         for name in ("table1", "table2", "table3", "table4"):
             report.write(name, plan, results, out)
     return plan, results, out / "tables"

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping
 from statistics import fmean
 
+from workflow.records.state import RunState
 from workflow.report import text
 from workflow.report.claims import protocols, verdicts
 from workflow.report.claims.rules import Missing, RowId, Setting, rule, sizes_of
 from workflow.report.claims.verdicts import Finding
-from workflow.report.rows import rows_of
+from workflow.report.rows import Row, rows_of
 
 
 def _means(seeds: list[list[float]]) -> list[float]:
@@ -80,6 +81,11 @@ def _searches(dataset: str, part: Mapping, tables: Mapping) -> Iterable[str]:
                 yield f"{table.dataset}/{row.row}"
 
 
+def _one_a_seed(row: Row) -> Iterable[RunState]:
+    """The searches of a row, whatever their options: of two with one seed the one made here."""
+    return {state.run.seed: state for state in reversed(row.states) if state.search}.values()
+
+
 @rule("sizes", reads=_searches)
 def searches_settle(setting: Setting, *, budget: float, drift: float) -> Finding:
     """Every search of the paper's rows meets its budget (within a share `budget`) and soft sizes hardly move in its last tenth
@@ -90,7 +96,7 @@ def searches_settle(setting: Setting, *, budget: float, drift: float) -> Finding
     misses, drifts, settings, others = [], [], set(), 0
     own = set(_searches(setting.dataset, {}, setting.evidence.plan.tables))
     for row in rows_of(setting.evidence).values():
-        for state in row.searched if f"{row.dataset}/{row.id}" in own and setting.source == protocols.PAPER else ():
+        for state in _one_a_seed(row) if f"{row.dataset}/{row.id}" in own and setting.source == protocols.PAPER else ():
             record, _ = sizes_of(state)
             wanted = record["run"]["search"].get("parameters") if state.search else None
             if not wanted:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from workflow.report import badges, text
+from workflow.report.claims import claims as written
 from workflow.report.claims import protocols, verdicts
-from workflow.report.claims.claims import Claim, Part, definitions
+from workflow.report.claims.claims import Claim, Part
 from workflow.report.claims.rules import rule_of
 from workflow.report.page import forest
 from workflow.report.results import Evidence
@@ -124,7 +125,7 @@ def _rows(evidence: Evidence, dataset: str, parts: Sequence[Mapping]) -> tuple[R
 def lines(evidence: Evidence, claims: Sequence[Claim]) -> dict[str, list[Line]]:
     """Basis -> its lines, in the order of the file."""
     found: dict[str, list[Line]] = {basis: [] for basis in ORDER}
-    for claim, definition in zip(claims, definitions(), strict=True):
+    for claim, definition in zip(claims, written.definitions(), strict=True):
         for basis in ORDER:
             chosen = [number for number, part in enumerate(claim.parts) if part.basis == basis]
             if chosen:

@@ -46,7 +46,7 @@ def _environment() -> Any:
         "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
         "script": Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
         "text": text, "datasets": TITLES, "drawings": DRAWINGS, "symbols": claim_lines.GLYPHS, "classes": claim_lines.CLASSES,
-        "ways": claim_lines.WAYS, "caps": badges.CAPS, "draw": lambda function, *arguments: Markup(function(*arguments)),
+        "ways": claim_lines.WAYS, "caps": badges.CAPS, "badges": badges, "draw": lambda function, *arguments: Markup(function(*arguments)),
     }  # fmt: skip
     return made
 
