@@ -15,7 +15,6 @@ HERE = Path(
 sys.path.insert(0, str(HERE))
 
 from workflow.machine import lease
-from workflow.machine.gpus import cuda_names
 from workflow.plan import digests as code
 from workflow.plan.make import make_plan
 from workflow.plan.config import load
@@ -23,7 +22,7 @@ from workflow.plan.row_sizes import sources_of
 from workflow.primer.record import primer_digests
 from workflow.support.code_digests import text_digest
 from workflow.support.errors import UserError
-from workflow.support.files import write_json
+from workflow.support.files import read_yaml, write_json
 
 
 configfile: HERE / "config" / "config.yaml"
@@ -32,13 +31,14 @@ configfile: HERE / "config" / "config.yaml"
 try:
     CONFIG = load(config)
     PLAN = make_plan(CONFIG)
-    pool = lease.pool(CONFIG, cuda_names())
+    pool = lease.pool(CONFIG)
 except UserError as error:
     raise WorkflowError(str(error))
 
 RESULTS = f"results/{PLAN.preset}"
 LOGS = f"{RESULTS}/logs"
 PLAN_FILE = f"{RESULTS}/plan.json"
+GIVEN_FILE = f"{RESULTS}/config.json"  # what the user gave, for commands that plan for themselves
 REPORT_DIGEST = code.report_digest()
 PLAN_DIGEST = text_digest(json.dumps({**PLAN.to_json(), "why": None}, sort_keys=True))
 ENVIRONMENT = str(HERE / "environment.yml")
@@ -88,6 +88,7 @@ localrules:
     chapter,
     judge,
     page,
+    page_so_far,
 
 
 # Here and not among the targets: an included file cannot set the default.
@@ -99,4 +100,5 @@ rule all:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/targets.smk"
 include: "workflow/rules/stages.smk"
+include: "workflow/rules/times.smk"
 include: "workflow/rules/report.smk"

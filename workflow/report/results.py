@@ -99,7 +99,7 @@ def sources(results: Path) -> list[Path]:
 
 def _run_in(folder: Path) -> Run | str | None:
     """The run whose record lies in a folder; the reason where it cannot be read; None where there is no record."""
-    records = [read_cached(read, folder / name) for read, name in ((read_result, "result.json"), (read_search, "search.json"))]  # fmt: skip
+    records = [read_cached(read_result, folder / "result.json"), read_cached(read_search, folder / "search.json")]
     try:
         for record in records:
             if isinstance(record, dict):
