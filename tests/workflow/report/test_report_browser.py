@@ -1,4 +1,6 @@
-"""The pages in a real browser: nothing overflows at two widths, both colour schemes apply, the keyboard reaches what sorts, and an accessibility check finds nothing. With AXE_CORE=FILE (axe.min.js, from `npm pack axe-core`) axe-core looks as well."""
+"""The pages in a real browser: nothing overflows at two widths, both colour schemes apply, the keyboard reaches what sorts, and an
+accessibility check finds nothing. With AXE_CORE=FILE (axe.min.js, from `npm pack axe-core`) axe-core looks as well.
+"""
 
 import html
 import json
