@@ -1,4 +1,4 @@
-"""docs/report.png, README's picture of the first screen of docs/index.html, where there is a headless Chromium. `make docs` runs it."""
+"""README's picture, docs/report.png: the first screen of docs/index.html, by headless Chromium. `make docs` runs it."""
 
 import shutil
 import subprocess

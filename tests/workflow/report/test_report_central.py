@@ -15,7 +15,8 @@ ROWS = ("eff", "permuted", "budget", "rising", "draws")
 QUESTIONS = (
     {"id": "permuted", "asks": "Better than permuted?", "rule": "pairs", "paired": True, "within": 0.3, "family": "0.20M",
      "row": ["eff"], "others": ["permuted"]},
-    {"id": "budget", "asks": "Equal to the budget's?", "rule": "equal", "within": 0.3, "family": "0.20M", "row": ["eff"], "others": ["budget"]},
+    {"id": "budget", "asks": "Equal to the budget's?", "rule": "equal", "within": 0.3, "family": "0.20M",
+     "row": ["eff"], "others": ["budget"]},
     {"id": "random", "asks": "Better than random?", "rule": "cloud", "family": "draws", "row": ["eff"], "others": ["draws"]},
     {"id": "rising", "asks": "Better than rising?", "rule": "pairs", "family": "assay", "row": ["eff"], "others": ["rising"]},
 )  # fmt: skip

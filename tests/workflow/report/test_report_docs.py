@@ -1,4 +1,4 @@
-"""The page that is kept with the code is the one that is made now, from what is recorded alone. Remedy where it is not: `make docs`."""
+"""The page kept in docs/ is the one that is made now, from what is recorded alone. Remedy where it is not: `make docs`."""
 
 import re
 from pathlib import Path
