@@ -15,7 +15,6 @@ HERE = Path(
 sys.path.insert(0, str(HERE))
 
 from workflow.machine import lease
-from workflow.machine.gpus import cuda_names
 from workflow.plan import digests as code
 from workflow.plan.make import make_plan
 from workflow.plan.config import load
@@ -32,7 +31,7 @@ configfile: HERE / "config" / "config.yaml"
 try:
     CONFIG = load(config)
     PLAN = make_plan(CONFIG)
-    pool = lease.pool(CONFIG, cuda_names())
+    pool = lease.pool(CONFIG)
 except UserError as error:
     raise WorkflowError(str(error))
 

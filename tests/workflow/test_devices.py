@@ -169,10 +169,10 @@ def test_who_waits_for_a_gpu_of_its_own_is_not_passed_by_sharers(tmp_path, holde
 
 def test_the_pool_of_gpus():
     config, four = {"device": "cuda"}, ["pretended"] * 4
-    assert lease.pool(config, four) == 4
-    assert lease.pool({**config, "per_gpu": 3}, four) == 12
-    assert lease.pool({**config, "cluster": True}, four) is None
-    assert lease.pool({**config, "device": "cpu"}, []) is None
+    assert lease.pool(config, lambda: four) == 4
+    assert lease.pool({**config, "per_gpu": 3}, lambda: four) == 12
+    assert lease.pool({**config, "cluster": True}, None) is None
+    assert lease.pool({**config, "device": "cpu"}, None) is None
 
 
 WORK = """

@@ -53,9 +53,9 @@ def test_the_pool_takes_what_was_measured_unless_told_otherwise(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     gpu_pool.keep("NVIDIA H200", {"side_by_side": 3})
     cards = ["NVIDIA H200", "NVIDIA H200"]
-    assert lease.pool({"device": "cuda"}, cards) == 6
-    assert lease.pool({"device": "cuda", "per_gpu": 2}, cards) == 4
-    assert lease.pool({"device": "cuda"}, ["unheard of"]) == 1
+    assert lease.pool({"device": "cuda"}, lambda: cards) == 6
+    assert lease.pool({"device": "cuda", "per_gpu": 2}, lambda: cards) == 4
+    assert lease.pool({"device": "cuda"}, lambda: ["unheard of"]) == 1
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def slots(config: dict, folder: Path, *, threads: int, minutes: float) -> int:
     for card, found in gpu_pool.known().items():
         if card in cards:
             gpu_pool.keep(card, found, folder / gpu_pool.HERE.name)
-    return pool(config, cards)
+    return pool(config, lambda: cards)
 
 
 def _die_with_parent() -> None:

@@ -1,8 +1,6 @@
-"""Foreign load: what else used the machine while a clock ran. Zero where it cannot be told (no /proc, no nvidia-smi)."""
+"""Foreign load: what else used the machine while a clock ran. Zero where it cannot be told (no /proc)."""
 
 import os
-import shutil
-import subprocess
 import time
 from pathlib import Path
 
@@ -42,18 +40,3 @@ class ForeignLoad:
     def cores(self) -> float:
         """Cores taken by others; the kernel counts in hundredths of a second, so short clocks are uncertain by that."""
         return max(0.0, self._foreign / self._wall) if self._wall else 0.0
-
-
-def foreign_gpu_processes() -> int | None:
-    """Other processes that compute on the machine's GPUs, by nvidia-smi, which does not heed CUDA_VISIBLE_DEVICES; None: unknown."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return None
-    command = [tool, "--query-compute-apps=pid", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    if done.returncode != 0:
-        return None
-    return sum(line.strip().isdigit() and int(line) != os.getpid() for line in done.stdout.splitlines())

@@ -26,11 +26,12 @@ import torch
 from workflow.engine.clock import affordable_batch, segment
 from workflow.engine.errors import peak_memory_mb
 from workflow.engine.graphs import make_step
-from workflow.engine.load import ForeignLoad, foreign_gpu_processes
+from workflow.engine.load import ForeignLoad
 from workflow.engine.optimisation import for_recipe
 from workflow.engine.search import build_search, search_step
 from workflow.engine.session import images, network, place_for_training, session
 from workflow.engine.step import Step
+from workflow.machine.gpus import foreign_processes
 from workflow.protocol.runs import Run
 
 ON_THE_CLOCK = (
@@ -115,7 +116,7 @@ def measure(
         segments = _search_segments(run, data, device, kernel_sizes, options) if run.search else []
         published, faster = _train_segments(run, data, device, kernel_sizes, options)
         segments += published
-        foreign = foreign_gpu_processes() if device.type == "cuda" else None
+        foreign = foreign_processes() if device.type == "cuda" else None
         search_seconds, train_seconds = _mean(segments, "search"), _mean(segments, "train")
         search_epochs, train_epochs = run.search.epochs if run.search else 0, run.train.epochs
         total = search_epochs * (search_seconds or 0.0) + train_epochs * train_seconds
@@ -133,5 +134,6 @@ def measure(
             "peak_memory_mb": peak_memory_mb(device),
         }  # fmt: skip
     note = "" if outcome["clocks_agree"] else ", the clocks disagree: something else ran"
+    note += f", {foreign} other processes use the GPU" if foreign else ""
     log(f"{run.place}: {outcome['seconds_per_epoch']:.4g} s per epoch{note}")
     return outcome

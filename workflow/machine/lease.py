@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from workflow.machine import gpu_pool
+from workflow.machine.gpus import cuda_names
 from workflow.support.errors import UserError
 
 POLL_SECONDS = 0.2
@@ -148,15 +149,15 @@ def lease(
             os.close(descriptor)
 
 
-def pool(config: dict, cards: Sequence[str]) -> int | None:
+def pool(config: dict, cards: Callable[[], Sequence[str]] = cuda_names) -> int | None:
     """The scheduler's pool of `gpu`, for jobs that each ask for one: the visible `cards`, each for `per_gpu` jobs side by side, by
-    default for as many as were found best on a card of that name (workflow.packing).
+    default for as many as were found best on a card of that name (gpu_pool.py).
 
     None where nothing is to be limited here: on a CPU, and on a cluster, whose own scheduler knows its devices.
     """
     if config["device"] != "cuda" or config.get("cluster"):
         return None
-    return len(cards) * (config.get("per_gpu") or gpu_pool.per_gpu(cards))
+    return len(cards()) * (config.get("per_gpu") or gpu_pool.per_gpu(cards()))
 
 
 def thread_environment(threads: int, cores: int | None = None) -> dict[str, str]:

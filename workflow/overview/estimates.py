@@ -21,8 +21,9 @@ from workflow.records.records import BadRecord, read_timing, run_folder, timing_
 from workflow.support.files import ROOT
 
 RECORDED = ROOT / "results" / "recorded"
-# Multiply-accumulates a second in training, by kind of device, where no timing says better. cpu: CIFAR ResNet-20, fp32, channels-last,
-# one core of a server of 2025 (measured: 580 images/s). cuda: not measured; a quarter of what an H100 does at its best in fp32 (33e12).
+# Multiply-accumulates a second in training, by kind of device, where no timing says better. cpu: CIFAR ResNet-20, fp32,
+# channels-last, one core of a server of 2025 (measured: 580 images/s). cuda: not measured; a quarter of an H100's best in
+# fp32 (33e12).
 RATES = {"cpu": 7.0e10, "cuda": 7.5e12}
 STARTUP = 5.0  # seconds to start a process and load the data
 SEARCH_FACTOR = 1.3  # a search epoch in epochs of training, where neither is timed
@@ -63,13 +64,17 @@ def _network(system: str, arguments: str, channels: int, classes: int, size: int
         model = build()
     layers = tuple((c.weight.shape[1], c.weight.shape[0]) for c in getattr(model, "sized_convolutions", ()))
     # A solver's steps depend on values, which tensors of the device "meta" do not have.
-    counted = build() if any(hasattr(module, "evaluations") for module in model.modules()) else model
-    macs = count_macs(counted, (channels, size, size))
+    if any(hasattr(module, "evaluations") for module in model.modules()):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            macs = count_macs(build(), (channels, size, size))
+    else:
+        macs = count_macs(model, (channels, size, size))
     grows, backends = hasattr(model, "pretend_sizes"), getattr(model, "timed_backends", ())
     faster = getattr(model, "backend", "direct") != "direct"
     training = float(macs)
     if isinstance(model, GeneratedKernels):
-        training = training_macs(build, (channels, size, size))[faster]
+        training = training_macs(build, (channels, size, size))
     return Network(count_parameters(model), macs, layers, grows, max(1, len(backends)), faster, training)
 
 

@@ -31,8 +31,15 @@ def _through_fourier(layer: CKConv, side: int) -> float:
     return PRODUCT_COST * products + TRANSFORM_COST * signals * cells * math.log2(cells)
 
 
-def training_macs(build: Callable[[], GeneratedKernels], shape: tuple[int, int, int]) -> tuple[float, float]:
-    """(by direct convolution, by the faster one a layer), both the mean over a training. `build` makes the network anew."""
+def _cheaper(layer: CKConv, side: int) -> float:
+    return min(_direct(layer, side), _through_fourier(layer, side))
+
+
+COSTS = {"direct": _direct, "fft": _through_fourier, "auto": _cheaper}
+
+
+def training_macs(build: Callable[[], GeneratedKernels], shape: tuple[int, int, int]) -> float:
+    """The mean over a training, with the network's own way to convolve. `build` makes the network anew."""
     with torch.device("meta"):
         shapes = build()
     sides: list[int] = []
@@ -41,17 +48,13 @@ def training_macs(build: Callable[[], GeneratedKernels], shape: tuple[int, int, 
     start = count_macs(shapes, shape)
     model = build()
     pretended = {name: weight for name, weight in TRAPEZOID.items() if isinstance(model, GrowingKernels)} or {"": 1.0}
-    at_start = _sum(model, sides, _direct)
-    direct = faster = start - at_start
+    total, cost = start - _sum(model, sides, _direct), COSTS[model.backend]
     for position, weight in pretended.items():
         if isinstance(model, GrowingKernels):
             model.pretend_sizes(position)
             model.decide()
-        direct += weight * _sum(model, sides, _direct)
-        faster += weight * _sum(
-            model, sides, lambda layer, side: min(_direct(layer, side), _through_fourier(layer, side))
-        )
-    return direct, faster
+        total += weight * _sum(model, sides, cost)
+    return total
 
 
 def _sum(model: GeneratedKernels, sides: Sequence[int], cost: Callable[[CKConv, int], float]) -> float:

@@ -99,7 +99,7 @@ def load(user: dict | None = None) -> dict:
     _on_a_cluster(given)
     name, why = given.get("preset", "auto"), "it was asked for"
     if name == "auto":
-        name = "short" if cuda_devices() else "smoke"
+        name = "short" if given.get("device") != "cpu" and cuda_devices() else "smoke"
         why = "a CUDA device is here" if name == "short" else "no CUDA device was found"
     if name not in PRESETS:
         raise UserError(f"config: key 'preset' is {name!r}, but must be one of auto, {', '.join(PRESETS)}: correct it.")

@@ -33,7 +33,7 @@ def _smoke_overrides(config: dict, dataset: str, row: dict) -> tuple[dict | None
         return None, arguments
     heavy = config.get("heavy")
     if heavy and any(fnmatch.fnmatchcase(row["system"], pattern) for pattern in heavy["systems"]):
-        return heavy["synthetic"], {**heavy["arguments"], **arguments}
+        return heavy["synthetic"], {**arguments, **heavy["arguments"]}
     return config["synthetic"][dataset], arguments
 
 

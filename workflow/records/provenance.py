@@ -4,11 +4,13 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 from functools import cache
 
+from workflow.machine import gpus
 from workflow.support.files import ROOT
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "torchdiffeq", "snakemake")
@@ -68,6 +70,16 @@ def _commit() -> tuple[str | None, bool | None]:
     return commit or None, None if dirty is None else bool(dirty)
 
 
+@cache
+def _arithmetic() -> dict[str, str] | None:
+    """What the processor's arithmetic goes by: its instruction set and oneDNN's version; None where torch is not imported."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return None
+    found = re.search(r"(?:oneDNN|MKL-DNN) v([\w.]+)", torch.__config__.show())
+    return {"instructions": torch.backends.cpu.get_cpu_capability(), "onednn": found[1] if found else "none"}
+
+
 def provenance(*, device: str, threads: int, started: str, data: dict) -> dict:
     """The record's `provenance`. `device`: cpu or cuda; `data`: checksums of the data set used."""
     graphics, driver = _graphics() if device == "cuda" else (None, None)
@@ -75,6 +87,7 @@ def provenance(*, device: str, threads: int, started: str, data: dict) -> dict:
     return {
         "python": sys.version.split()[0], "torch": _versions().get("torch"), "packages": _versions(),
         "platform": platform.platform(), "device": graphics or _processor(), "driver": driver,
+        "gpu": gpus.state() if device == "cuda" else None, "arithmetic": _arithmetic(),
         "cpu": _processor(), "cores": os.cpu_count(), "threads": threads, "git_commit": commit, "git_dirty": dirty,
         "started": started, "ended": now(), "data": data,
     }  # fmt: skip

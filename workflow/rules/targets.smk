@@ -44,7 +44,10 @@ rule page_so_far:
 PAGES_SO_FAR = [
     f"{RESULTS}/jobs/page/{name}.done"
     for name, entry in PLAN.tables.items()
-    if ON_GPU and entry.kind == "table" and PLAN.rows_of(name)
+    if ON_GPU
+    and entry.kind == "table"
+    and PLAN.rows_of(name)
+    and entry.dataset not in PLAN.unavailable
 ]
 
 

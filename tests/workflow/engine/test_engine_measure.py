@@ -11,6 +11,7 @@ import baselines
 from workflow import engine
 from workflow.engine import clock, load
 from workflow.engine.clock import Clock, Steps
+from workflow.machine import gpus
 
 CPU = torch.device("cpu")
 QUICK = {"slices": 3, "slice_seconds": 0.02}
@@ -184,8 +185,8 @@ def test_other_processes_on_the_gpu(monkeypatch, tmp_path):
     tool.write_text("#!/bin/sh\necho 1\necho 2\necho $PPID\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert load.foreign_gpu_processes() == 2
+    assert gpus.foreign_processes() == 2
     tool.write_text("#!/bin/sh\nexit 9\n")
-    assert load.foreign_gpu_processes() is None
+    assert gpus.foreign_processes() is None
     tool.unlink()
-    assert load.foreign_gpu_processes() is None
+    assert gpus.foreign_processes() is None

@@ -50,3 +50,8 @@ def test_a_mistake_gets_one_sentence_with_its_key(monkeypatch, given, words):
         config.load({"preset": "smoke", **given})
     text = str(caught.value)
     assert "\n" not in text and all(word in text for word in words), text
+
+
+def test_device_cpu_asks_for_no_gpu(monkeypatch):
+    monkeypatch.setattr(config, "cuda_devices", None)  # where the driver does not suit torch, asking raises
+    assert config.load({"device": "cpu"})["preset"] == "smoke"
