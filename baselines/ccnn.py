@@ -113,7 +113,7 @@ class Head(nn.Module):
 
 
 class CCNN(GrowingKernels):
-    """The network with its penalty. Every parameter trains at the recipe's rate; any convolution may be trained by."""
+    """The network with its penalty. Every parameter trains at the recipe's rate; it may train by any convolution."""
 
     timed_backends = ("direct", "auto")
 

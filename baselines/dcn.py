@@ -52,13 +52,13 @@ class ODEBlock(nn.Module):
         self.evaluations = 0
 
     def derivative(self, t: Tensor, h: Tensor, kernels: list[Tensor]) -> Tensor:
-        """dh/dt; `kernels`: what `prepared` returns."""
+        """dh/dt; `kernels`: what `make_kernels` returns."""
         first, first_t, second, second_t = kernels
         h = F.conv2d(F.celu(self.norms[0](h)), first, padding=RADIUS) + t * first_t
         h = F.conv2d(F.celu(self.norms[1](h)), second, padding=RADIUS) + t * second_t
         return self.norms[2](h)
 
-    def prepared(self, h: Tensor) -> list[Tensor]:
+    def make_kernels(self, h: Tensor) -> list[Tensor]:
         """Of both layers: the kernels for h's channels, and the response (1, C, H, W) to a channel of ones, t's for t = 1."""
         ones, parts = torch.ones_like(h[:1, :1]), []
         for layer in (self.first, self.second):
@@ -68,10 +68,10 @@ class ODEBlock(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         if h.is_meta:  # no numbers to adapt the steps to: one evaluation has the shapes
-            return self.derivative(torch.zeros((), device="meta"), h, self.prepared(h))
+            return self.derivative(torch.zeros((), device="meta"), h, self.make_kernels(h))
         with torch.autocast(h.device.type, enabled=False):
             h = h.to(self.first.alpha.dtype)
-            return self.integrate(h, self.prepared(h))
+            return self.integrate(h, self.make_kernels(h))
 
     def integrate(self, h: Tensor, kernels: list[Tensor]) -> Tensor:
         """Solve from 0 to 2. Raises ArithmeticError where the solver takes more than its steps, or meets numbers that are none."""

@@ -35,7 +35,7 @@ CPU_CHANNELS_LAST_LIMIT = 13
 BACKENDS = ("direct", "fft", "auto")
 
 
-def kept_size(mean: float, sigma: float, horizon: int, threshold: float = THRESHOLD) -> int:
+def cropped_size(mean: float, sigma: float, horizon: int, threshold: float = THRESHOLD) -> int:
     """Side of the kernel that one axis of the Gaussian leaves: odd, from 1 to `horizon`.
 
     Kept are the points strictly closer to the grid's centre than the farther of the two places where the Gaussian falls to
@@ -47,7 +47,7 @@ def kept_size(mean: float, sigma: float, horizon: int, threshold: float = THRESH
     return 2 * max(0, math.ceil(reach * (horizon // 2)) - 1) + 1
 
 
-def kept_above(sigma: Tensor, bound: float) -> Tensor:
+def keep_above(sigma: Tensor, bound: float) -> Tensor:
     """`sigma` where it is at least `bound` away from zero, else the bound with its sign; the gradient passes as it is."""
     bounded = sigma.abs().clamp(min=bound).copysign(sigma)
     return sigma + (bounded - sigma).detach()  # adds exactly 0 above the bound
@@ -171,7 +171,7 @@ class FlexConv(CKConv):
         options: of CKConv.
 
     By itself a layer reads its Gaussian on the host in every forward pass. A network that decides for all its layers at once sets
-    `held` and `size` (`growing.GrowingKernels`), and a pass then never waits for the device.
+    `network_decides` and `size` (`growing.GrowingKernels`), and a pass then never waits for the device.
     """
 
     mu_scale = 1.667 * SIGMA
@@ -193,7 +193,7 @@ class FlexConv(CKConv):
             raise ValueError(f"sigma_guard is {sigma_guard}: give a number above 0, or none to go without.")
         self.crop, self.sigma_guard = crop, sigma_guard
         self.add_gaussian(sigma)
-        self.held = False
+        self.network_decides = False
         self.decide([[0.0, sigma], [0.0, sigma]])
 
     def add_gaussian(self, sigma: float) -> None:
@@ -208,20 +208,20 @@ class FlexConv(CKConv):
         """Set `size` from the Gaussian's values [[m_y, s_y], [m_x, s_x]]."""
         if self.crop != "never":
             guard = self.sigma_guard or 0.0
-            rows, columns = (kept_size(mean, max(abs(sigma), guard), self.horizon) for mean, sigma in mask)
+            rows, columns = (cropped_size(mean, max(abs(sigma), guard), self.horizon) for mean, sigma in mask)
             self.size = (rows, columns)
 
     def gaussian(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Factors on a grid of coordinates: (kh,), (kw,) -> (kh, kw)."""
         mean, sigma = self.gaussians().unbind(1)
         if self.sigma_guard is not None:
-            sigma = kept_above(sigma, self.sigma_guard)
+            sigma = keep_above(sigma, self.sigma_guard)
         vertical, horizontal = (((x - mean[i]) / sigma[i]).square() for i, x in enumerate((rows, columns)))
         return torch.exp(-0.5 * (vertical[:, None] + horizontal))
 
     def generate(self) -> Tensor:
         """The masked, cropped kernel, (out, in, kh, kw)."""
-        if not self.held and not self.bias.is_meta:
+        if not self.network_decides and not self.bias.is_meta:
             self.decide(self.gaussians().tolist())
         drawn = self.size if self.crop == "before" else (self.horizon, self.horizon)
         rows, columns = (self.coordinates(size) for size in drawn)

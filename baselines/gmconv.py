@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from baselines.flexconv import kept_above
+from baselines.flexconv import keep_above
 from baselines.registry import system
 from baselines.replaced_convs import ReplacedConvolutions
 from effconv import SameConv2d
@@ -28,7 +28,7 @@ SMALLEST = 0.1  # pixels
 def gaussian_mask(size: int, sigma: Tensor) -> Tensor:
     """(size, size) factors, 1 in the middle, differentiable in sigma, a scalar in pixels."""
     offsets = torch.arange(size, dtype=sigma.dtype, device=sigma.device) - (size - 1) / 2
-    profile = torch.exp(-0.5 * (offsets / kept_above(sigma, SMALLEST)).square())
+    profile = torch.exp(-0.5 * (offsets / keep_above(sigma, SMALLEST)).square())
     return torch.outer(profile, profile)
 
 

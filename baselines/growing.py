@@ -95,7 +95,7 @@ class GrowingKernels(GeneratedKernels):
         self._passes = 0  # since the mode last changed
         self._mode: bool | None = None  # of the last pass
         for layer in self.layers():
-            layer.held = True
+            layer.network_decides = True
 
     def layers(self) -> list[FlexConv]:
         """The layers with learned sizes, in forward order."""

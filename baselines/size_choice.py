@@ -41,7 +41,7 @@ class ChoiceSearch(FreeKernelSearch):
     hard: bool  # a step draws one size a layer, or weighs all
     options: ChoiceOptions
     values: Tensor
-    shut: Tensor
+    unavailable: Tensor
 
     def __init__(self, model: nn.Module, *, options: ChoiceOptions | None = None, seed: int = 0, **arguments):
         super().__init__(model, options=options or ChoiceOptions(), seed=seed, **arguments)
@@ -52,19 +52,19 @@ class ChoiceSearch(FreeKernelSearch):
         sizes = torch.arange(1, self.logits.shape[1] + 1, device=device, dtype=torch.float32)
         self.register_buffer("values", sizes, persistent=False)
         allowed = [self._allowed(layer.greatest) for layer in self.layers]
-        self.register_buffer("shut", torch.tensor(allowed, device=device).logical_not(), persistent=False)
+        self.register_buffer("unavailable", torch.tensor(allowed, device=device).logical_not(), persistent=False)
 
     def _allowed(self, greatest: int) -> list[bool]:
         odd = self.options.odd_only
         return [size <= greatest and (size % 2 == 1 or not odd) for size in range(1, self.logits.shape[1] + 1)]
 
-    def _open(self) -> Tensor:
+    def _available_logits(self) -> Tensor:
         """The logits, minus infinity where a layer does not have a size."""
-        return self.logits.masked_fill(self.shut, -torch.inf)
+        return self.logits.masked_fill(self.unavailable, -torch.inf)
 
     def _weights(self) -> Tensor:
         """The weights of the sizes in this step, (layers, sizes), each row of sum 1."""
-        logits = self._open()
+        logits = self._available_logits()
         if self.training:
             return F.gumbel_softmax(logits, tau=self.options.temperature, hard=self.hard)
         return F.one_hot(logits.argmax(1), logits.shape[1]).to(logits) if self.hard else logits.softmax(1)
@@ -92,13 +92,13 @@ class ChoiceSearch(FreeKernelSearch):
     def soft_sizes(self) -> tuple[float, ...]:
         """The expected size of each layer's draw."""
         with torch.no_grad():
-            return tuple((self._open().softmax(1) @ self.values).tolist())
+            return tuple((self._available_logits().softmax(1) @ self.values).tolist())
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """The likeliest sizes at the budget: those that maximise log p(s) - mu count(s), mu such that the count is nearest to it."""
         with torch.no_grad():
-            scores = self._open().log_softmax(1).cpu()
+            scores = self._available_logits().log_softmax(1).cpu()
         targets = self.budget.targets(self.costs)
         if len(targets) != 1:
             return tuple((scores.argmax(1) + 1).tolist())

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from baselines.flexconv import CKConv, FlexConv, kept_size
+from baselines.flexconv import CKConv, FlexConv, cropped_size
 
 
 @pytest.fixture(autouse=True)
@@ -37,19 +37,19 @@ def test_initial_size(horizon, size):
     ],
 )
 def test_kept_size(mean, sigma, size):
-    assert kept_size(mean, sigma, 33) == size
+    assert cropped_size(mean, sigma, 33) == size
 
 
 def test_kept_size_is_strict():
     reach = math.sqrt(-2 * math.log(0.1))
-    assert kept_size(0.0, 0.125 / reach, 33) == 3  # two steps exactly: the second point is not strictly inside
+    assert cropped_size(0.0, 0.125 / reach, 33) == 3  # two steps exactly: the second point is not strictly inside
 
 
 def test_kept_size_counts_the_points_above_the_threshold():
     points = torch.linspace(-1, 1, 33, dtype=torch.float64)
     for sigma in torch.linspace(0.01, 0.45, 89, dtype=torch.float64).tolist():
         inside = int((torch.exp(-0.5 * (points / sigma) ** 2) > 0.1).sum())
-        assert kept_size(0.0, sigma, 33) == inside
+        assert cropped_size(0.0, sigma, 33) == inside
 
 
 def test_initial_mask_values():

@@ -6,7 +6,6 @@ import json
 import pytest
 
 from workflow.plan import config, make
-from workflow.records.records import read_result
 from workflow.report.claims import protocols
 from workflow.report.claims.protocols import OTHER, PAPER, SHORT
 
@@ -14,7 +13,7 @@ from workflow.report.claims.protocols import OTHER, PAPER, SHORT
 def planned(preset="paper", **given):
     rows = ["cifar10/effconv-20-0.66m", "cifar10/cifar-resnet-20", "imagenet32/effconv-20-0.50m", "cifar10/flexnet-16"]
     plan = make.make_plan(config.load({"preset": preset, "device": "cpu", "seeds": [0], "only": rows, **given}))
-    return {f"{run['dataset']}/{run['row']}": run for run in plan["runs"]}
+    return {run.place: run.to_json() for run in plan.runs}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +29,7 @@ def effconv(paper):
 def test_the_papers_protocol(paper):
     """164 epochs of batches of 128, searches of 10 and, on ImageNet-32, 5 epochs: He et al. (2016) and the paper's settings."""
     assert (
-        paper["cifar10/effconv-20-0.66m"]["train"]["epochs"],
+        paper["cifar10/effconv-20-0.66m"]["train"]["recipe"]["epochs"],
         paper["imagenet32/effconv-20-0.50m"]["search"]["epochs"],
     ) == (164, 5)
     assert {protocols.protocol_of(run) for run in paper.values()} == {PAPER}
@@ -40,15 +39,15 @@ def test_the_papers_protocol(paper):
 @pytest.mark.parametrize(
     ("stage", "change", "accuracy", "sizes"),
     [
-        ("train", {"epochs": 163}, OTHER, True),
-        ("train", {"batch_size": 64}, OTHER, True),
+        ("recipe", {"epochs": 163}, OTHER, True),
+        ("recipe", {"batch_size": 64}, OTHER, True),
         ("train", {"images": 20_000}, OTHER, True),
-        ("train", {"protocol": "short", "epochs": 8}, SHORT, True),
-        ("train", {"protocol": "another", "epochs": 164}, OTHER, True),
-        ("train", {"recipe": "forgotten"}, OTHER, False),
+        ("train", {"protocol": "short"}, SHORT, True),
+        ("train", {"protocol": "another"}, OTHER, True),
+        ("recipe", {"name": "forgotten"}, OTHER, False),
         ("search", {"epochs": 9}, OTHER, False),
         ("search", {"images": 20_000}, OTHER, False),
-        ("search", {"batch_size": 64}, OTHER, False),
+        ("search recipe", {"batch_size": 64}, OTHER, False),
         ("search", {"options": {"lr_size_predictor": 0.03}}, OTHER, False),  # a printed value
         ("search", {"options": {"kernel_predictor": "projected", "mask_centre": "centred"}}, PAPER, True),  # left open
         (None, {"precision": "bf16"}, OTHER, True),
@@ -57,14 +56,20 @@ def test_the_papers_protocol(paper):
     ],
 )
 def test_what_changes_the_protocol(effconv, stage, change, accuracy, sizes):
-    (effconv[stage] if stage else effconv).update(change)
+    places = {
+        None: effconv, "train": effconv["train"], "search": effconv["search"], "recipe": effconv["train"]["recipe"],
+        "search recipe": effconv["search"]["recipe"],
+    }  # fmt: skip
+    places[stage].update(change)
     assert (protocols.protocol_of(effconv), protocols.paper_sizes(effconv)) == (accuracy, sizes)
-    ours = stage != "train" and "data" not in change  # arithmetic and search, which a chapter may vary on purpose
+    ours = (
+        stage not in ("train", "recipe") and "data" not in change
+    )  # arithmetic and search, which a chapter may vary on purpose
     assert protocols.training_of(effconv) == (PAPER if ours else accuracy)
 
 
 def test_a_shortened_search_makes_the_short_protocol_none(effconv):
-    effconv["train"].update(protocol="short", epochs=8)
+    effconv["train"]["protocol"] = "short"
     effconv["search"]["epochs"] = 2
     assert protocols.protocol_of(effconv) == OTHER
 
@@ -72,19 +77,13 @@ def test_a_shortened_search_makes_the_short_protocol_none(effconv):
 def test_sizes_that_training_ends_with_need_the_whole_training(paper):
     flexnet = copy.deepcopy(paper["cifar10/flexnet-16"])
     assert flexnet["search"] is None and protocols.paper_sizes(flexnet)
-    flexnet["train"]["epochs"] = 10
+    flexnet["train"]["recipe"]["epochs"] = 10
     assert not protocols.paper_sizes(flexnet)
 
 
 def test_a_smoke_run_is_no_protocol():
     for run in planned("smoke").values():
         assert protocols.protocol_of(run) == OTHER and not protocols.paper_sizes(run)
-
-
-def test_a_recorded_run_of_two_epochs_is_no_protocol(root):
-    """A result kept with the code, as it was written: two epochs on 20,000 images."""
-    path = next((root / "results" / "recorded").glob("*/runs/cifar10/fp32-resnet-20/seed0/result.json"))
-    assert protocols.protocol_of(read_result(path)["run"]) == OTHER
 
 
 TIMING = {
@@ -98,7 +97,7 @@ TIMING = {
 
 def test_seconds_are_weighted_by_the_papers_epochs(effconv):
     """10 epochs of search at 40 s and 164 of training at 10 s: (400 + 1640) / 174, whatever the run's own epochs are."""
-    effconv["train"].update(protocol="short", epochs=8)
+    effconv["train"]["protocol"] = "short"
     found = protocols.seconds_of(effconv, TIMING)
     assert (found.value, found.low, found.high) == pytest.approx((2040 / 174, (380 + 1476) / 174, (440 + 1968) / 174))
 

@@ -6,6 +6,7 @@ from engine_helpers import training_images
 from pretended_cuda import CUDA, no_gpu_but_its_rules, one_step, one_uncaptured_step, the_host_reads
 
 import baselines
+from baselines.dash import DashSearch
 from baselines.envelope import EnvelopeOptions, EnvelopeSearch
 from baselines.size_choice import ChoiceOptions
 from baselines.super_kernel import SuperKernelSearch
@@ -115,9 +116,10 @@ OURS = {"budget_method": "rescale", "mask": "fractional", "kernel_order": "neste
         ),
         (KernelSizeSearch, SearchOptions(kernel_predictor="projected", odd_only=True, even_padding="start")),
         (SuperKernelSearch, ChoiceOptions()),
+        (DashSearch, ChoiceOptions()),
         (EnvelopeSearch, EnvelopeOptions()),
     ],
-    ids=["paper", "ours", "multiplier", "centred", "odd", "super-kernel", "envelope"],
+    ids=["paper", "ours", "multiplier", "centred", "odd", "super-kernel", "dash", "envelope"],
 )
 def test_searches_that_are_not_captured_stay_on_the_device_too(monkeypatch, kind, options):
     network = baselines.build("cifar_resnet20", in_channels=3, num_classes=10, image_size=32, widths=(4, 8, 16))

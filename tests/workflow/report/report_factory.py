@@ -166,12 +166,12 @@ def write_timing(results: Path, run: Run, train: float, *, search: float | None 
     total = sum(count for *_, count in parts)
     segments = [
         {"stage": stage, "position": "middle", "weight": count / total, "seconds_per_epoch": value, "low": value * (1 - spread),
-         "high": value * (1 + spread), "slices": 5, "steps_per_epoch": 391, "images_per_second": TRAIN_IMAGES[run["dataset"]] / value}
+         "high": value * (1 + spread), "slices": 5, "steps_per_epoch": 391, "images_per_second": TRAIN_IMAGES[run.dataset] / value}
         for stage, value, count in parts
     ]  # fmt: skip
     record = {
         "schema": SCHEMA, "row": run.row, "dataset": run.dataset, "status": "complete", "device": "Example GPU", "precision": "fp32",
-        "batch_size": 128, "segments": segments, "search_seconds": search, "train_seconds": train,
+        "batch_size": run.train.batch_size, "segments": segments, "search_seconds": search, "train_seconds": train,
         "seconds_per_epoch": sum(s["weight"] * s["seconds_per_epoch"] for s in segments), "clocks_agree": True, "foreign_load": 0.0,
         "digests": {"run": "current"}, "provenance": PROVENANCE,
     }  # fmt: skip

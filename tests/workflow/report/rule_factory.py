@@ -37,7 +37,8 @@ def found(
     results = tmp_path / "results"
     for run in plan.runs:
         if preset not in ("paper", "short"):  # no protocol that has a name
-            run = replace(run, train=replace(run.train, recipe=replace(run.train.recipe, epochs=3, batch_size=16)))
+            recipe = replace(run.train.recipe, epochs=3, batch_size=16)
+            run = replace(run, train=replace(run.train, recipe=recipe))
         name, seed = run.row, run.seed
         if sizes and name in sizes and seed < len(sizes[name]):
             factory.write_search(results, run, sizes[name][seed], parameters=options.get("count"))

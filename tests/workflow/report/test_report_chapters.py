@@ -1,22 +1,23 @@
 """Chapters: shown once one of their own rows was measured, otherwise silent; their CSV has a line a row."""
 
 import csv
+from dataclasses import replace
 
 import report_factory as factory
 
+from workflow.plan.plan import Entry
 from workflow.report import products
 from workflow.report.results import gather
 
 
 def planned(tmp_path):
     plan, deep = factory.configured_plan(), factory.entry("deep")
-    plan.runs = [run for run in plan.runs if (run.dataset, run.row) == ("cifar10", "cifar-resnet-20")]
-    plan.runs += [factory.run_of("cifar10", deep, seed) for seed in range(3)]
-    known = next(row for row in plan.tables["table2"]["rows"] if row["row"] == "cifar-resnet-20")
-    plan.tables["depth"] = {
-        "title": "Depth", "kind": "chapter", "dataset": "cifar10", "text": "Does depth matter?", "rows": [known, deep],
-    }  # fmt: skip
-    return {**plan, "on_demand": ["cifar10/deep"]}, tmp_path / "results" / "paper"
+    runs = [run for run in plan.runs if run.place == "cifar10/cifar-resnet-20"]
+    runs += [factory.run_of("cifar10", deep, seed) for seed in range(3)]
+    known = next(row for row in plan.tables["table2"].rows if row.row == "cifar-resnet-20")
+    depth = Entry(kind="chapter", title="Depth", dataset="cifar10", text="Does depth matter?", rows=(known, deep))
+    tables = {**plan.tables, "depth": depth}
+    return replace(plan, runs=tuple(runs), tables=tables, on_demand=("cifar10/deep",)), tmp_path / "results" / "paper"
 
 
 def page_of(plan, results, tmp_path):
@@ -26,7 +27,7 @@ def page_of(plan, results, tmp_path):
 
 def test_rows_on_demand_are_counted_and_shown_once_they_were_asked_for(tmp_path):
     plan, results = planned(tmp_path)
-    plain = {**plan, "runs": [run for run in plan.runs if run.row != "deep"]}
+    plain = replace(plan, runs=tuple(run for run in plan.runs if run.row != "deep"))
     factory.fill(plain, results)
     assert len(gather(plan, results).states) == 3
     page = page_of(plan, results, tmp_path)

@@ -43,7 +43,7 @@ def definition(name):
 
 
 def test_what_a_claim_rests_on():
-    tables = factory.configured_plan()["tables"]
+    tables = factory.configured_plan().tables
     five = (
         "efficient-capsnet",
         "network-in-network",
@@ -69,7 +69,8 @@ def test_what_a_claim_rests_on_needs_no_heavy_package(root):
     code = (
         "import sys; from workflow.campaign import priorities; from workflow.report.claims.claims import definitions\n"
         "from workflow.report.claims.rules import rests_on\n"
-        "[rests_on(c, {'table1': {'dataset': 'mnist', 'rows': []}}) for c in definitions()]\n"
+        "from workflow.plan.plan import Entry\n"
+        "[rests_on(c, {'table1': Entry(kind='table', title='', dataset='mnist', rows=())}) for c in definitions()]\n"
         "print([name for name in ('torch', 'scipy', 'matplotlib', 'pandas') if name in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
@@ -191,15 +192,8 @@ def test_a_part_carries_what_a_page_draws(partial, tmp_path):
     assert missing["ours"] is None and missing["seeds"] == {} and missing["measured"] == "FlexNet-16: not run"
 
 
-def short(plan):
-    """The same runs under the short protocol, which a run says of itself."""
-    for run in plan["runs"]:
-        run["train"] |= {"epochs": 1, "protocol": "short"}
-    return plan
-
-
 def test_short_runs_give_a_direction_and_no_verdict(tmp_path):
-    plan = short(factory.configured_plan(preset="short", seeds=(0, 1, 2, 3, 4)))
+    plan = factory.configured_plan(preset="short", seeds=(0, 1, 2, 3, 4))
     factory.fill(plan, tmp_path / "results")
     lines, found = written(plan, tmp_path / "results", tmp_path)
     part = found["cifar-low-budget"]["parts"][0]

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from workflow.plan.plan import Entry, EntryRow
 from workflow.report.chapters import answers
 from workflow.report.claims.accuracy_rules import beats, best, on_par, rises, same
 from workflow.report.claims.size_rules import first_layers_agree, largest_layer
@@ -27,8 +28,9 @@ class Study:
 
     def __init__(self, accuracies=None, sizes=None):
         self.accuracies, self.learned = accuracies, sizes
-        rows = [{"row": name, "in_paper": True} for name in accuracies or ()]
-        self.evidence = SimpleNamespace(plan={"tables": {"t": {"rows": rows}}})
+        rows = tuple(EntryRow(row=name, label=name, in_paper=True) for name in accuracies or ())
+        table = Entry(kind="table", title="", dataset="cifar10", rows=rows)
+        self.evidence = SimpleNamespace(plan=SimpleNamespace(tables={"t": table}))
 
     def row(self, name):
         return SimpleNamespace(name=name)
@@ -64,7 +66,9 @@ def asked(rule, **fields):
 
     def judge(accuracies):
         rows = {
-            name: SimpleNamespace(accuracy=sample(values), by_seed=dict(enumerate(values)))
+            name: SimpleNamespace(
+                accuracy=sample(values), by_seed=dict(enumerate(values)), entry=SimpleNamespace(draws=False)
+            )
             for name, values in accuracies.items()
         }
         return answers.answer(question, rows, made_up=False).verdict

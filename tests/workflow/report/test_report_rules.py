@@ -30,9 +30,9 @@ BEATS = {"rule": "beats", "better": "a", "worse": "b"}
         ([91.0, 91.1, 91.05], NARROW, "paper", FAILS),
         ([92.3, 91.9, 92.6], [92.1, 92.5, 91.8], "paper", UNDECIDED),
         ([93.0], [91.0], "paper", UNDECIDED),
-        (NARROW, [91.0, 91.1, 91.05], "short", NOT_COMPARABLE),
-        (NARROW, [92.1, 92.5, 91.8], "short", NOT_COMPARABLE),
-        ([91.0, 91.1, 91.05], NARROW, "short", NOT_COMPARABLE),
+        (NARROW, [91.0, 91.1, 91.05], "smoke", NOT_COMPARABLE),
+        (NARROW, [92.1, 92.5, 91.8], "smoke", NOT_COMPARABLE),
+        ([91.0, 91.1, 91.05], NARROW, "smoke", NOT_COMPARABLE),
         (NARROW, [], "paper", NOT_RUN),
         (NARROW, [], "smoke", NOT_COMPARABLE),  # what there is was made by no protocol with a name
     ],

@@ -1,6 +1,7 @@
 """Every verdict that each rule on sizes can give, on made-up results."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import report_factory as factory
@@ -91,7 +92,7 @@ def settled(tmp_path, *searches):
         if given is None:  # still to come
             continue
         count, soft, options = given
-        run.search["options"] = options
+        run = replace(run, search=replace(run.search, options=options))
         factory.write_search(tmp_path, run, [3], parameters=count)
         path = tmp_path / "runs" / run.id / "search.json"
         record = json.loads(path.read_text())

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from workflow.plan.plan import Entry, Plan
 from workflow.report import text
@@ -25,7 +26,7 @@ class Drawing:
     caption: str
     lines: Callable[[str, Evidence], list[dict]]
     draw: Callable
-    alt: Callable[[list[dict], Entry], str]
+    alt: Callable[[list[dict], Any], str]
 
 
 DRAWINGS = {
@@ -81,9 +82,9 @@ def _code() -> bytes:
     return b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
 
 
-def shown_by(name: str, plan: Plan) -> dict:
-    """The plan's entry of a figure: title, x values; empty for figures that are not in the plan."""
-    return {key: value for key, value in plan.tables.get(name, {}).items() if key != "rows"}
+def shown_by(name: str, plan: Plan) -> Entry | None:
+    """The plan's entry of a figure: title, x values; None for figures that are not in the plan."""
+    return plan.tables.get(name)
 
 
 def lines_of(name: str, evidence: Evidence) -> list[dict]:
