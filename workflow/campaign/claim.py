@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from workflow.jobs import Job
+from workflow.jobs import STOPPED, Job
 from workflow.overview.estimates import Estimates, network
 from workflow.plan.config import load
 from workflow.plan.digests import expected_digests
@@ -148,7 +148,10 @@ class OneClaim:
         self.prepare(steps)
         if rows:
             plan = times_plan({**self.user, "preset": "auto"})
-            self.failed |= bool(time_rows(plan, self.times, [run for run in plan.runs if run.place in rows]))
+            status = time_rows(plan, self.times, [run for run in plan.runs if run.place in rows])
+            if status == STOPPED:
+                return STOPPED
+            self.failed |= bool(status)
         for step in steps:
             if (run := self.plan.by_id[step.member]).dataset in self.plan.unavailable:
                 continue

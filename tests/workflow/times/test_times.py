@@ -188,7 +188,7 @@ def test_cheap_rows_come_first_and_those_of_claims_before_others(plan, tmp_path)
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--rows", "cifar10/cifar-resnet-2"], "did you mean 'cifar10/cifar-resnet-20'?"),
+        (["--rows", "cifar10/cifar-resnet20"], "did you mean 'cifar10/cifar-resnet-20'?"),
         (["--rows", "x/y"], "matches no row of Tables 1 to 4 or Figure 3; give dataset/row"),
         (["--preset", "smoke"], "time rows with --preset paper or short"),
     ],
