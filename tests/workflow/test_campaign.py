@@ -171,11 +171,11 @@ def test_a_name_cannot_leave_the_folder(real, tmp_path, name):
 
 def test_a_foreign_plan_cannot_name_files_elsewhere(real, tmp_path):
     copied = shutil.copytree(real.out, tmp_path / "home")
-    edit(copied / "plan.json", lambda plan: plan.runs[0].update(id="../../../etc/seed0", dataset="..", row="../etc"))
+    edit(copied / "plan.json", lambda plan: plan["runs"][0].update(id="../../../etc/seed0", dataset="..", row="../etc"))
     with pytest.raises(UserError, match="has a run with the name"):
         collect(copied, tmp_path / "recorded", "h200")
     (copied / "plan.json").write_text("[]")
-    with pytest.raises(UserError, match="is no mapping"):
+    with pytest.raises(UserError, match="is no plan"):
         collect(copied, tmp_path / "recorded", "h200")
 
 
