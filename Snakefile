@@ -22,7 +22,7 @@ from workflow.plan.row_sizes import sources_of
 from workflow.primer.record import primer_digests
 from workflow.support.code_digests import text_digest
 from workflow.support.errors import UserError
-from workflow.support.files import write_json
+from workflow.support.files import read_yaml, write_json
 
 
 configfile: HERE / "config" / "config.yaml"
@@ -38,6 +38,7 @@ except UserError as error:
 RESULTS = f"results/{PLAN.preset}"
 LOGS = f"{RESULTS}/logs"
 PLAN_FILE = f"{RESULTS}/plan.json"
+GIVEN_FILE = f"{RESULTS}/config.json"  # what the user gave, for commands that plan for themselves
 REPORT_DIGEST = code.report_digest()
 PLAN_DIGEST = text_digest(json.dumps({**PLAN.to_json(), "why": None}, sort_keys=True))
 ENVIRONMENT = str(HERE / "environment.yml")
@@ -87,6 +88,7 @@ localrules:
     chapter,
     judge,
     page,
+    page_so_far,
 
 
 # Here and not among the targets: an included file cannot set the default.
@@ -98,4 +100,5 @@ rule all:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/targets.smk"
 include: "workflow/rules/stages.smk"
+include: "workflow/rules/times.smk"
 include: "workflow/rules/report.smk"

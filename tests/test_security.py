@@ -47,15 +47,6 @@ def test_nothing_loads_a_file_that_could_run_code(root):
     assert shells == [] and unpacked == []
 
 
-def test_every_dependency_is_locked_with_hashes(root):
-    text = (root / "requirements.txt").read_text()
-    pinned = re.findall(
-        r"^[a-z0-9][\w.-]*==\S+(?: ; [^\\\n]*)? \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n?)+)", text, re.M | re.I
-    )
-    assert len(pinned) == len(re.findall(r"^[a-z0-9][\w.-]*==", text, re.M | re.I)) > 50
-    assert "://" not in re.sub(r"#.*", "", text)
-
-
 @pytest.mark.parametrize("row", ["../../outside", "/etc", "a/b", "A", ".hidden", "a b", ""])
 def test_a_row_cannot_be_named_out_of_the_results(root, tmp_path, row):
     text = (root / "config" / "tables.yaml").read_text()

@@ -58,8 +58,10 @@ def plan_command(options: argparse.Namespace) -> int:
     if options.out:
         write_json(options.out, plan.to_json())
         return 0
-    from workflow.overview.plan_listing import print_plan
+    from workflow.overview.plan_listing import print_brief, print_plan
 
+    if options.brief:
+        return print_brief(plan, _results(plan))
     status = print_plan(plan, _results(plan), device=options.on)
     if options.hours is not None:
         from workflow.campaign.campaign import print_best
@@ -265,6 +267,7 @@ def parser() -> argparse.ArgumentParser:
 
     planned = add("plan", plan_command)
     planned.add_argument("--out", type=Path, help="write plan.json here")
+    planned.add_argument("--brief", action="store_true", help="the sum and the longest rows only")
     planned.add_argument("--hours", type=float, help="list what is worth most in so many hours, best first")
     planned.add_argument("--on", metavar="NAME", help="a part of the name of the device whose timings to use")
     add("status", status_command)

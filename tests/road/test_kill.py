@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow.plan.config import load
-from workflow.plan.make import make_plan
+from tests.workflow.made_plans import plan_of
 from workflow.primer import record as primer_record
 from workflow.records.records import read_timing
 from workflow.support.files import write_json
@@ -38,14 +37,8 @@ runpy.run_module("workflow", run_name="__main__", alter_sys=True)
 
 def planned(folder: Path) -> Path:
     """One row, one seed, three epochs a stage, on made-up images."""
-    given = {
-        "only": [ROW],
-        "seeds": [0],
-        "epochs": {"search": 3, "train": 3},
-        "data": str(folder / "data"),
-        "jobs": {"rows": "one"},
-    }
-    write_json(folder / "plan.json", make_plan(load({"preset": "smoke", "device": "cpu", **given})))
+    few = {"seeds": [0], "epochs": {"search": 3, "train": 3}, "jobs": {"rows": "one"}}
+    write_json(folder / "plan.json", plan_of(ROW, data=str(folder / "data"), **few).to_json())
     return folder / "plan.json"
 
 

@@ -3,6 +3,7 @@
 One run of the pipeline serves every test of this module; each looks at what it left, or runs it again after a small change.
 """
 
+import contextlib
 import csv
 import json
 import os
@@ -10,9 +11,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.workflow.plan.test_stale import NO_ROW
+from workflow.plan.plan import read_plan
 
 pytestmark = pytest.mark.road
 HERE = Path(__file__).parent
@@ -79,11 +84,21 @@ class Road:
             else {}
         )
 
-    def edit(self, name: str, old: str, new: str) -> None:
-        path = self.folder / name
-        text = path.read_text()
-        assert old in text, f"{name} has no {old!r}"
-        path.write_text(text.replace(old, new, 1))
+    @contextlib.contextmanager
+    def edited(self, *edits: tuple[str, str | None, str]) -> Iterator[None]:
+        """(file, old text or None to append, new text) for as long as the context lasts."""
+        texts = {}
+        try:
+            for name, old, new in edits:
+                path = self.folder / name
+                text = path.read_text() if path.exists() else ""
+                texts.setdefault(path, text)
+                assert old is None or old in text, f"{name} has no {old!r}"
+                path.write_text(text + new if old is None else text.replace(old, new, 1))
+            yield
+        finally:
+            for path, text in texts.items():
+                path.write_text(text) if text else path.unlink()
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +115,11 @@ def records(road, pattern):
 
 
 def test_every_planned_run_has_a_result(road):
-    plan = json.loads((road.folder / "results/smoke/plan.json").read_text())
+    plan = read_plan(road.folder / "results/smoke/plan.json")
     results = {record["run"]["id"] for record in records(road, "runs/**/result.json")}
-    later = set(plan.on_demand)  # rows of chapters that were not asked for
-    wanted = {run.id for run in plan.runs if f"{run.dataset}/{run.row}" not in later}
-    assert results == wanted and len(results) >= 96
+    assert results == {run.id for run in plan.runs if run.place in plan.report_rows} and len(results) >= 96
     timed = {f"{record['dataset']}/{record['row']}" for record in records(road, "timings/*/*.json")}
-    assert timed == {name.rpartition("/")[0] for name in results}
+    assert timed == plan.report_rows
 
 
 def test_the_report_and_the_preset_are_announced(road):
@@ -158,25 +171,29 @@ def test_a_dry_run_finds_nothing_to_do_and_imports_nothing_heavy(road):
     assert not re.search(r"\| +(torch|timm|matplotlib|scipy)\n", done.stderr)
 
 
-def test_what_cannot_change_a_number_retrains_nothing(road):
-    """A comment, the report's code and the environment: the page is made again, and no run is."""
-    changes = [
-        ("environment.yml", "name: effconv", "name: effconv  # ours"),
-        ("workflow/engine/train.py", "\nimport", "\n# a comment\nimport"),
-        ("workflow/report/page.py", "\nimport", "\n_ANOTHER_NAME = 1\nimport"),
-    ]
-    for name, old, new in changes:
-        road.edit(name, old, new)
-    due = road.due()
-    for name, old, new in changes:
-        road.edit(name, new, old)
+def test_what_changes_no_number_retrains_nothing(road):
+    """All that tests/workflow/plan/test_stale.py has, and the environment: tables and page are made again, and no run is."""
+    environment = ("environment.yml", "name: effconv", "name: effconv  # ours")
+    with road.edited(environment, *(edit for _, *edit in NO_ROW)):
+        assert set(road.due("table4")) <= {"table", "table4", "total"}
+        due = road.due()
     assert "page" in due and not {"prepare", "search", "train", "time"} & set(due), due
 
 
+def test_a_changed_recipe_retrains_its_rows(road):
+    plan = read_plan(road.folder / "results/smoke/plan.json")
+    with road.edited(("config/recipes.yaml", "batch_size: 128, gamma: 0.1}", "batch_size: 128, gamma: 0.2}")):
+        due = road.due("table4")
+    of_recipe = {run.id for run in plan.runs if run.dataset == "imagenet32" and run.train.recipe.name == "resnet_sgd"}
+    jobs = [
+        job for job, members in plan.jobs["train"].items() if job.startswith("table4/") and of_recipe & set(members)
+    ]
+    assert due["train"] == len(jobs) > 0 and not {"prepare", "search"} & set(due), due
+
+
 def test_changed_training_code_retrains_and_says_which_module(road):
-    road.edit("workflow/engine/train.py", "\nimport", "\n_ANOTHER_NAME = 1\nimport")
-    dry = road.snakemake("-n", "--config", "preset=smoke")
-    road.edit("workflow/engine/train.py", "\n_ANOTHER_NAME = 1\nimport", "\nimport")
+    with road.edited(("workflow/engine/train.py", "\nimport", "\n_ANOTHER_NAME = 1\nimport")):
+        dry = road.snakemake("-n", "--config", "preset=smoke")
     text = dry.stdout + dry.stderr
     assert "workflow.engine.train" in text and "Params have changed" in text
     plan = road.workflow("plan", "--preset", "smoke")
@@ -199,12 +216,12 @@ def test_a_failed_run_stops_no_other_and_is_shown(road):
     """A budget that no size can reach: its seeds fail with a sentence, the rest of the table is made, the exit status says so."""
     # In the shortest table: one process times a table's rows, all of them again when a row joins them.
     impossible = "      - {row: impossible, label: Impossible, system: cifar_resnet20, learn: {parameters: 1000}}\n"
-    road.edit("config/tables.yaml", "\nfigures:", f"{impossible}\nfigures:")
-    done = road.snakemake("--cores", "2", "--config", "preset=smoke")
-    assert done.returncode != 0
-    failure = json.loads((road.folder / "results/smoke/runs/imagenet32/impossible/seed1/failure.json").read_text())
-    assert "1000" in failure["reason"].replace(",", "") and "\n" not in failure["reason"]
-    page = (road.folder / "reports/partial/index.html").read_text()
-    assert "Impossible" in page and "No kernel sizes give the whole network 1,000 parameters" in page
-    assert "failed" in road.workflow("status", "--preset", "smoke").stdout
-    assert road.due()["train"] == 1  # tried again the next time, and only it
+    with road.edited(("config/tables.yaml", "\nfigures:", f"{impossible}\nfigures:")):
+        done = road.snakemake("--cores", "2", "--config", "preset=smoke")
+        assert done.returncode != 0
+        failure = json.loads((road.folder / "results/smoke/runs/imagenet32/impossible/seed1/failure.json").read_text())
+        assert "1000" in failure["reason"].replace(",", "") and "\n" not in failure["reason"]
+        page = (road.folder / "reports/partial/index.html").read_text()
+        assert "Impossible" in page and "No kernel sizes give the whole network 1,000 parameters" in page
+        assert "failed" in road.workflow("status", "--preset", "smoke").stdout
+        assert road.due()["train"] == 1  # tried again the next time, and only it

@@ -13,7 +13,7 @@ def gpus_of(tmp_path, root):
     """`gpu` of the train and the time jobs that a dry run plans on a machine with four GPUs; what it says where it fails."""
     tool = tmp_path / "bin" / "nvidia-smi"
     tool.parent.mkdir()
-    tool.write_text('#!/bin/sh\necho 580.1\n')
+    tool.write_text("#!/bin/sh\necho 580.1\n")
     tool.chmod(0o755)
 
     def plan(*arguments: str, config: tuple[str, ...] = (), **variables: str) -> dict[str, set[str]] | str:

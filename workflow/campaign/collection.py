@@ -66,7 +66,13 @@ class Collection:
         return sums
 
     def _check(self, record: dict, run: Run, stage: str, extra: dict[str, str]) -> None:
-        """What holds for every record of a run. Raises BadRecord."""
+        """What holds for every record of a run on a data set. Raises BadRecord."""
+        self._check_code(record, run, stage, extra)
+        if self.sums[run.data] is None or record["provenance"].get("data") != self.sums[run.data]:
+            raise BadRecord("its data is not that of the campaign's manifest")
+
+    def _check_code(self, record: dict, run: Run, stage: str, extra: dict[str, str]) -> None:
+        """Whether a record is of this run and this code. Raises BadRecord."""
         if stage != "time" and record["run"] != run.to_json():
             raise BadRecord("its run is not the plan's")
         expected = {**expected_digests(run, stage), **extra}
@@ -75,8 +81,6 @@ class Collection:
             raise BadRecord(f"its {', '.join({'run', *extra} & set(changed))} are not those of its digests")
         if changed and not self.other_code:
             raise BadRecord(f"it was made by other code ({', '.join(changed[:3])}): add --other-code to file it")
-        if self.sums[run.data] is None or record["provenance"].get("data") != self.sums[run.data]:
-            raise BadRecord("its data is not that of the campaign's manifest")
 
     def _history(self, folder: Path, stage: str, record: dict) -> None:
         """The history has every epoch, and its last row is the record's. Raises BadRecord."""
@@ -125,11 +129,18 @@ class Collection:
         path = timing_path(self.folder, run.dataset, run.row)
         if not path.exists():
             return None
-        record, sizes = read_timing(path), self._ruled(run) or []
+        record = read_timing(path)
+        said = f"{record['seconds_per_epoch']:.3g} s per epoch on {record['provenance']['device']}"
+        if record.get(
+            "made_up_pixels"
+        ):  # of `python -m workflow times`: no data, and sizes from wherever they were known
+            self._check_code(record, run, "time", {"sizes": record["digests"].get("sizes", "")})
+            return f"{said}, pixels made up"
+        sizes = self._ruled(run) or []
         if run.search:
             sizes = read_search(run_folder(self.folder, run.id) / "search.json")["sizes"]
         self._check(record, run, "time", {"sizes": " ".join(map(str, sizes))})
-        return f"{record['seconds_per_epoch']:.3g} s per epoch on {record['provenance']['device']}"
+        return said
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -21,9 +21,10 @@ from workflow.records.records import BadRecord, read_timing, run_folder, timing_
 from workflow.support.files import ROOT
 
 RECORDED = ROOT / "results" / "recorded"
-# Multiply-accumulates a second in training, by kind of device, where no timing says better. cpu: CIFAR ResNet-20, fp32, channels-last,
-# one core of a server of 2025 (measured: 580 images/s). cuda: a guess at small batches on a data-centre card.
-RATES = {"cpu": 7.0e10, "cuda": 5.0e12}
+# Multiply-accumulates a second in training, by kind of device, where no timing says better. cpu: CIFAR ResNet-20, fp32,
+# channels-last, one core of a server of 2025 (measured: 580 images/s). cuda: not measured; a quarter of an H100's best in
+# fp32 (33e12).
+RATES = {"cpu": 7.0e10, "cuda": 7.5e12}
 STARTUP = 5.0  # seconds to start a process and load the data
 SEARCH_FACTOR = 1.3  # a search epoch in epochs of training, where neither is timed
 CHECKPOINTS = 3  # at once: the last, the one before it, and the one being written
@@ -33,7 +34,8 @@ class Network(NamedTuple):
     """What is known of a system before it runs.
 
     `layers`: (in, out) channels of those whose sizes can be learned; `grows`: kernels grow in training; `backends`: how
-    many convolutions it is timed with; `faster`: it trains with another one than the published.
+    many convolutions it is timed with; `faster`: it trains with another one than the published; `training`: MACs of one
+    image, the mean over its training, with the convolution that it trains with.
     """
 
     parameters: int
@@ -42,6 +44,7 @@ class Network(NamedTuple):
     grows: bool
     backends: int
     faster: bool
+    training: float
 
 
 @cache
@@ -50,6 +53,7 @@ def _network(system: str, arguments: str, channels: int, classes: int, size: int
 
     import baselines
     from effconv import count_macs, count_parameters
+    from workflow.overview.generated_kernels import GeneratedKernels, training_macs
 
     def build() -> Any:
         return baselines.build(
@@ -60,11 +64,18 @@ def _network(system: str, arguments: str, channels: int, classes: int, size: int
         model = build()
     layers = tuple((c.weight.shape[1], c.weight.shape[0]) for c in getattr(model, "sized_convolutions", ()))
     # A solver's steps depend on values, which tensors of the device "meta" do not have.
-    counted = build() if any(hasattr(module, "evaluations") for module in model.modules()) else model
-    macs = count_macs(counted, (channels, size, size))
+    if any(hasattr(module, "evaluations") for module in model.modules()):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            macs = count_macs(build(), (channels, size, size))
+    else:
+        macs = count_macs(model, (channels, size, size))
     grows, backends = hasattr(model, "pretend_sizes"), getattr(model, "timed_backends", ())
     faster = getattr(model, "backend", "direct") != "direct"
-    return Network(count_parameters(model), macs, layers, grows, max(1, len(backends)), faster)
+    training = float(macs)
+    if isinstance(model, GeneratedKernels):
+        training = training_macs(build, (channels, size, size))
+    return Network(count_parameters(model), macs, layers, grows, max(1, len(backends)), faster, training)
 
 
 def network(run: Run) -> Network:
@@ -84,17 +95,29 @@ def deployed(run: Run, runs: Mapping[str, Run]) -> tuple[int, int]:
     return wanted, round(macs * max(1.0, wanted / parameters))
 
 
+def _seconds(run: Run, record: Mapping) -> float:
+    """Seconds of one epoch of training by a timing record: with the convolution that the run trains with."""
+    faster = network(run).faster and record.get("faster_seconds")
+    return faster or record["train_seconds"]
+
+
 class Estimates:
     """Seconds of steps. `device`: a part of the device's name whose timings are to be used; None: the kind of the plan's device."""
 
     def __init__(self, plan: Plan, results: Path, *, recorded: Path = RECORDED, device: str | None = None):
         self.plan, self.results, self.device = plan, results, device
+        # A name that no timing has is taken for a GPU's, whatever this machine has: that is what one asks for beforehand.
+        self.kind = plan.device if device is None else "cuda"
         self.first: dict[str, Run] = {}
         for run in plan.runs:
             self.first.setdefault(run.place, run)
         self.timings = {row: found for row, run in self.first.items() if (found := self._timing(run, recorded))}
-        rates = [self._work(self.first[row]) / timing["train_seconds"] for row, (timing, _) in self.timings.items()]
-        self.rate = statistics.median(rates) if rates else RATES[plan.device]
+        if device is not None and self.timings:
+            self.kind = "cpu" if all(record["device"] == "cpu" for record, _ in self.timings.values()) else "cuda"
+        rates = [
+            self._work(self.first[row]) / _seconds(self.first[row], timing) for row, (timing, _) in self.timings.items()
+        ]
+        self.rate = statistics.median(rates) if rates else RATES[self.kind]
         self.guessed = not rates
 
     def _timing(self, run: Run, recorded: Path) -> tuple[dict, str] | None:
@@ -112,7 +135,7 @@ class Estimates:
             if self.device is not None and self.device.lower() not in name.lower():
                 continue
             same = record.get("precision") == run.precision and record.get("batch_size") == run.train.batch_size
-            if kind == run.device and same and self.plan.source == "real":
+            if (kind == run.device or self.device) and same and self.plan.source == "real":
                 return record, f"timed on {name}"
         return None
 
@@ -126,7 +149,7 @@ class Estimates:
 
     def _work(self, run: Run, stage: str = "train") -> float:
         """Multiply-accumulates of one epoch of a stage."""
-        factor = SEARCH_FACTOR if stage == "search" else 1.0
+        factor = SEARCH_FACTOR if stage == "search" else network(run).training / network(run).macs
         return factor * 3.0 * deployed(run, self.plan.by_id)[1] * self.images(run, stage)
 
     def step_seconds(self, run: Run) -> float:
@@ -145,7 +168,8 @@ class Estimates:
         epochs = planned.epochs * self._left(run, step.stage)
         if row in self.timings:
             record, basis = self.timings[row]
-            return STARTUP + epochs * (record.get(f"{step.stage}_seconds") or 0.0), basis
+            each = record.get("search_seconds") or 0.0 if step.stage == "search" else _seconds(run, record)
+            return STARTUP + epochs * each, basis
         return STARTUP + epochs * self._work(run, step.stage) / self.rate, "from MACs"
 
     def _left(self, run: Run, stage: str) -> float:
@@ -158,7 +182,7 @@ class Estimates:
 
     def basis(self) -> str:
         """One sentence on what all of it rests on."""
-        where = f"a device named '{self.device}'" if self.device else f"a {self.plan.device} device"
+        where = f"a device named '{self.device}'" if self.device else f"a {self.kind} device"
         if self.guessed:
             return (
                 f"No row has been timed on {where}: hours follow from MACs at a guessed {self.rate:.1e} a second, "

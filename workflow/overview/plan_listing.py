@@ -17,17 +17,46 @@ def run_seconds(estimates: Estimates, run: Run) -> tuple[float, str]:
     return sum(seconds for seconds, _ in found), found[-1][1]
 
 
+LONGEST = 3  # rows that are named as those that take longest
+
+
+def costs(plan: Plan, results: Path, estimates: Estimates) -> dict[str, tuple[float, str]]:
+    """Run -> (seconds, what they rest on), of the runs to do whose data can be had."""
+    wanted = (run for run in plan.runs if run.dataset not in plan.unavailable)
+    return {run.id: run_seconds(estimates, run) for run in wanted if state_of(run, results).why}
+
+
+def summary(plan: Plan, cost: dict[str, tuple[float, str]], estimates: Estimates) -> list[str]:
+    """What the plain report still takes, and its longest rows: a few lines."""
+    rows = {run.id: run.place for run in plan.runs if run.place in plan.report_rows}
+    due: dict[str, float] = {}
+    for run in rows.keys() & cost.keys():
+        due[rows[run]] = due.get(rows[run], 0.0) + cost[run][0]
+    longest = sorted(due, key=lambda row: (-due[row], row))[:LONGEST]
+    return [
+        f"{len(rows.keys() & cost.keys())} of {len(rows)} runs to do on {estimates.kind}: "
+        f"about {rounded(sum(due.values()))} one after the other, without the timing stage.",
+        *([f"Longest: {', '.join(f'{row} {rounded(due[row])}' for row in longest)}."] if longest else []),
+        estimates.basis(),
+    ]
+
+
+def print_brief(plan: Plan, results: Path) -> int:
+    """What a pipeline says before it starts; exit status 0."""
+    estimates = Estimates(plan, results)
+    print("\n".join(summary(plan, costs(plan, results, estimates), estimates)))
+    return 0
+
+
 def print_plan(plan: Plan, results: Path, *, device: str | None = None) -> int:
     """Print a line a run, the sums, hours by table, and disk; exit status 0."""
     estimates = Estimates(plan, results, device=device)
-    later, cost = set(plan.on_demand), {}
-    print(plan.banner)
+    later, cost = set(plan.on_demand), costs(plan, results, estimates)
+    print(f"Preset {plan.preset} ({plan.why}). {plan.banner} Another: --preset smoke, short or paper.")
     for run in plan.runs:
-        why = state_of(run, results).why
-        if why and run.dataset not in plan.unavailable:
-            cost[run.id] = run_seconds(estimates, run)
         if run.place in later:
             continue
+        why = state_of(run, results).why
         if why is None:
             print(f"{'done':>9}  {run.id}")
         elif run.id not in cost:
@@ -35,13 +64,8 @@ def print_plan(plan: Plan, results: Path, *, device: str | None = None) -> int:
         else:
             seconds, basis = cost[run.id]
             print(f"{rounded(seconds):>9}  {run.id:45} {why} ({basis})")
+    print("\n".join(summary(plan, cost, estimates)))
     rows = {run.id: run.place for run in plan.runs}
-    due = {name: seconds for name, (seconds, _) in cost.items() if rows[name] not in later}
-    print(
-        f"{len(due)} of {sum(row not in later for row in rows.values())} runs to do on {plan.device}: "
-        f"about {rounded(sum(due.values()))} one after the other, without the timing stage."
-    )
-    print(estimates.basis())
     for name in plan.tables:
         members = plan.rows_of(name)
         wanted = {run for run, row in rows.items() if row in members}

@@ -33,7 +33,7 @@ def _smoke_overrides(config: dict, dataset: str, row: dict) -> tuple[dict | None
         return None, arguments
     heavy = config.get("heavy")
     if heavy and any(fnmatch.fnmatchcase(row["system"], pattern) for pattern in heavy["systems"]):
-        return heavy["synthetic"], {**heavy["arguments"], **arguments}
+        return heavy["synthetic"], {**arguments, **heavy["arguments"]}
     return config["synthetic"][dataset], arguments
 
 
@@ -139,7 +139,7 @@ def make_plan(config: dict, tables: dict | None = None) -> Plan:
     runs = tuple(
         _run(config, tables["datasets"][d], d, rows[d, r], seed)
         for d, r in chosen
-        for seed in row_sizes.seeds_of(rows[d, r], config["seeds"], more=config["preset"] != "smoke")
+        for seed in row_sizes.seeds_of(rows[d, r], _seeds(config, d, r), more=config["preset"] != "smoke")
     )
     entries = entries_of(tables)
     homes = {
@@ -189,6 +189,14 @@ BANNERS = {
     "each other; accuracies are not the paper's. Seconds per epoch and searches are.",
     "paper": "Paper preset: the paper's protocol on the real data.",
 }
+
+
+def _seeds(config: dict, dataset: str, name: str) -> list[int]:
+    """The preset's seeds of a row: all, or the first few of the rows that its `fewer_seeds` names."""
+    fewer = config.get("fewer_seeds")
+    if fewer and any(fnmatch.fnmatchcase(f"{dataset}/{name}", pattern) for pattern in fewer["rows"]):
+        return config["seeds"][: fewer["seeds"]]
+    return config["seeds"]
 
 
 def _wanted(config: dict, dataset: str, name: str, row: dict) -> bool:

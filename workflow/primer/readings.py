@@ -59,10 +59,7 @@ def _accuracy(experiment: Experiment, one: Row, other: Row) -> list[Part]:
     found = welch(one.accuracy, other.accuracy)
     measured = f"{text.difference(found)} points, n = {one.accuracy.n} and {other.accuracy.n}"
     verdicts = {"better": larger(found), "slight": slight(found)}
-    return [
-        Part(experiment, key, words, Finding(verdicts[key], measured))
-        for key, words in says
-    ]
+    return [Part(experiment, key, words, Finding(verdicts[key], measured)) for key, words in says]
 
 
 def _counts(experiment: Experiment, one: Row, other: Row) -> Part:

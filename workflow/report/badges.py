@@ -11,9 +11,7 @@ from workflow.report.results import Timing
 from workflow.report.rows import Group
 
 CAPS = {protocols.PAPER: "◼", protocols.SHORT: "◧", protocols.OTHER: "◻"}
-CHIPS = re.compile(
-    r"\b(?:RTX )?(?:[ABHLPTV]\d{1,3}[A-Z]{0,2}\d?|GB?\d{3}|GH200|\d{4}(?: Ti)?)\b(?= |$)|EPYC|Xeon|Ryzen|Core|M\d"
-)
+CHIPS = re.compile(r"\b(?:RTX \d{4}(?: Ti)?|G[BH]\d{3}|[ABHLTV]\d{1,3}[A-Z]?|M\d)\b|EPYC|Xeon|Ryzen|Core")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ SciPy and Jinja2 are imported where they are first needed.
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from workflow.plan.plan import Plan
@@ -19,11 +20,11 @@ def makers(plan: Plan, results: Path, out: Path) -> dict[str, Callable[[], objec
     from workflow.report.page import page
     from workflow.report.tables import files as tables
 
-    kinds = {"table": tables.write, "chapter": chapters.write}
+    kinds: dict[str, Callable[..., object]] = {"table": tables.write, "chapter": chapters.write}
     named = {name: kinds[entry.kind] for name, entry in plan.tables.items() if entry.kind in kinds}
     named |= {name: figures.write for name in figures.DRAWINGS if name not in named}
     return {
-        **{name: lambda name=name, write=write: write(name, plan, results, out) for name, write in named.items()},
+        **{name: partial(write, name, plan, results, out) for name, write in named.items()},
         "claims": lambda: claims.write(plan, results, out),
         "aggregate": lambda: write_csv(plan, results),
         "index": lambda: page.write(plan, results, out),

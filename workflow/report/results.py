@@ -6,7 +6,7 @@ suite works.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -60,7 +60,7 @@ class Evidence:
     def by_row(self) -> dict[Key, list[RunState]]:
         """What counts for each (data set, row): the planned runs, unless their images are made up, and what was found elsewhere."""
         by_row: dict[Key, list[RunState]] = {}
-        for state in (*(self.states if self.real_data else ()), *self.found):
+        for state in (*(map(_as_recorded, self.states) if self.real_data else ()), *self.found):
             by_row.setdefault((state.run.dataset, state.run.row), []).append(state)
         return by_row
 
@@ -73,6 +73,11 @@ class Evidence:
     def real_data(self) -> bool:
         """Whether the planned runs see the real data sets."""
         return self.plan.source == "real"
+
+
+def _as_recorded(state: RunState) -> RunState:
+    """A planned run's state, with the run as its result describes it, which another plan may have made."""
+    return replace(state, run=Run.from_json(state.result["run"])) if state.result else state
 
 
 def place_of(folder: Path) -> str | None:
@@ -94,7 +99,7 @@ def sources(results: Path) -> list[Path]:
 
 def _run_in(folder: Path) -> Run | str | None:
     """The run whose record lies in a folder; the reason where it cannot be read; None where there is no record."""
-    records = [read_cached(read, folder / name) for read, name in ((read_result, "result.json"), (read_search, "search.json"))]  # fmt: skip
+    records = [read_cached(read_result, folder / "result.json"), read_cached(read_search, folder / "search.json")]
     try:
         for record in records:
             if isinstance(record, dict):

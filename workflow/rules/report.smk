@@ -72,6 +72,7 @@ rule judge:
 rule page:
     input:
         f"{RESULTS}/summary.csv",
+        PAGES_SO_FAR,
         [
             file
             for name in CONFIG.get("chapters", [])

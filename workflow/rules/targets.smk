@@ -20,6 +20,37 @@ for name, entry in PLAN.tables.items():
             f"reports/{entry.kind}s/{name}.csv",
 
 
+# On a GPU the page is made anew when a table's rows are trained, in reports/partial/, hours before the last row is.
+rule page_so_far:
+    input:
+        lambda wildcards: [
+            stamp
+            for stamp in stamps(PLAN.rows_of(wildcards.product))
+            if stamp.startswith(f"{RESULTS}/jobs/train/")
+        ],
+    output:
+        touch(f"{RESULTS}/jobs/page/{{product}}.done"),
+    log:
+        f"{LOGS}/report/so_far_{{product}}.log",
+    priority: 30
+    conda:
+        ENVIRONMENT
+    params:
+        plan=PLAN_FILE,
+    shell:
+        "python -m workflow report page --plan {params.plan} --partial > {log} 2>&1"
+
+
+PAGES_SO_FAR = [
+    f"{RESULTS}/jobs/page/{name}.done"
+    for name, entry in PLAN.tables.items()
+    if ON_GPU
+    and entry.kind == "table"
+    and PLAN.rows_of(name)
+    and entry.dataset not in PLAN.unavailable
+]
+
+
 # Prints every run, why it would run, its estimated cost, and the sum. Trains nothing.
 rule plan:
     log:
@@ -36,11 +67,17 @@ rule plan:
 # Snakemake 9.27 forget what `-R train` had forced.
 onstart:
     write_json(Path(PLAN_FILE), PLAN.to_json())
+    write_json(Path(GIVEN_FILE), config)
     logger.info(
         f"Preset {PLAN.preset} ({PLAN.why}), device {PLAN.device}, {len(PLAN.runs)} runs. {PLAN.banner}"
     )
     for dataset, sentence in PLAN.unavailable.items():
         logger.info(f"The rows of {dataset} have to wait: {sentence}")
+    # In a process of its own, since counting takes torch and some seconds; the smoke preset's minutes are known.
+    if PLAN.source == "real" and importlib.util.find_spec("torch"):
+        shell(
+            f"'{sys.executable}' -m workflow plan --plan {PLAN_FILE} --brief || true"
+        )
     logger.info(
         "Another: --config preset=smoke|short|paper. Costs, run by run: snakemake plan. Progress: python -m workflow status"
     )

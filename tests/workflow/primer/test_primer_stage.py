@@ -53,7 +53,9 @@ def test_a_missing_record_says_what_makes_it(tmp_path):
 
 def test_the_digests_cover_every_topic():
     topics = {topic.__name__ for topic in stage.TOPICS} | {"workflow.primer.costs"}
-    assert topics | {"workflow.primer.statement", "effconv.same_conv", "effconv.counting"} < set(record.primer_digests())
+    assert topics | {"workflow.primer.statement", "effconv.same_conv", "effconv.counting"} < set(
+        record.primer_digests()
+    )
 
 
 def test_the_chapters_rows_are_planned():

@@ -7,7 +7,6 @@ import pytest
 import report_factory as factory
 
 
-
 @pytest.fixture(autouse=True)
 def current(monkeypatch):
     """The factory's digests and epochs."""

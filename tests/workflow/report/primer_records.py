@@ -43,7 +43,9 @@ def plan_with_chapter(**options) -> Plan:
     runs = [factory.run_of("cifar10", row, seed) for row in rows for seed in plan.seeds]
     shown = Entry(kind="chapter", title=chapter["title"], dataset="cifar10", text=chapter["text"], rows=tuple(rows))
     tables = {**plan.tables, "primer": shown}
-    return replace(plan, runs=tuple(runs), tables=tables, on_demand=tuple(run.place for run in runs[:: len(plan.seeds)]))
+    return replace(
+        plan, runs=tuple(runs), tables=tables, on_demand=tuple(run.place for run in runs[:: len(plan.seeds)])
+    )
 
 
 def save(results, **changes) -> None:

@@ -1,4 +1,4 @@
-"""The central question, "do learned kernel sizes matter?": its contrasts, its assay and its clouds, and the sentence that they come to.
+"""The central question, "do learned kernel sizes matter?": contrasts, assay, clouds, and the sentence that they come to.
 
 Made by rule from the answers of the chapter `central`, so that it changes when the records do.
 """
@@ -93,7 +93,7 @@ class Cloud:
 
 @dataclass(frozen=True)
 class Central:
-    """The central question's answers. `families`: budget -> its primary contrasts, in the order fixed beforehand; `further`: other questions."""
+    """The central question's answers. `families`: budget -> its primary contrasts, in their fixed order; `further`: others."""
 
     entry: Entry
     families: Mapping[str, list[Contrast]]

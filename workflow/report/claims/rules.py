@@ -104,8 +104,8 @@ class Setting:
             if why := protocols.why_not_timed_alike(row.run.to_json(), timing):
                 raise Missing(f"{row.name}: {why}", NOT_COMPARABLE)
         if not device:
-            names = sorted({protocols.device_of(timing) for timing in timed})
-            raise Missing(f"timed on different devices: {', '.join(names)}", NOT_COMPARABLE)
+            devices = sorted({protocols.device_of(timing) for timing in timed})
+            raise Missing(f"timed on different devices: {', '.join(devices)}", NOT_COMPARABLE)
         return [row.clock_of(timing) for row, timing in zip(rows, timed, strict=True)]
 
     def sizes(self, name: str) -> list[list[float]]:

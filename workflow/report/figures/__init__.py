@@ -32,9 +32,9 @@ class Drawing:
 DRAWINGS = {
     "contrasts": Drawing(
         "Learned sizes against controls",
-        "Each control by its difference in test accuracy, learned minus control. Thin bar: 95 % interval; thick bar: 90 % interval, which "
-        "lies within the shaded ±0.3 points where both are equal. Faint dots: single seeds. Bottom: random sizes of equal parameters and, for "
-        "comparison, the seeds of the learned ones.",
+        "Each control by its difference in test accuracy, learned minus control. Thin bar: 95 % interval; thick bar: 90 % interval, "
+        "which lies within the shaded ±0.3 points where both are equal. Faint dots: single seeds. Bottom: random sizes of equal "
+        "parameters and, for comparison, the seeds of the learned ones.",
         central.lines, central.draw, central.alt,
     ),
     "figure2": Drawing(

@@ -57,7 +57,7 @@ def trajectory_lines(name: str, evidence: Evidence) -> list[dict]:
                 add(kind, step, None, sum(values) / len(values))
     budget = state.run.search.parameters if state.run.search else None
     if budget and found:
-        add("budget", found[-1]["step"], None, budget)
+        add("budget", record["step"][-1], None, budget)
     return found
 
 

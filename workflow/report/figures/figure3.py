@@ -48,7 +48,7 @@ def lines(name: str, evidence: Evidence) -> list[dict]:
             for state in row.done:
                 add("accuracy", x, row.id, f"seed {state.run.seed}", state.result["accuracy"])
         clock = row.clock_of(row.timed_on(device))
-        add("seconds", x, row.id, "mean", clock and clock.value)
+        add("seconds", x, row.id, "mean", clock.value if clock else None)
     return found
 
 

@@ -53,7 +53,8 @@ def lines(name: str, evidence: Evidence) -> list[dict]:
         if row.accuracy:
             found.append({
                 "row": row.id, "label": row.name, "source": "measured", "accuracy": row.accuracy.mean, "std": row.accuracy.std,
-                "seconds": clock and clock.value, "parameters": row.parameters.mean / 1e6, "macs": row.macs.mean / 1e6, "protocol": protocol,
+                "seconds": clock and clock.value, "parameters": row.parameters.mean / 1e6, "macs": row.macs.mean / 1e6,
+                "protocol": protocol,
             })  # fmt: skip
     return found
 

@@ -1,4 +1,4 @@
-"""The claims as the page lists them: grouped by what they rest on, each group on an axis of its own, the paper's interval beside ours."""
+"""The claims as the page lists them: grouped by what they rest on, a group an axis, the paper's interval beside ours."""
 
 import html
 from collections.abc import Mapping, Sequence

@@ -101,7 +101,8 @@ def scale(axis: Axis, words: Sequence[str]) -> str:
         marks.append(
             f'<path class="tick" d="M{x:.1f} 0v4"/><text x="{x:.1f}" y="14" text-anchor="{anchor}">{word}</text>'
         )
-    return f'<svg class="bar scale" viewBox="0 0 {WIDTH} 18" aria-hidden="true"><path class="tick" d="M8 .5H{WIDTH - 8}"/>{"".join(marks)}</svg>'
+    rule = f'<path class="tick" d="M8 .5H{WIDTH - 8}"/>'
+    return f'<svg class="bar scale" viewBox="0 0 {WIDTH} 18" aria-hidden="true">{rule}{"".join(marks)}</svg>'
 
 
 def sizes(means: Sequence[float], label: str, *, largest: float = 7) -> str:

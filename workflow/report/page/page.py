@@ -46,7 +46,8 @@ def _environment() -> Any:
         "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
         "script": Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
         "text": text, "datasets": TITLES, "drawings": DRAWINGS, "symbols": claim_lines.GLYPHS, "classes": claim_lines.CLASSES,
-        "ways": claim_lines.WAYS, "caps": badges.CAPS, "badges": badges, "draw": lambda function, *arguments: Markup(function(*arguments)),
+        "ways": claim_lines.WAYS, "caps": badges.CAPS, "badges": badges,
+        "draw": lambda function, *arguments: Markup(function(*arguments)),
     }  # fmt: skip
     return made
 
@@ -126,7 +127,8 @@ def context(evidence: Evidence, out: Path, drawn: Path, *, published: bool) -> d
     return {
         "plan": plan, "claims": claims, "groups": claim_lines.lines(evidence, claims), "claim_lines": claim_lines,
         "tally": claim_lines.tally(claims), "central": question, "findings_page": findings, "forest": forest,
-        "axis": Markup(forest.scale(findings.axis_of(question), [f"−{question.reach:g}", "0", f"+{question.reach:g}"])) if question else "",
+        "axis": Markup(forest.scale(findings.axis_of(question), [f"−{question.reach:g}", "0", f"+{question.reach:g}"]))
+        if question else "",
         "warnings": summary.warnings(evidence), "latest": summary.latest(evidence), "environments": environments,
         "tables": _tables(evidence), "figures": _figures(evidence, drawn, published=published),
         "chapters": [chapter for chapter in chapters if chapter["name"] != CHAPTER],

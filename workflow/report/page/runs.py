@@ -43,7 +43,8 @@ def _line(state: RunState, out: Path, log: Path | None, *, made_up: bool) -> dic
     return {
         "id": anchor(run.id, place), "state": state, "run": run, "result": result, "place": place,
         "spark": Markup("" if made_up else sparklines.spark(curve)), "sizes": " ".join(map(text.size, sizes)),
-        "protocol": protocol, "arithmetic": arithmetic(run), "device": badges.device_word(protocols.device_of(record)) if record else "",
+        "protocol": protocol, "arithmetic": arithmetic(run),
+        "device": badges.device_word(protocols.device_of(record)) if record else "",
         "seconds": seconds or None, "took": rounded(seconds) if seconds else text.NONE,
         "files": {name: _link(state.folder / file, out) for name, file in (("record", "result.json"), ("search", "search.json"),
                   ("history", "history.jsonl"))} | ({"log": _link(log, out)} if log else {}),

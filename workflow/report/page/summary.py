@@ -59,7 +59,8 @@ def _several(evidence: Evidence) -> list[str]:
     mixed = [row.name for row in rows_of(evidence).values() if row.best and len(row.best.devices) > 1]
     return (
         [
-            f"The seeds of {text.counted(len(mixed), 'row')} come from more than one device, which their badges say: {text.some(tuple(mixed))}."
+            f"The seeds of {text.counted(len(mixed), 'row')} come from more than one device, which their badges say: "
+            f"{text.some(tuple(mixed))}."
         ]
         if mixed
         else []
@@ -71,17 +72,20 @@ def warnings(evidence: Evidence) -> list[str]:
     tally, found = completeness(evidence), []
     if lost := tally["failed"] + tally["rejected"]:
         found.append(
-            f"{lost} of {text.counted(len(evidence.states), 'run')} failed or were refused; the reasons stand under the tables and in the runs."
+            f"{lost} of {text.counted(len(evidence.states), 'run')} failed or were refused; "
+            "the reasons stand under the tables and in the runs."
         )
     if evidence.refused:
         found.append(
-            f"{text.counted(len(evidence.refused), 'record')} could not be read and {'is' if len(evidence.refused) == 1 else 'are'} not shown: the reasons stand in the runs."
+            f"{text.counted(len(evidence.refused), 'record')} could not be read and "
+            f"{'is' if len(evidence.refused) == 1 else 'are'} not shown: the reasons stand in the runs."
         )
     rows = rows_of(evidence).values()
     if stale := [row for row in rows if row.stale]:
         names = sorted({name for row in stale for name in row.stale})
         found.append(
-            f"{text.counted(len(stale), 'row')} {'rests' if len(stale) == 1 else 'rest'} on results of earlier code or data ({text.some(tuple(names))}), marked “earlier code”: "
+            f"{text.counted(len(stale), 'row')} {'rests' if len(stale) == 1 else 'rest'} on results of earlier code or data "
+            f"({text.some(tuple(names))}), marked “earlier code”: "
             f"running the same command again renews them."
         )
     found += _several(evidence)
@@ -127,7 +131,7 @@ def test_sets(evidence: Evidence) -> dict[str, dict]:
 
 
 def selfcheck(evidence: Evidence) -> dict | None:
-    """How the self-check came out: {done, total} of the smoke preset's runs here, and what a GPU's check found; None without either."""
+    """How the self-check came out: {done, total} of the smoke preset's runs here, what a GPU's check found; None without either."""
     if not evidence.real_data:
         tally = completeness(evidence)
         return {

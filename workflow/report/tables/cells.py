@@ -146,7 +146,7 @@ def _line(row: Row, reference: Row | None) -> Line:
         row, _printed(row, "accuracy"), _printed(row, "top5"), measured,
         ("" if params is None else f"{params:.{1 if params >= 10 else 2}f}M", text.millions(parameters), text.millions(macs)),
         (f"{row.paper['sec']:g}" if "sec" in row.paper else "", text.significant(row.seconds), _stages(row)),
-        tuple(text.times(ratio) for ratio in ratios), ratios, (*(found.badge for found in measured), *timed), _missing(row),
+        (text.times(ratios[0]), text.times(ratios[1])), ratios, (*(found.badge for found in measured), *timed), _missing(row),
     )  # fmt: skip
 
 

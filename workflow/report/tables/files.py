@@ -54,7 +54,8 @@ def _markdown(table: TableView) -> str:
 
 
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "†": r"$\dagger$", "^": r"\textasciicircum{}", "±": r"$\pm$",
-          "×": r"$\times$", "·": r"$\cdot$", text.MINUS: "$-$", text.NONE: "--", "σ": r"$\sigma$", **{c: f"\\{c}" for c in "&%$#_{}"}}  # fmt: skip
+          "×": r"$\times$", "·": r"$\cdot$", text.MINUS: "$-$", text.NONE: "--", "σ": r"$\sigma$",
+          **{c: f"\\{c}" for c in "&%$#_{}"}}  # fmt: skip
 
 
 def latex(raw: str) -> str:

@@ -20,10 +20,8 @@ def strips(table: TableView) -> dict[tuple[str, str], str]:
         low, high = min(values), max(values)
         axis = forest.Axis(low, high) if high > low else forest.Axis(low - 0.5, high + 0.5)
         for row, one in own:
-            paper = printed[row.id]
-            found[row.id, protocol] = forest.strip(
-                one.accuracy.values, paper and paper.mean, axis, _label(one, paper and paper.mean)
-            )
+            mean = paper.mean if (paper := printed[row.id]) else None
+            found[row.id, protocol] = forest.strip(one.accuracy.values, mean, axis, _label(one, mean))
     return found
 
 
