@@ -1,4 +1,4 @@
-"""Is a replayed step the step? `python -m workflow.check.equality KIND DEVICE` tries one kind of training in a process of its own.
+"""Is a replayed step the step? `python -m workflow.check.equality DEVICE KIND` tries a kind of training in a process of its own.
 
 Two epochs from one seed, each of four whole steps and a partial one, deterministic: once replayed, once run by Python in every step.
 Compared are the losses of every step, counts, rates, parameters, buffers, the optimiser's values and the random generators. On CUDA a
@@ -34,7 +34,7 @@ from workflow.protocol.recipes import recipe
 
 STEPS = 4  # whole ones of an epoch
 APART = {"fp32": 1e-4, "tf32": 1e-2, "bf16": 2e-2}  # of what the two epochs change, where kernels sum in another order
-SMALL = {"widths": (4, 8, 16)}
+WIDTHS = (4, 8, 16)
 
 
 class Plain(CapturedStep):
@@ -52,7 +52,11 @@ class Recorded(CapturedStep):
     replays = 0
 
     def _capture(self) -> Graph:
-        self._recorded = make_fx(lambda unused: (self._body(), unused)[1])(torch.zeros(()))
+        def step(unused: torch.Tensor) -> torch.Tensor:
+            self._body()
+            return unused
+
+        self._recorded = make_fx(step)(torch.zeros(()))
         return self
 
     @torch.no_grad()
@@ -96,11 +100,11 @@ class Kind:
 def _search(predictor: str) -> nn.Module:
     options = SearchOptions(kernel_predictor=predictor, record_every=1, k=1.0)
     return FixedShapeSearch(
-        cifar_resnet(8, **SMALL), input_shape=(3, 32, 32), parameters=3_000, options=options, seed=0
+        cifar_resnet(8, widths=WIDTHS), input_shape=(3, 32, 32), parameters=3_000, options=options, seed=0
     )
 
 
-EVEN = {**SMALL, "kernel_sizes": [2, 5, 4, 3, 6, 1] * 3}
+EVEN = {"widths": WIDTHS, "kernel_sizes": [2, 5, 4, 3, 6, 1] * 3}
 KINDS = {
     "SGD, even kernels": Kind("cifar_resnet20", arguments=EVEN),
     "SGD, even kernels, bf16": Kind("cifar_resnet20", precision="bf16", arguments=EVEN),
@@ -173,7 +177,9 @@ def apart(states: list[Snapshot], others: list[Snapshot], start: Snapshot) -> fl
         for name, values in state.tensors.items():
             pairs = list(zip(values, other.tensors[name], strict=True))
             before = start.tensors.get(name) or [torch.zeros_like(value) for value in values]
-            change = sum(float((o.double() - b.double()).square().sum()) for (_, o), b in zip(pairs, before, strict=True))
+            change = sum(
+                float((o.double() - b.double()).square().sum()) for (_, o), b in zip(pairs, before, strict=True)
+            )
             distance = sum(float((v.double() - o.double()).square().sum()) for v, o in pairs)
             if distance:
                 found = max(found, (distance / change) ** 0.5 if change else float("inf"))
@@ -205,14 +211,14 @@ def compare(kind: Kind, device: torch.device) -> dict:
     return {"equal": equal, "text": text, "memory_mb": peak_memory_mb(device), "seconds": time.perf_counter() - began}
 
 
-def main(name: str, where: str) -> None:
-    """Try one kind and print what was found as JSON."""
+def main(where: str, *names: str) -> None:
+    """Try some kinds and print what was found of each as JSON."""
     device = torch.device(where)
     torch.set_num_threads(1)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     with contextlib.redirect_stdout(sys.stderr):
-        found = compare(KINDS[name], device)
+        found = {name: compare(KINDS[name], device) for name in names}
     print(json.dumps(found))
 
 

@@ -1,7 +1,7 @@
 """How fast and how large is a job of each kind, and how many of them make the most of one device?
 
-Processes that train on made-up images of CIFAR-10's shape, with the step that accuracy runs take, captured on CUDA. All are started and
-warmed up once; then 1, 2, 4, ... of them train at a time while the others wait. Processes on one GPU take turns unless CUDA's
+Processes that train on made-up images of CIFAR-10's shape, with the step that accuracy runs take, captured on CUDA. All are started
+and warmed up once; then 1, 2, 4, ... of them train at a time while the others wait. Processes on one GPU take turns unless CUDA's
 Multi-Process Service runs; what that costs or gains is what is measured.
 """
 
@@ -27,6 +27,7 @@ from workflow.support.errors import UserError
 
 IMAGES = 2048  # in 16 steps; their number does not matter to a step
 ROW_IMAGES = 164 * 50_000  # one seed of a CIFAR-10 row, training alone
+CONTEXT_MB = 600.0  # of a process on a data-centre card, besides torch's
 START = 0.3  # seconds between the word and the beginning, which all hear in time
 
 
@@ -59,26 +60,25 @@ def endless(work: Work, device: torch.device) -> Steps:
     if work.predictor:
         network = baselines.build("cifar_resnet20", in_channels=3, num_classes=10, image_size=32)
         method = FixedShapeSearch if work.fixed and device.type == "cuda" else KernelSizeSearch
-        options = SearchOptions(kernel_predictor=work.predictor)
-        shape = (3, 32, 32)
-        model = method(network, input_shape=shape, parameters=660_000, options=options, seed=0, device=device)
+        search = method(
+            network, input_shape=(3, 32, 32), parameters=660_000, seed=0, device=device,
+            options=SearchOptions(kernel_predictor=work.predictor),
+        )  # fmt: skip
         train = made_up_images("resnet_sgd", "cifar10", device=device, batch_size=128, count=IMAGES)
-        return Steps(search_step(place(model, device).train(), train, precision=work.precision))
+        return Steps(search_step(place(search, device).train(), train, precision=work.precision))
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
     model = baselines.build(work.system, in_channels=3, num_classes=10, image_size=32)
     if work.channels_last is not None:
-        model.channels_last = work.channels_last
+        setattr(model, "channels_last", work.channels_last)  # noqa: B010, no attribute of every module
     return steps(model, images, draw.integers(0, 10, IMAGES), device=device, precision=work.precision)
 
 
 def memory_mb(device: torch.device) -> float:
-    """What this process holds of the device: on CUDA all that torch has reserved, with the driver's own part."""
+    """What this process takes of the device: on CUDA all that torch has reserved, and the driver's own part."""
     if device.type != "cuda":
         return peak_memory_mb(device)
-    free, whole = torch.cuda.mem_get_info(device)
-    context = max(0.0, whole - free - torch.cuda.memory_reserved(device)) if torch.cuda.device_count() else 0.0
-    return (torch.cuda.max_memory_reserved(device) + min(context, 2**30)) / 2**20
+    return torch.cuda.max_memory_reserved(device) / 2**20 + CONTEXT_MB
 
 
 def _process(work: Work, name: str, line: Connection) -> None:
@@ -123,7 +123,7 @@ def _answer(line: Connection) -> float:
 
 
 def measure(work: Work, counts: Sequence[int], *, device: str, seconds: float) -> tuple[float, dict[int, float]]:
-    """(MB of one process, jobs side by side -> images per second of all). As many as there is room for; UserError where not even one."""
+    """(MB of one process, jobs side by side -> images per second of all), as far as there is room; UserError where not for one."""
     context = multiprocessing.get_context("spawn")
     processes, lines, memory = [], [], 0.0
     try:
