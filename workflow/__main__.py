@@ -6,7 +6,6 @@ The rules call the same commands. Exit status: 0 done, 1 something failed (one s
 import argparse
 import os
 import sys
-import time
 from pathlib import Path
 
 from workflow.plan.config import load
@@ -159,22 +158,16 @@ def check_command(options: argparse.Namespace) -> int:
 
 def campaign_command(options: argparse.Namespace) -> int:
     """Do the most valuable unfinished runs that fit into --minutes, in the folder --out; or file such a folder with --collect."""
-    from workflow.campaign.campaign import Campaign, only_here, prepare_data, slots
-    from workflow.campaign.collection import collect
-    from workflow.plan.make import make_plan
-
     if options.collect:
-        return collect(options.collect, RESULTS / "recorded", options.name, other_code=options.other_code)
+        from workflow.campaign.collection import collect_all
+
+        return collect_all(options.collect, RESULTS / "recorded", options.name, other_code=options.other_code)
     if options.out is None or options.minutes is None:
         raise UserError("campaign needs --minutes N and --out DIR, or --collect DIR: add them.")
-    end = time.monotonic() + 60 * options.minutes
-    config = _configuration(options)
-    plan = make_plan({**config, "jobs": {"seeds": "one", "timing": "row"}})
-    threads = config.get("threads", 2 if config["device"] == "cuda" else 1)
-    with only_here(options.out) as lock:
-        plan = prepare_data(plan, options.out)
-        side_by_side = options.side_by_side or slots(config, options.out, threads=threads, minutes=options.minutes)
-        Campaign(plan, options.out, end=end, side_by_side=side_by_side, threads=threads, lock=lock).run()
+    from workflow.campaign.conduct import conduct
+
+    words = ["--configfile", str(options.configfile)] if options.configfile else []
+    conduct(_given(options), options.out, minutes=options.minutes, words=words, jobs=options.side_by_side)
     return 0
 
 

@@ -51,9 +51,8 @@ def known(files: Sequence[Path] = FILES) -> dict[str, dict]:
     return {name: record for path in reversed(files) for name, record in read(path).items()}
 
 
-def side_by_side(cards: Iterable[str], kind: str, files: Sequence[Path] = FILES) -> int:
-    """Jobs of a kind on each of these cards: the fewest that is best for one of them."""
-    found = known(files)
+def side_by_side(cards: Iterable[str], kind: str, found: Mapping[str, dict]) -> int:
+    """Jobs of a kind on each of these cards: the fewest that is best for one of them. `found`: what `known` gives."""
     return min((found[card]["side_by_side"].get(kind, 1) if card in found else 1 for card in cards), default=1)
 
 
@@ -61,7 +60,7 @@ def per_gpu(cards: Sequence[str], files: Sequence[Path] = FILES) -> int:
     """Jobs of any usual kind on each of these cards."""
     found = known(files)
     kinds = {kind for card in cards if card in found for kind in found[card]["side_by_side"]} - ALONE
-    return min((side_by_side(cards, kind, files) for kind in kinds), default=1)
+    return min((side_by_side(cards, kind, found) for kind in kinds), default=1)
 
 
 def kind_of(run: Run, stage: str, *, grows: bool = False) -> str:
