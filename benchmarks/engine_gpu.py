@@ -17,8 +17,8 @@ from torch import func, nn
 from torch.nn import functional as F
 
 from benchmarks.engine_usual import BATCH, Ours, Usual, cifar10, network
-from workflow.campaign.measure_packing import ROW_IMAGES
-from workflow.campaign.measure_packing import total as processes
+from workflow.check.side_by_side import ROW_IMAGES
+from workflow.check.side_by_side import total as processes
 from workflow.engine import graphs
 from workflow.engine.precision import autocast, backend
 

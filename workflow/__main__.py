@@ -6,10 +6,8 @@ The rules call the same commands. Exit status: 0 done, 1 something failed (one s
 import argparse
 import os
 import sys
-import time
 from pathlib import Path
 
-from workflow.machine import gpu_pool
 from workflow.plan.config import load
 from workflow.plan.plan import Plan, read_plan
 from workflow.support.errors import UserError
@@ -149,32 +147,27 @@ def claim_command(options: argparse.Namespace) -> int:
     return OneClaim(options.id, _given(options), RESULTS, REPORTS).run(cost_only=options.cost)
 
 
-def packing_command(options: argparse.Namespace) -> int:
-    """Measure how many jobs side by side make the most of this GPU, and make that the default for cards of its name."""
-    from workflow.campaign.measure_packing import measure
+def check_command(options: argparse.Namespace) -> int:
+    """Is this machine ready: replayed steps against plain ones, memory, speed, how many jobs share its GPU. Minutes."""
+    from workflow.check.check import Check
+    from workflow.plan.make import make_plan
 
-    measure(_configuration(options), options.side_by_side, options.seconds)
-    return 0
+    sys.stdout.reconfigure(line_buffering=True)
+    return Check(make_plan(_configuration(options)), quick=options.quick).run()
 
 
 def campaign_command(options: argparse.Namespace) -> int:
     """Do the most valuable unfinished runs that fit into --minutes, in the folder --out; or file such a folder with --collect."""
-    from workflow.campaign.campaign import Campaign, only_here, prepare_data, slots
-    from workflow.campaign.collection import collect
-    from workflow.plan.make import make_plan
-
     if options.collect:
-        return collect(options.collect, RESULTS / "recorded", options.name, other_code=options.other_code)
+        from workflow.campaign.collection import collect_all
+
+        return collect_all(options.collect, RESULTS / "recorded", options.name, other_code=options.other_code)
     if options.out is None or options.minutes is None:
         raise UserError("campaign needs --minutes N and --out DIR, or --collect DIR: add them.")
-    end = time.monotonic() + 60 * options.minutes
-    config = _configuration(options)
-    plan = make_plan({**config, "jobs": {"seeds": "one", "timing": "row"}})
-    threads = config.get("threads", 2 if config["device"] == "cuda" else 1)
-    with only_here(options.out) as lock:
-        plan = prepare_data(plan, options.out)
-        side_by_side = options.side_by_side or slots(config, options.out, threads=threads, minutes=options.minutes)
-        Campaign(plan, options.out, end=end, side_by_side=side_by_side, threads=threads, lock=lock).run()
+    from workflow.campaign.conduct import conduct
+
+    words = ["--configfile", str(options.configfile)] if options.configfile else []
+    conduct(_given(options), options.out, minutes=options.minutes, words=words, jobs=options.side_by_side)
     return 0
 
 
@@ -297,11 +290,8 @@ def parser() -> argparse.ArgumentParser:
     campaign.add_argument("--collect", type=Path, metavar="DIR", help="check DIR and file it under results/recorded")
     campaign.add_argument("--name", default="campaign", help="name of that folder")
     campaign.add_argument("--other-code", action="store_true", help="file records that other code has made, too")
-    packed = add("packing", packing_command)
-    packed.add_argument(
-        "--side-by-side", type=int, nargs="+", default=gpu_pool.COUNTS, metavar="N", help="numbers to try"
-    )
-    packed.add_argument("--seconds", type=float, default=5.0, help="time for each, start-up aside (default: 5)")
+    check = add("check", check_command)
+    check.add_argument("--quick", action="store_true", help="a few kinds of training, nothing about speed")
     add("primer", primer_command)
     report = add("report", report_command)
     report.add_argument("product", nargs="?", default="page")

@@ -14,13 +14,13 @@ import time
 
 import pytest
 
-from workflow.campaign import campaign
-from workflow.campaign.collection import collect
+from workflow.campaign import campaign, conduct
+from workflow.campaign.collection import collect, collect_all
 from workflow.machine import gpu_pool
 from workflow.plan.config import load
 from workflow.plan.make import make_plan
 from workflow.plan.steps import Step
-from workflow.records.records import read_predictions, read_result, read_search, read_timing
+from workflow.records.records import read_predictions, read_result, read_search
 from workflow.support.errors import UserError
 
 SETTINGS = """
@@ -48,11 +48,11 @@ class Real:
         (base / "bare").mkdir()
         (base / "bare" / "sitecustomize.py").write_text(BARE)
         (base / "settings.yaml").write_text(SETTINGS)
-        self.base, self.out = base, base / "out"
+        self.base, self.out = base, base / "out" / "smoke"
         self.environment = {**os.environ, "PYTHONPATH": f"{root}:{base / 'bare'}", "OMP_NUM_THREADS": "1"}
 
     def start(self) -> subprocess.Popen:
-        words = ["campaign", "--configfile", "settings.yaml", "--minutes", "20", "--side-by-side", "1", "--out", "out"]
+        words = ["campaign", "--configfile", "settings.yaml", "--minutes", "19", "--side-by-side", "1", "--out", "out"]
         command = [sys.executable, "-m", "workflow", *words]
         return subprocess.Popen(
             command, cwd=self.base, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -84,7 +84,7 @@ def test_a_killed_campaign_goes_on(real):
     assert "train: going on at " in (real.out / "logs/train" / f"{RUN}.log").read_text()
     assert f"started search {RUN}" not in real.text  # done before the kill
     summary = json.loads((real.out / "campaign.json").read_text())
-    assert summary["steps"] == {f"train {RUN}": "done", "time mnist/effconv-20-0.66m": "done"}
+    assert summary["steps"] == {f"train {RUN}": "done"}
 
 
 def test_what_it_leaves_can_be_copied_and_filed(real, tmp_path, capsys):
@@ -92,10 +92,10 @@ def test_what_it_leaves_can_be_copied_and_filed(real, tmp_path, capsys):
     assert collect(copied, tmp_path / "recorded", "h200") == 0
     filed = tmp_path / "recorded" / "h200"
     assert read_result(filed / "runs" / RUN / "result.json")["run"]["id"] == RUN
-    assert read_search(filed / "runs" / RUN / "search.json") and read_timing(filed / "timings" / f"{RUN[:-6]}.json")
+    assert read_search(filed / "runs" / RUN / "search.json")
     assert read_predictions(filed / "runs" / RUN / "predictions.npz", 16)[0].shape == (16,)
     assert not list(filed.rglob("*.pt"))
-    assert "% after 3 epochs" in (text := capsys.readouterr().out) and "s per epoch on" in text
+    assert "% after 3 epochs" in capsys.readouterr().out
     assert collect(copied, tmp_path / "recorded", "h200") == 0  # a second time changes nothing
 
 
@@ -132,10 +132,8 @@ def test_a_cut_off_record_and_a_missing_history_are_refused(real, tmp_path, caps
     copied = shutil.copytree(real.out, tmp_path / "home")
     path = copied / "runs" / RUN / "result.json"
     path.write_text(path.read_text()[:-200])
-    timing = copied / "timings" / "mnist" / "effconv-20-0.66m.json"
-    edit(timing, lambda record: record.update(train_seconds=float("nan")))
     assert collect(copied, tmp_path / "recorded", "h200") == 1
-    assert "cannot be read as JSON" in (text := capsys.readouterr().out) and "not finite" in text
+    assert "cannot be read as JSON" in capsys.readouterr().out
     assert not (tmp_path / "recorded" / "h200").exists()
 
 
@@ -153,14 +151,18 @@ def test_what_is_filed_is_never_replaced(real, tmp_path, capsys):
     assert "holds another one already" in capsys.readouterr().out
 
 
-def test_what_was_found_of_the_card_is_filed_once(real, tmp_path, capsys):
-    copied = shutil.copytree(real.out, tmp_path / "home")
-    gpu_pool.keep("NVIDIA H200", {"side_by_side": 3}, copied / "packing.json")
-    assert collect(copied, tmp_path / "recorded", "h200") == 0
-    gpu_pool.keep("NVIDIA H200", {"side_by_side": 8}, copied / "packing.json")
-    assert collect(copied, tmp_path / "recorded", "h200") == 0
-    assert gpu_pool.read(tmp_path / "recorded" / "packing.json") == {"NVIDIA H200": {"side_by_side": 3}}
-    assert capsys.readouterr().out.count("NVIDIA H200: 3 jobs side by side") == 1
+def test_a_campaign_is_filed_by_its_parts_with_what_was_found_of_the_card_once(real, tmp_path, capsys):
+    copied = shutil.copytree(real.out.parent, tmp_path / "home")
+    card = lambda number: {"side_by_side": {"train": number}}
+    gpu_pool.keep("NVIDIA H200", card(3), copied / "selfcheck.json")
+    assert collect_all(copied, tmp_path / "recorded", "h200") == 0
+    assert read_result(tmp_path / "recorded" / "h200-smoke" / "runs" / RUN / "result.json")["run"]["id"] == RUN
+    gpu_pool.keep("NVIDIA H200", card(8), copied / "selfcheck.json")
+    assert collect_all(copied, tmp_path / "recorded", "h200") == 0
+    assert gpu_pool.read(tmp_path / "recorded" / "selfcheck.json") == {"NVIDIA H200": card(3)}
+    assert capsys.readouterr().out.count("NVIDIA H200: {'train': 3} jobs side by side") == 1
+    with pytest.raises(UserError, match="holds no campaign"):
+        collect_all(tmp_path / "recorded", tmp_path / "recorded", "h200")
 
 
 @pytest.mark.parametrize("name", ["../outside", "/absolute", "", "a/b", "A b"])
@@ -200,16 +202,21 @@ def packed(tmp_path, monkeypatch):
     def make(seconds: float, slots: int, sleep: float = 0.1, status=lambda step: 0) -> campaign.Campaign:
         lock = os.open(tmp_path / "lock", os.O_CREAT | os.O_RDWR)
         one = campaign.Campaign(
-            plan, tmp_path / "out", end=time.monotonic() + seconds, side_by_side=slots, threads=1, lock=lock
+            plan,
+            tmp_path / "out",
+            end=time.monotonic() + seconds,
+            share=lambda step: 1 / slots,
+            threads=1,
+            lock=lock,
+            records=tmp_path,
         )
         one.log = []
         monkeypatch.setattr(one.estimates, "seconds", lambda step: (0.2, "by hand"))
-        monkeypatch.setattr(one, "_has_sizes", lambda step: True)
 
         def start(step: Step, left: float) -> None:
             one.log.append((step, set(one.running)))
             command = [sys.executable, "-S", "-c", STAND_IN, str(sleep), str(status(step))]
-            one.running[step] = subprocess.Popen(command, preexec_fn=campaign._die_with_parent)
+            one.running[step] = subprocess.Popen(command, preexec_fn=campaign.die_with_parent)
 
         monkeypatch.setattr(one, "_start", start)
         return one
@@ -217,25 +224,30 @@ def packed(tmp_path, monkeypatch):
     return make
 
 
-def test_timing_is_alone_and_the_rest_side_by_side(packed):
+def test_side_by_side_as_many_as_there_is_room_for(packed):
     one = packed(60, slots=3, sleep=0.6)
     summary = one.run()
-    assert set(summary["steps"].values()) == {"done"} and len(summary["steps"]) == 2 + 6 + 3
-    beside = {step: others for step, others in one.log}
-    assert all(not others for step, others in beside.items() if step.stage == "time")
-    assert max(len(others) for others in beside.values()) == 2
+    assert set(summary["steps"].values()) == {"done"} and len(summary["steps"]) == 2 + 6
+    assert max(len(others) for _, others in one.log) == 2
     order = [step for step, _ in one.log]
     for seed in (0, 1):
         run = f"cifar10/effconv-20-0.66m/seed{seed}"
         assert order.index(Step("search", run)) < order.index(Step("train", run))
-    assert order[-1] == Step("time", "cifar10/effconv-20-0.66m")
+
+
+def test_a_job_that_takes_the_whole_machine_has_it(packed):
+    one = packed(60, slots=3, sleep=0.3)
+    one.share = lambda step: 1.0 if step.stage == "search" else 1 / 3
+    one.run()
+    assert all(not others for step, others in one.log if step.stage == "search")
+    assert all(step.stage != "search" for _, others in one.log for step in others)
 
 
 def test_a_failed_search_takes_its_training_with_it_and_nothing_else(packed):
     bad = Step("search", "cifar10/effconv-20-0.66m/seed1")
     steps = packed(60, slots=2, status=lambda step: 3 if step == bad else 0).run()["steps"]
     assert steps.pop(str(bad)) == "failed (3)" and set(steps.values()) == {"done"}
-    assert "train cifar10/effconv-20-0.66m/seed1" not in steps and len(steps) == 2 + 6 + 3 - 2
+    assert "train cifar10/effconv-20-0.66m/seed1" not in steps and len(steps) == 2 + 6 - 2
 
 
 def test_what_runs_over_the_end_is_cut_off(packed):
@@ -250,9 +262,9 @@ def test_no_time_starts_nothing(packed):
 
 
 def test_two_campaigns_in_one_folder(tmp_path):
-    held = campaign.only_here(tmp_path / "out")
+    held = conduct.only_here(tmp_path / "out")
     refused = pytest.raises(UserError, match="another campaign works in")
-    with held, refused, campaign.only_here(tmp_path / "out"):
+    with held, refused, conduct.only_here(tmp_path / "out"):
         pass
-    with campaign.only_here(tmp_path / "out"):
+    with conduct.only_here(tmp_path / "out"):
         pass

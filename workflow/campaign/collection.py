@@ -121,7 +121,7 @@ class Collection:
         """The sizes of a run whose rule starts from another run's search, which must be here."""
         if run.sizes is None:
             return None
-        other = run_folder(self.folder, self.runs[run.sizes.run]["id"])
+        other = run_folder(self.folder, self.runs[run.sizes.run].id)
         return from_search(run, read_search(other / "search.json")["sizes"])
 
     def timing(self, run: Run) -> str | None:
@@ -177,9 +177,18 @@ def collect(folder: Path, recorded: Path, name: str, *, other_code: bool = False
             else:
                 filed.add(run.id)
                 print(f"filed    {run.id if what == 'run' else row}: {found}")
-    for card, best in gpu_pool.read(folder / gpu_pool.HERE.name).items():
-        if card not in gpu_pool.read(path := recorded / gpu_pool.HERE.name):
-            gpu_pool.keep(card, best, path)
-            print(f"filed    {card}: {best['side_by_side']} jobs side by side")
     print(f"{len(filed)} runs filed under {target}, {refused} refused.")
     return int(refused > 0)
+
+
+def collect_all(folder: Path, recorded: Path, name: str, *, other_code: bool = False) -> int:
+    """Check and file a campaign: its folders one by one, as `recorded`/`name`-short and so on, and what is known of cards."""
+    parts = sorted(path.parent for path in folder.glob("*/plan.json"))
+    if not parts:
+        raise UserError(f"{folder} holds no campaign: give the folder that was its --out.")
+    refused = [collect(part, recorded, f"{name}-{part.name}", other_code=other_code) for part in parts]
+    for card, found in gpu_pool.read(folder / gpu_pool.HERE.name).items():
+        if card not in gpu_pool.read(path := recorded / gpu_pool.HERE.name):
+            gpu_pool.keep(card, found, path)
+            print(f"filed    {card}: {found['side_by_side']} jobs side by side")
+    return max(refused)

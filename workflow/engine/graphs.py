@@ -192,14 +192,14 @@ class CapturedStep(Step):
 
     def _capture_and_compare(self) -> None:
         """Capture the step and take it, from one state, replayed and plainly; only a graph that does the same is kept."""
-        before = self._snapshot()
+        before = self.snapshot()
         self.optimizer.zero_grad(set_to_none=True)
         graph = replayed = None
         try:
             graph = self._capture()
             self._restore(before)
             graph.replay()
-            replayed = self._snapshot()
+            replayed = self.snapshot()
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
@@ -211,7 +211,7 @@ class CapturedStep(Step):
         self._restore(before)
         self._warm_up_step()
         if replayed is not None:
-            self.uncaptured_reason = replayed.difference(self._snapshot(), before)
+            self.uncaptured_reason = replayed.difference(self.snapshot(), before)
         if self.uncaptured_reason is None:
             self._graph = graph
         else:
@@ -230,7 +230,8 @@ class CapturedStep(Step):
                     kinds.setdefault(f"values of the optimiser ({name})", []).append(value)
         return kinds
 
-    def _snapshot(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
+        """Copies of all that a step changes."""
         tensors = {kind: [tensor.detach().clone() for tensor in found] for kind, found in self._changing().items()}
         return Snapshot(tensors, global_state(self.images.device))
 

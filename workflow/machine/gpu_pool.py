@@ -1,6 +1,6 @@
 """How many search and training jobs share a GPU where `per_gpu` is not given: what was measured on a card of that name. Torch-free.
 
-`python -m workflow packing` measures and writes results/packing.json; results/recorded/packing.json holds cards that were measured
+`python -m workflow check` measures and writes results/selfcheck.json; results/recorded/selfcheck.json holds cards that were checked
 before and is kept in git. A card that neither knows gets one job.
 """
 
@@ -8,14 +8,17 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from workflow.protocol.runs import Run
 from workflow.support.errors import UserError
 from workflow.support.files import ROOT, write_json
 
-HERE = Path("results/packing.json")
-RECORDED = ROOT / "results" / "recorded" / "packing.json"
-COUNTS = (1, 2, 3, 4, 6, 8)  # jobs on one GPU that are tried
+HERE = Path("results/selfcheck.json")
+RECORDED = ROOT / "results" / "recorded" / "selfcheck.json"
+FILES = (HERE, RECORDED)
 MOST = 16  # as of `per_gpu`
 ENOUGH = 0.95  # of the most images per second: with fewer jobs each ends sooner
+ROOM = 0.9  # of a card's memory is given out
+ALONE = {"literal"}  # kinds that `per_gpu` does not look at: a job of them has a whole card where it is not known
 
 
 def best(speeds: Mapping[int, float]) -> int:
@@ -23,29 +26,48 @@ def best(speeds: Mapping[int, float]) -> int:
     return min(count for count, speed in speeds.items() if speed >= ENOUGH * max(speeds.values()))
 
 
+def fitting(speeds: Mapping[int, float], memory_mb: float, card_mb: float) -> int:
+    """The best number of those that the card has room for, at least 1."""
+    room = max(1, int(ROOM * card_mb / memory_mb)) if memory_mb else MOST
+    return best({count: speed for count, speed in speeds.items() if count <= room} or {1: 1.0})
+
+
 def read(path: Path) -> dict[str, dict]:
-    """Card name -> what was measured on it, with `side_by_side`; nothing where there is no file."""
+    """Card name -> what was found of it, with `side_by_side` by kind of job; nothing where there is no file."""
     try:
         found = json.loads(path.read_text())
-        if all(record["side_by_side"] in range(1, MOST + 1) for record in found.values()):
+        if all(number in range(1, MOST + 1) for record in found.values() for number in record["side_by_side"].values()):
             return found
         reason = f"side_by_side must be 1 to {MOST}"
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
         reason = f"{type(error).__name__}: {error}"
-    raise UserError(f"{path} is damaged ({reason}): remove it, and measure again with `python -m workflow packing`.")
+    raise UserError(f"{path} is damaged ({reason}): remove it, and run `python -m workflow check` again.")
 
 
-def known(files: Sequence[Path] = (HERE, RECORDED)) -> dict[str, dict]:
-    """Every card that was measured; the first file wins."""
+def known(files: Sequence[Path] = FILES) -> dict[str, dict]:
+    """Every card that was checked; the first file wins."""
     return {name: record for path in reversed(files) for name, record in read(path).items()}
 
 
-def per_gpu(cards: Iterable[str], files: Sequence[Path] = (HERE, RECORDED)) -> int:
-    """Jobs for each of these cards: the fewest that is best for one of them."""
+def side_by_side(cards: Iterable[str], kind: str, found: Mapping[str, dict]) -> int:
+    """Jobs of a kind on each of these cards: the fewest that is best for one of them. `found`: what `known` gives."""
+    return min((found[card]["side_by_side"].get(kind, 1) if card in found else 1 for card in cards), default=1)
+
+
+def per_gpu(cards: Sequence[str], files: Sequence[Path] = FILES) -> int:
+    """Jobs of any usual kind on each of these cards."""
     found = known(files)
-    return min((found[card]["side_by_side"] if card in found else 1 for card in cards), default=1)
+    kinds = {kind for card in cards if card in found for kind in found[card]["side_by_side"]} - ALONE
+    return min((side_by_side(cards, kind, found) for kind in kinds), default=1)
+
+
+def kind_of(run: Run, stage: str, *, grows: bool = False) -> str:
+    """What kind of job a stage of a run is on a GPU. `grows`: whether the run's kernels grow in training."""
+    if stage == "search" and run.search:
+        return "literal" if run.search.options.get("kernel_predictor") == "literal" else "search"
+    return "growing" if grows else "train"
 
 
 def keep(card: str, record: dict, path: Path = HERE) -> None:

@@ -161,7 +161,7 @@ class Estimates:
         row = step.member if step.stage == "time" else step.member.rpartition("/")[0]
         run = self.first[row] if step.stage == "time" else self.plan.by_id[step.member]
         if step.stage == "time":
-            segments = (2 if run.search else 0) + (3 if network(run).grows else 1)
+            segments = (2 if run.search else 0) + (3 if network(run).grows else 1) * max(1, network(run).backends)
             timing = self.plan.timing
             return STARTUP + segments * (timing["slices"] + 1) * timing["slice_seconds"], "its slices"
         planned = run.search if step.stage == "search" and run.search else run.train

@@ -7,42 +7,17 @@ counters, and replays them on the same memory. Whatever Python decides or counts
 import pytest
 import torch
 from engine_helpers import training_images
-from torch.fx.experimental.proxy_tensor import make_fx
 
 import baselines
 from effconv import FixedShapeSearch, SearchOptions, cifar_resnet
-from workflow.engine.graphs import WARM_STEPS, CapturedStep
+from workflow.check.equality import Counts, Plain, Recorded
+from workflow.engine.graphs import WARM_STEPS
 from workflow.engine.optimisation import for_recipe, for_search
 from workflow.engine.session import place
 from workflow.protocol.recipes import recipe
 
 CPU, BATCH, IMAGES = torch.device("cpu"), 4, 18  # four whole steps an epoch and a partial one
 SET = {"device": CPU, "batch_size": BATCH, "count": IMAGES}
-
-
-class Uncaptured(CapturedStep):
-    """`CapturedStep`, run by Python in every step."""
-
-    uncaptured_reason = "this is the plain one"
-    replays = 0
-
-
-class Recorded(CapturedStep):
-    """`CapturedStep` with torch.fx in place of a CUDA graph. `replays`: how often the recorded step was run.
-
-    Recording runs the step as well, which a capture does not; the comparison with a plain step takes that back.
-    """
-
-    replays = 0
-
-    def _capture(self):
-        self._recorded = make_fx(lambda unused: (self._body(), unused)[1])(torch.zeros(()))
-        return self
-
-    @torch.no_grad()
-    def replay(self):
-        self._recorded(torch.zeros(()))
-        self.replays += 1
 
 
 def two_epochs(step):
@@ -92,7 +67,7 @@ SMALL = {"widths": (4, 8, 16)}
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_training_replayed_is_training(system, dataset, name, arguments):
-    agree(*(trained(kind, system, dataset, name, **arguments) for kind in (Uncaptured, Recorded)))
+    agree(*(trained(kind, system, dataset, name, **arguments) for kind in (Plain, Recorded)))
 
 
 @pytest.mark.parametrize("predictor", ["literal", "projected"])
@@ -105,20 +80,10 @@ def test_a_search_replayed_is_the_search(predictor):
         plan = for_search(model.parameter_groups(), CPU, captured=True)
         return kind(model, plan, training_images(**SET), precision="fp32")
 
-    plain, recorded = search(Uncaptured), search(Recorded)
+    plain, recorded = search(Plain), search(Recorded)
     agree(plain, recorded)
     one, other = plain.model.learned(), recorded.model.learned()
     assert other.sizes == one.sizes and other.trajectory["step"] == one.trajectory["step"]
-
-
-class Counts(torch.nn.Linear):
-    """Python counts the steps: what a recorded step must not rest on."""
-
-    steps = 0
-
-    def forward(self, images):
-        self.steps += 1
-        return super().forward(images.flatten(1)) / self.steps
 
 
 def test_what_python_counts_is_noticed_and_the_run_goes_on_uncaptured():

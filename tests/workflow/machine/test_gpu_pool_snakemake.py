@@ -1,4 +1,4 @@
-"""What Snakemake is told of GPUs, by dry runs with a pretended nvidia-smi: the project's pool, the user's own, narrowed devices."""
+"""What Snakemake is told of GPUs, by dry runs with a pretended nvidia-smi and torch: the pool, the user's own, narrowed devices."""
 
 import os
 import re
@@ -6,6 +6,13 @@ import subprocess
 import sys
 
 import pytest
+
+TORCH = """
+import os, types
+__version__, version = "2.13.0", types.SimpleNamespace(cuda="13.0")
+shown = os.environ.get("CUDA_VISIBLE_DEVICES", "0,1,2,3").split(",")
+cuda = types.SimpleNamespace(device_count=lambda: len(shown), get_device_name=lambda n: "Pretended")
+"""
 
 
 @pytest.fixture
@@ -15,9 +22,11 @@ def gpus_of(tmp_path, root):
     tool.parent.mkdir()
     tool.write_text("#!/bin/sh\necho 580.1\n")
     tool.chmod(0o755)
+    (tmp_path / "torch.py").write_text(TORCH)
 
     def plan(*arguments: str, config: tuple[str, ...] = (), **variables: str) -> dict[str, set[str]] | str:
-        environment = {**os.environ, "PATH": f"{tool.parent}:{os.environ['PATH']}", **variables}
+        paths = {"PATH": f"{tool.parent}:{os.environ['PATH']}", "PYTHONPATH": str(tmp_path)}
+        environment = {**os.environ, **paths, **variables}
         settings = ["preset=smoke", "device=cuda", 'only=["mnist/cifar-resnet-20"]', f"data={tmp_path}", *config]
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", "-n", "-s", str(root / "Snakefile"), "-d", str(tmp_path), *arguments,
@@ -52,14 +61,14 @@ def test_devices_that_are_hidden_are_not_in_the_pool_and_each_may_be_shared(gpus
 
 def test_as_many_jobs_share_a_gpu_as_were_found_best_on_its_kind(gpus_of, tmp_path):
     (tmp_path / "results").mkdir()
-    (tmp_path / "results" / "packing.json").write_text('{"Pretended": {"side_by_side": 3}}')
+    (tmp_path / "results" / "selfcheck.json").write_text('{"Pretended": {"side_by_side": {"train": 3, "literal": 1}}}')
     assert gpus_of() == {"train": {"1"}, "time": {"12"}}
 
 
 def test_a_damaged_measurement_is_one_sentence(gpus_of, tmp_path):
     (tmp_path / "results").mkdir()
-    (tmp_path / "results" / "packing.json").write_text("{")
+    (tmp_path / "results" / "selfcheck.json").write_text("{")
     said = gpus_of()
     assert (
-        "results/packing.json is damaged" in said and "python -m workflow packing" in said and "Traceback" not in said
+        "results/selfcheck.json is damaged" in said and "python -m workflow check" in said and "Traceback" not in said
     )

@@ -1,0 +1,151 @@
+"""The self-check: on the CPU for real, on a GPU by pretended answers; what it keeps, and what it says is wrong."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from workflow.check import canary, check, preflight, side_by_side
+from workflow.check.equality import KINDS, QUICK, compare
+from workflow.check.side_by_side import VARIANTS, Work, measure
+from workflow.machine import gpu_pool
+from workflow.plan.config import load
+from workflow.plan.make import make_plan
+from workflow.support.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def plan(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return make_plan(load({"preset": "smoke", "device": "cpu", "only": ["mnist/cifar-resnet-20"]}))
+
+
+def test_a_quick_check_of_this_machine(plan, tmp_path):
+    said = []
+    assert check.Check(plan, quick=True, log=said.append).run() == 0
+    ((name, record),) = json.loads((tmp_path / "results" / "selfcheck.json").read_text()).items()
+    assert name == record["device"] == record["provenance"]["cpu"] and record["trouble"] == []
+    assert record["torch"] == record["provenance"]["torch"] and record["quick"]
+    assert set(record["equality"]) == set(QUICK)
+    assert record["equality"]["SGD, even kernels"]["text"] == "equal to the last bit"
+    assert said[-1] == "ready; kept in results/selfcheck.json"
+    assert check.checked("cpu")
+
+
+def test_a_check_holds_for_its_card_driver_torch_and_code(plan, monkeypatch):
+    where = {"device": "NVIDIA H100", "driver": "580.1", "torch": "2.13.0", "code": "abc"}
+    monkeypatch.setattr(check, "place", lambda device: dict(where))
+    assert not check.checked("cuda")
+    gpu_pool.keep("NVIDIA H100", {**where, "side_by_side": {"train": 4}})
+    assert check.checked("cuda")
+    for key in where:
+        monkeypatch.setattr(check, "place", lambda device, key=key: {**where, key: "another"})
+        assert not check.checked("cuda")
+
+
+def test_what_is_not_the_step_is_trouble_and_the_status_says_so(plan, monkeypatch):
+    answers = {"SGD, even kernels": {"equal": False, "text": "apart by 3.0e-01 of what training changes"}}
+    equal = {"equal": True, "text": ""}
+    monkeypatch.setattr(check.Check, "_some_kinds", lambda self, names: {n: answers.get(n, equal) for n in names})
+    said = []
+    assert check.Check(plan, quick=True, log=said.append).run() == 1
+    assert "    WRONG SGD, even kernels: apart by 3.0e-01 of what training changes" in said
+    assert said[-1].startswith("1 things to mend first")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [("import sys; sys.exit('no such device')", "no such device"), ("", "no word")]
+)
+def test_a_process_that_fails_is_trouble_with_its_last_word(plan, monkeypatch, code, reason):
+    real = check.subprocess.run
+    monkeypatch.setattr(check.subprocess, "run", lambda command, **how: real([command[0], "-S", "-c", code], **how))
+    found = check.Check(plan, quick=True, log=print)._some_kinds(["one", "two"])
+    assert found == dict.fromkeys(["one", "two"], {"equal": False, "text": f"failed: {reason}"})
+
+
+def test_two_that_are_to_fail_are_caught():
+    """The comparison itself: what Python counts is noticed, what the host reads is not captured."""
+    for name in ("guard: other numbers", "guard: no capture"):
+        found = compare(KINDS[name], CPU)
+        assert found["equal"] and found["text"].startswith("caught: ")
+
+
+def test_processes_train_side_by_side():
+    memory, speeds = measure(Work(), [1, 2], device="cpu", seconds=0.3)
+    assert set(speeds) == {1, 2} and min(speeds.values()) > 1 and memory > 100
+
+
+def test_a_process_that_fails_says_why():
+    with pytest.raises(UserError, match=r"a job on cuda:99 failed \(.+\): mend that first"):
+        measure(Work(), [2], device="cuda:99", seconds=0.1)
+
+
+def test_on_a_gpu_every_kind_gets_as_many_jobs_as_pay_and_fit(plan, monkeypatch):
+    """Pretended speeds and memory of an H100: literal states of 15 GB, growing kernels that the host holds up."""
+    from workflow.machine import lease
+
+    speeds = {
+        "train": (2_000, {1: 40_000, 2: 70_000, 4: 90_000, 6: 91_000, 8: 90_000}), "growing": (9_000, {1: 2_000, 2: 3_900, 4: 7_500}),
+        "search": (3_000, {1: 20_000, 2: 30_000, 4: 30_500}), "literal": (15_100, {1: 4_000}),
+    }  # fmt: skip
+    works = {id(work): name for name, work in side_by_side.JOBS.items()}
+
+    def measured(work, counts, *, device, seconds):
+        if work == VARIANTS["train, tf32"]:
+            raise UserError("a job on cuda:0 failed (no tf32): mend that first.")
+        return speeds.get(works.get(id(work)), (1_000, {1: 10.0}))
+
+    monkeypatch.setattr(side_by_side, "measure", measured)
+    monkeypatch.setattr(lease, "_cuda_count", lambda: 1)
+    monkeypatch.setattr(lease, "lease", lambda *a, **k: __import__("contextlib").nullcontext("cuda:0"))
+    properties = SimpleNamespace(total_memory=80 * 2**30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    one = check.Check(plan, quick=False, log=lambda text: None)
+    found = one._speed()
+    assert found["side_by_side"] == {"train": 4, "growing": 4, "search": 2, "literal": 1}
+    assert one.trouble == ["train, tf32: a job on cuda:0 failed (no tf32): mend that first."]
+    assert found["memory_mb"]["literal"] == 15_100
+
+
+def test_what_loses_on_a_processor_is_said():
+    assert canary.sentences({"fp32": 1.0, "bf16": 0.5, "compiled": 0.9}) == []
+    slow, none = canary.sentences({"fp32": 1.0, "bf16": 14.0, "compiled": None})
+    assert slow.startswith("bfloat16 takes 14.0 times as long as float32") and "nothing can be compiled here" in none
+
+
+def test_the_canary_times_a_real_convolution():
+    found = canary.canary()
+    assert found["fp32"] > 0 and found["bf16"] > 0 and (found["compiled"] is None or found["compiled"] > 0)
+
+
+SMI = """#!/bin/sh
+case "$1" in
+  *memory.free*) echo "40000, 81559" ;;
+  *compute_mode*) echo "{mode}, {mig}, 700.00, 1980, 1980, 0x0" ;;
+  *compute-apps*) echo 1; echo 2 ;;
+  *) echo 580.1 ;;
+esac
+"""
+
+
+def test_a_card_that_is_set_up_otherwise_gets_a_sentence_each(tmp_path, monkeypatch):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(SMI.format(mode="Exclusive_Process", mig="Enabled"))
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(preflight.gpus, "cuda_names", lambda: ["pretended"])
+    exclusive, split, others, memory = preflight.on_the_card()
+    assert "nvidia-smi -c DEFAULT" in exclusive and "MIG" in split
+    assert others.startswith("2 other processes") and "40,000 of 81,559 MB" in memory
+    tool.write_text("#!/bin/sh\nexit 9\n")
+    assert preflight.on_the_card() == []
+
+
+def test_a_disk_without_room_gets_a_sentence(plan, tmp_path, monkeypatch):
+    assert preflight.on_the_disk(plan, tmp_path) == []
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: SimpleNamespace(free=1_000))
+    (sentence,) = preflight.on_the_disk(plan, tmp_path)
+    assert sentence.startswith("preset smoke takes up to ") and sentence.endswith("0.0 GB are free: make room.")

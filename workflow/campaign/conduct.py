@@ -1,0 +1,133 @@
+"""`python -m workflow campaign`: everything that a borrowed machine can do in so many minutes, in the order of its value.
+
+With no more than torch, NumPy and a YAML reader. The same command goes on in its folder, OUT, after a kill too:
+
+1. the self-check, where this machine is not known and there are 20 minutes or more (OUT/selfcheck.json);
+2. `times`: seconds per epoch at real shapes, no data set needed, alone on the machine (OUT/times). Timing has a quarter of the
+   minutes, and a part of that is kept back for rows whose sizes are learned meanwhile;
+3. preset `short` and then `paper`, or the one that is asked for (OUT/short, OUT/paper, laid out like results/<preset>, with the data
+   sets' manifests beside): searches and training side by side (campaign.py).
+"""
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from workflow.campaign.campaign import Campaign, die_with_parent, environment
+from workflow.check.check import checked
+from workflow.machine import gpu_pool
+from workflow.machine.gpus import cuda_names
+from workflow.overview.estimates import network
+from workflow.plan.config import load
+from workflow.plan.make import make_plan
+from workflow.plan.plan import Plan
+from workflow.plan.steps import Step
+from workflow.support.errors import UserError
+from workflow.support.files import write_json
+
+WORTH_CHECKING = 20  # minutes of a campaign from which it pays to check a machine that is not known
+TIMING_SHARE = 0.25  # of the minutes, at most
+KEPT_BACK = 0.25  # of that, for rows whose sizes are learned in the campaign
+
+
+@contextlib.contextmanager
+def only_here(folder: Path) -> Iterator[int]:
+    """Hold the folder against a second campaign; the descriptor is passed on, so that orphans of a killed one hold it too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".campaign.lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another campaign works in {folder}: wait for its end, or choose another --out.") from None
+        yield file.fileno()
+
+
+def prepare_data(plan: Plan, folder: Path) -> Plan:
+    """Prepare the plan's data sets and lay their manifests into the folder.
+
+    Returns the plan, with the data sets that could not be had among its `unavailable`.
+    """
+    from workflow.data import prepare
+
+    absent = dict(plan.unavailable)
+    for out, entry in plan.prepare.items():
+        dataset, made_up = entry["dataset"], entry["synthetic"]
+        if dataset in absent:
+            continue
+        source = "synthetic" if made_up else "auto"
+        try:
+            manifest = prepare(dataset, source=source, folder=Path(plan.data), out=Path(out), synthetic=made_up)
+        except UserError as error:
+            absent[dataset] = str(error)
+            print(f"The rows of {dataset} have to wait: {error}", flush=True)
+        else:
+            write_json(folder / "data" / Path(out).name / "manifest.json", manifest)
+    return replace(plan, unavailable=absent)
+
+
+def share_of(config: dict, plan: Plan, *, threads: int, jobs: int | None = None) -> Callable[[Step], float]:
+    """Step -> the share of the machine that it takes. `jobs`: so many side by side; None: as many as cores or cards allow."""
+    if jobs is not None:
+        return lambda step: 1 / jobs
+    if config["device"] != "cuda":
+        return lambda step: 1 / max(1, (os.cpu_count() or 1) // threads)
+    cards, known = cuda_names(), gpu_pool.known()
+
+    def share(step: Step) -> float:
+        run = plan.by_id[step.member]
+        kind = gpu_pool.kind_of(run, step.stage, grows=network(run).grows)
+        return 1 / (len(cards) * (config.get("per_gpu") or gpu_pool.side_by_side(cards, kind, known)))
+
+    return share
+
+
+def _command(words: list[str], log: Path, lock: int) -> None:
+    """Another command of the suite, alone on the machine; what it prints goes to the screen and into a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with subprocess.Popen(
+        [sys.executable, "-m", "workflow", *words], env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, pass_fds=[lock], preexec_fn=die_with_parent,
+    ) as process, open(log, "a") as file:  # fmt: skip
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            file.write(line)
+
+
+def presets_of(user: dict, config: dict) -> list[str]:
+    """The presets of a campaign: the one that is asked for, else on a GPU the short protocol and then the paper's."""
+    asked = user.get("preset", "auto") != "auto" or config["device"] != "cuda"
+    return [config["preset"]] if asked else ["short", "paper"]
+
+
+def conduct(user: dict, out: Path, *, minutes: float, words: list[str], jobs: int | None = None) -> None:
+    """A whole campaign. `user`: the configuration; `words`: what says the same on a command line; `jobs`: as of `share_of`."""
+    end, config = time.monotonic() + 60 * minutes, load(user)
+    presets, on_gpu = presets_of(user, config), config["device"] == "cuda"
+    threads = config.get("threads", 2 if on_gpu else 1)
+    with only_here(out) as lock:
+        if minutes >= WORTH_CHECKING and not checked(config["device"]):
+            _command(["check", *words, "--preset", presets[0]], out / "logs" / "check.log", lock)
+        for card in cuda_names() if on_gpu else ():
+            if found := gpu_pool.known().get(card):
+                gpu_pool.keep(card, found, out / gpu_pool.HERE.name)
+        timing = 0.0 if presets == ["smoke"] else 60 * TIMING_SHARE * minutes
+
+        def times(seconds: float) -> None:
+            limits = ["--out", str(out / "times"), "--minutes", f"{seconds / 60:.3f}"]
+            _command(["times", *words, *limits], out / "logs" / "times.log", lock)
+
+        if timing:
+            times(timing * (1 - KEPT_BACK))
+        for preset in presets:
+            own = load({**user, "preset": preset})
+            plan = prepare_data(make_plan({**own, "jobs": {"seeds": "one", "timing": "row"}}), out / preset)
+            share, last = share_of(own, plan, threads=threads, jobs=jobs), end - timing * KEPT_BACK
+            Campaign(plan, out / preset, end=last, share=share, threads=threads, lock=lock, records=out).run()
+        if timing:
+            times(min(timing * KEPT_BACK, end - time.monotonic()))
