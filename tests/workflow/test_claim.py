@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from workflow.campaign.claim import OneClaim
 
+from workflow.campaign.claim import OneClaim
 from workflow.records.records import timing_path, write_record
 from workflow.support.errors import UserError
 
