@@ -5,10 +5,14 @@ BIN := .venv/bin
 CORES ?= all
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: report docs test bench lint format lock clean
+.PHONY: report docs test check bench lint format lock clean
 report: .venv/ready
 	$(BIN)/python -m snakemake --cores $(CORES) --quiet rules $(ARGS)
 	@echo "The report is $(CURDIR)/reports/index.html"
+
+# For daily work: lint, types and every test but the whole pipeline and the browser.
+check: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --ignore tests/road --deselect tests/workflow/report/test_report_browser.py $(ARGS)
 
 # The page from results/recorded alone, as it is kept in docs/, and README's picture of it where there is a headless Chromium.
 docs: .venv/ready
