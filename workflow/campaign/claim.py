@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from workflow.jobs import Job
+from workflow.jobs import STOPPED, Job
 from workflow.overview.estimates import Estimates, network
 from workflow.plan.config import load
 from workflow.plan.digests import expected_digests
@@ -38,6 +38,11 @@ def definition(name: str) -> dict:
         advice = f"did you mean '{close[0]}'?" if close else f"the claims are {', '.join(by_id)}."
         raise UserError(f"there is no claim '{name}'; {advice}")
     return by_id[name]
+
+
+def searched(state: RunState) -> bool:
+    """Whether a run's search is there, by this code."""
+    return bool(state.search) and not changed_digests(state.search, expected_digests(state.run, "search"))
 
 
 class OneClaim:
@@ -68,9 +73,7 @@ class OneClaim:
     def state(self, run: Run) -> RunState:
         """Where a run stands, in the first folder where it is done, else where its search is, else here."""
         states = [state_of(run, folder) for folder in self.folders]
-        expected = expected_digests(run, "search")
-        searched = (s for s in states if s.search and not changed_digests(s.search, expected))
-        return next((s for s in states if s.status == "done"), None) or next(searched, states[0])
+        return next((s for s in states if s.status == "done"), None) or next(filter(searched, states), states[0])
 
     def steps(self) -> list[Step]:
         """The searches and training that the claim lacks, in order."""
@@ -79,7 +82,7 @@ class OneClaim:
             for run in (run for run in self.plan.runs if run.place == place and basis != SECONDS):
                 state = self.state(run)
                 trains = basis not in (COUNTS, SIZES) or basis == SIZES and not run.search
-                if run.search and state.status != "done" and not state.search:
+                if run.search and state.status != "done" and not searched(state):
                     wanted[Step("search", run.id)] = None
                 if trains and state.status != "done":
                     wanted[Step("train", run.id)] = None
@@ -145,7 +148,10 @@ class OneClaim:
         self.prepare(steps)
         if rows:
             plan = times_plan({**self.user, "preset": "auto"})
-            self.failed |= bool(time_rows(plan, self.times, [run for run in plan.runs if run.place in rows]))
+            status = time_rows(plan, self.times, [run for run in plan.runs if run.place in rows])
+            if status == STOPPED:
+                return STOPPED
+            self.failed |= bool(status)
         for step in steps:
             if (run := self.plan.by_id[step.member]).dataset in self.plan.unavailable:
                 continue

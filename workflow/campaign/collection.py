@@ -131,9 +131,8 @@ class Collection:
             return None
         record = read_timing(path)
         said = f"{record['seconds_per_epoch']:.3g} s per epoch on {record['provenance']['device']}"
-        if record.get(
-            "made_up_pixels"
-        ):  # of `python -m workflow times`: no data, and sizes from wherever they were known
+        # Of `python -m workflow times`: no data, and sizes from wherever they were known.
+        if record.get("made_up_pixels"):
             self._check_code(record, run, "time", {"sizes": record["digests"].get("sizes", "")})
             return f"{said}, pixels made up"
         sizes = self._ruled(run) or []

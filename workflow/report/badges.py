@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from workflow.protocol.runs import Run
 from workflow.report import text
 from workflow.report.claims import protocols
+from workflow.report.groups import Group
 from workflow.report.results import Timing
-from workflow.report.rows import Group
 
 CAPS = {protocols.PAPER: "◼", protocols.SHORT: "◧", protocols.OTHER: "◻"}
 CHIPS = re.compile(r"\b(?:RTX \d{4}(?: Ti)?|G[BH]\d{3}|[ABHLTV]\d{1,3}[A-Z]?|M\d)\b|EPYC|Xeon|Ryzen|Core")

@@ -1,8 +1,6 @@
 """One line of a table: the best evidence for a (data set, row), what it rests on, and the paper's numbers beside it.
 
-Results of a row that were made alike (one protocol, one description but for the seed, one code) form a *group*; accuracies are never
-averaged over two. The best group is the one of the nearest protocol, then of most seeds, then of present code, then measured here.
-Seconds per epoch are of one device each and are never mixed.
+Accuracies are those of one group (`groups.py`), never averaged over two. Seconds per epoch are of one device each and are never mixed.
 """
 
 import json
@@ -16,74 +14,11 @@ from workflow.plan.plan import EntryRow
 from workflow.protocol.runs import Run
 from workflow.records.state import RunState
 from workflow.report.claims import protocols
-from workflow.report.results import NOT_TIMED, Evidence, Key, Timing, place_of
+from workflow.report.groups import Group, alike, groups_of
+from workflow.report.results import NOT_TIMED, Evidence, Key, Timing
 from workflow.report.stats import Difference, Interval, Sample, sample, welch
 
 PAPER_SEEDS = 3
-
-
-@dataclass(frozen=True)
-class Group:
-    """Finished runs of a row that differ in nothing but their seeds (and in what a seed draws), in the order of the seeds."""
-
-    protocol: str  # paper | short | other, of the accuracy
-    training: str  # the same of the training alone
-    states: tuple[RunState, ...]
-
-    @property
-    def run(self) -> Run:
-        return self.states[0].run
-
-    @property
-    def stale(self) -> tuple[str, ...]:
-        """What has changed since the results were made."""
-        return tuple(sorted({name for state in self.states for name in state.stale}))
-
-    @property
-    def places(self) -> list[str]:
-        """Where the records lie: names of folders under results/recorded, "" for here."""
-        return sorted({place_of(state.folder) or "" for state in self.states})
-
-    @property
-    def devices(self) -> dict[str, int]:
-        """How many of the runs were made on which device."""
-        found: dict[str, int] = {}
-        for state in self.states:
-            name = protocols.device_of(state.result) or "unknown device"
-            found[name] = found.get(name, 0) + 1
-        return found
-
-
-def _alike(state: RunState) -> str:
-    """What two results must share to be averaged, as a text. A draw of sizes belongs to its seed."""
-    numbers = state.run.numbers("train")
-    arguments = {key: value for key, value in numbers.pop("arguments").items() if key != "kernel_sizes"}
-    numbers = {key: value for key, value in numbers.items() if key not in ("seed", "sizes")}
-    code = {key: value for key, value in state.result.get("digests", {}).items() if key != "run"}
-    plain = protocols.protocol_of(state.result["run"])
-    return json.dumps([plain, arguments, numbers, code, bool(state.stale)], sort_keys=True, default=str)
-
-
-def groups_of(states: Iterable[RunState]) -> tuple[Group, ...]:
-    """The groups of the finished runs among these, best first. A seed that was run twice counts once: here before elsewhere."""
-    by_key: dict[str, dict[int, RunState]] = {}
-    for state in states:
-        if state.result:
-            by_key.setdefault(_alike(state), {}).setdefault(state.run.seed, state)
-    found = []
-    for seeds in by_key.values():
-        ordered = tuple(seeds[seed] for seed in sorted(seeds))
-        run = ordered[0].result["run"]
-        found.append(Group(protocols.protocol_of(run), protocols.training_of(run), ordered))
-    nearness = {name: place for place, name in enumerate(protocols.PROTOCOLS)}
-    order = lambda group: (
-        nearness[group.protocol],
-        nearness[group.training],
-        -len(group.states),
-        bool(group.stale),
-        "" not in group.places,
-    )
-    return tuple(sorted(found, key=order))
 
 
 @dataclass(frozen=True)
@@ -213,7 +148,7 @@ class Row:
         searches: dict[str, dict[int, RunState]] = {}
         for state in (state for state in self.states if state.sizes):
             record = (state.search or state.result)["run"]
-            settings = {"search": record["search"], "precision": record["precision"]} if state.search else _alike(state)
+            settings = {"search": record["search"], "precision": record["precision"]} if state.search else alike(state)
             key = json.dumps([protocols.paper_sizes(record), settings], sort_keys=True, default=str)
             searches.setdefault(key, {}).setdefault(state.run.seed, state)
         found = sorted(searches.items(), key=lambda item: (not json.loads(item[0])[0], -len(item[1])))

@@ -73,7 +73,7 @@ onstart:
     )
     for dataset, sentence in PLAN.unavailable.items():
         logger.info(f"The rows of {dataset} have to wait: {sentence}")
-    # In a process of its own, since counting takes torch and some seconds; the smoke preset's minutes are known.
+    # In a process of its own, since counting takes torch and some seconds; the smoke preset takes minutes.
     if PLAN.source == "real" and importlib.util.find_spec("torch"):
         shell(
             f"'{sys.executable}' -m workflow plan --plan {PLAN_FILE} --brief || true"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from workflow.jobs import STOPPED
 from workflow.overview.estimates import Estimates, network
 from workflow.plan.catalogue import entries_of, load_tables
 from workflow.plan.config import load
@@ -118,11 +119,15 @@ class Times:
         )
 
     def kept(self, run: Run) -> dict | None:
-        """The record of a row if it need not be timed again: sound, of this code and machine, undisturbed, at the best sizes known."""
+        """The record of a row if it need not be timed again: sound, of this code and machine, undisturbed, at known sizes."""
+        import torch
+
         record = read_cached(read_timing, timing_path(self.out, run.dataset, run.row))
         if not isinstance(record, dict) or changed_digests(record, expected_digests(run, "time")):
             return None
         if device_of(record) != self.device or not record["clocks_agree"]:
+            return None
+        if self.plan.device == "cpu" and record["threads"] != torch.get_num_threads():
             return None
         known = from_records(run, self.searched) if run.search else None
         return record if known is None or record["digests"].get("sizes") == _joined(known) else None
@@ -206,9 +211,7 @@ def searched_folders(results: Path) -> list[Path]:
 
 
 def time_rows(plan: Plan, out: Path, runs: Sequence[Run], *, minutes: float | None = None) -> int:
-    """Time the rows of `runs` that `out` lacks, for so many minutes; the exit status: 0 all there, 1 some failed, 75 some are left."""
-    from workflow.jobs import STOPPED
-
+    """Time the rows of `runs` that `out` lacks, for so many minutes; the exit status: 0 all, 1 some failed, 75 some left."""
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     with locked(out / ".lock"):
         write_json(out / "plan.json", plan.to_json())

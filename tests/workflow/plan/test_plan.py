@@ -249,5 +249,5 @@ def test_heavy_systems_get_few_made_up_images_and_the_faster_convolution(smoke, 
     assert flexnet.arguments == {"backend": "auto"} and flexnet.data.endswith("synthetic-mnist-8-8")
     assert resnet.arguments == {} and resnet.data.endswith("synthetic-mnist-64-50")
     assert smoke.prepare[flexnet.data] == {"dataset": "mnist", "synthetic": {"train": 8, "test": 8}}
-    same = paper.by_id["cifar10/flexnet-16/seed0"]
-    assert same.arguments == {} and paper.prepare[same.data] == {"dataset": "cifar10", "synthetic": None}
+    same = paper.by_id["mnist/flexnet-16/seed0"]
+    assert same.arguments == {"backend": "fft"} and paper.prepare[same.data] == {"dataset": "mnist", "synthetic": None}

@@ -1,76 +1,139 @@
-"""The page in a real browser: nothing overflows at two widths, both colour schemes apply, sorting and filtering work."""
+"""The pages in a real browser: nothing overflows at two widths, both colour schemes apply, the keyboard reaches what sorts, and an
+accessibility check finds nothing. With AXE_CORE=FILE (axe.min.js, from `npm pack axe-core`) axe-core looks as well.
+"""
 
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
+import report_factory as factory
 
 from workflow.report import products as report
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+AXE = os.environ.get("AXE_CORE")
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--virtual-time-budget=4000", "--window-size=1600,1000",
+    "--disable-component-update", "--disable-sync", "--virtual-time-budget=20000", "--window-size=1600,1000",
 )  # fmt: skip
 
-# Runs beside a frame that holds the page, and leaves what it saw in the document.
+# Runs beside a frame that holds a page, and leaves what it saw in the document.
 PROBE = """
 const frame = document.querySelector("iframe");
-frame.addEventListener("load", () => {
-  const page = frame.contentDocument, view = frame.contentWindow, seen = {};
-  const root = page.documentElement;
+frame.addEventListener("load", async () => {
+  const page = frame.contentDocument, view = frame.contentWindow, seen = {faults: []};
+  const root = page.documentElement, all = (what) => [...page.querySelectorAll(what)];
+  const fault = (what, e) => seen.faults.push(what + ": " + e.outerHTML.slice(0, 90));
   seen.width = view.innerWidth;
   seen.scroll = root.scrollWidth;
-  const scrolls = ".wide, .drawing, nav ul, .command";
-  seen.wide = [...page.querySelectorAll("body *")].filter((e) =>
-    !e.closest(scrolls) && !e.matches(".skip") && e.getBoundingClientRect().right > view.innerWidth + 1
+  const scrolls = ".wide, .command";
+  seen.wide = all("body *").filter((e) =>
+    !(e.closest(scrolls) && !e.matches(".wide")) && !e.matches(".skip") && !e.closest("caption, .cards thead, svg")
+    && e.getBoundingClientRect().right > view.innerWidth + 1
   ).map((e) => e.outerHTML.slice(0, 80));
-  const colours = (e) => { const s = view.getComputedStyle(e); return [s.color, s.backgroundColor]; };
-  seen.body = colours(page.body);
-  seen.muted = view.getComputedStyle(page.querySelector(".byline")).color;
-  seen.link = view.getComputedStyle(page.querySelector("main a")).color;
-  seen.pills = [...page.querySelectorAll(".verdict")].map(colours);
-  seen.figure = view.getComputedStyle(page.querySelector(".drawing text")).fill;
+  seen.cut = all(".results td, .claim .ours, .claim .paper, .headline-figure").filter((e) => e.scrollWidth > e.clientWidth + 1)
+    .map((e) => e.outerHTML.slice(0, 80));
+  const style = (e) => view.getComputedStyle(e);
+  // Colours of every text that is shown, on the first background under it that is not transparent.
+  const under = (e) => {
+    for (let at = e; at; at = at.parentElement)
+      if (!/, 0\\)$|transparent/.test(style(at).backgroundColor)) return style(at).backgroundColor;
+    return style(page.body).backgroundColor;
+  };
+  const pairs = new Map();
+  for (const e of all("body *")) {
+    const text = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!text || e.closest("svg, script, style") || !e.getClientRects().length) continue;
+    pairs.set(style(e).color + " on " + under(e), e.outerHTML.slice(0, 80));
+  }
+  seen.colours = [...pairs];
+  seen.body = [style(page.body).color, style(page.body).backgroundColor];
+  const figure = page.querySelector(".drawing text");
+  seen.figure = figure && style(figure).fill;
+  // What a screen reader needs.
+  if (root.lang !== "en" || !page.title) seen.faults.push("no language or title");
+  if (all("main").length !== 1 || all("h1").length !== 1) seen.faults.push("not one main and one h1");
+  let level = 0;
+  for (const e of all("h1, h2, h3, h4")) {
+    const own = Number(e.tagName[1]);
+    if (own > level + 1) fault("heading skips a level", e);
+    if (!e.textContent.trim()) fault("empty heading", e);
+    level = own;
+  }
+  const named = (e) => e.getAttribute("role") === "img" && e.getAttribute("aria-label");
+  for (const e of all("svg")) if (!e.getAttribute("aria-hidden") && !named(e)) fault("picture without words", e);
+  const nested = "svg svg, [aria-hidden] a, [aria-hidden] button, summary a, summary button, a button, button a";
+  for (const e of all(nested)) fault("nested", e);
+  for (const e of all("a, button, summary"))
+    if (!(e.textContent.trim() || e.getAttribute("aria-label"))) fault("control without a name", e);
+  for (const e of all("select, input")) if (!e.closest("label") && !e.getAttribute("aria-label")) fault("field without a label", e);
+  for (const e of all("th")) if (!e.scope) fault("heading cell without scope", e);
+  for (const e of all("table")) if (!e.caption) fault("table without caption", e);
+  for (const e of all("[tabindex]")) if (e.tabIndex > 0) fault("order of focus changed", e);
+  for (const e of all(".wide"))
+    if (e.scrollWidth > e.clientWidth + 1 && e.tabIndex !== 0) fault("scrolls, but not by keyboard", e);
+  for (const e of all("[role=list] > *"))
+    if (!["listitem", "presentation"].includes(e.getAttribute("role"))) fault("no list item", e);
+  const ids = all("[id]").map((e) => e.id);
+  if (new Set(ids).size !== ids.length) seen.faults.push("an id twice");
+  const reached = all("a, button, summary, select").filter((e) => e.getClientRects().length);
+  seen.order = reached.slice(0, 3).map((e) => e.className || e.tagName);
+  seen.first = page.querySelector("#findings") && page.querySelector("#findings").getBoundingClientRect().top;
+  seen.nav = page.querySelector(".top").getBoundingClientRect().height;
   const table = page.querySelector("#table2 table.results");
-  const heads = [...table.tHead.rows[1].cells];
-  const place = heads.findIndex((h) => h.textContent.startsWith("measured"));
-  const column = () => [...table.tBodies[0].rows].map((r) => r.cells[place].dataset.value);
-  heads[place].querySelector("button").focus();
-  seen.focus = page.activeElement.tagName;
-  page.activeElement.click();
-  seen.rising = [heads[place].getAttribute("aria-sort"), column()];
-  page.activeElement.click();
-  seen.falling = [heads[place].getAttribute("aria-sort"), column()];
-  const select = [...page.querySelectorAll(".filters select")].pop();
-  select.value = "failed";
-  select.dispatchEvent(new view.Event("change"));
-  seen.shown = [...page.querySelectorAll(".runs tbody tr")].filter((r) => !r.hidden).map((r) => r.id);
-  seen.count = page.querySelector(".filters output").textContent;
+  if (table) {
+    const heads = [...table.tHead.rows[0].cells];
+    const place = heads.findIndex((h) => h.textContent.startsWith("Accuracy"));
+    const column = () => [...table.tBodies[0].rows].map((r) => r.cells[place].dataset.value);
+    const button = heads[place].querySelector("button");
+    button.focus();
+    seen.focus = page.activeElement.tagName;
+    button.click();
+    seen.rising = [heads[place].getAttribute("aria-sort"), column()];
+    button.click();
+    seen.falling = [heads[place].getAttribute("aria-sort"), column()];
+  }
+  const select = all(".filters select").pop();
+  if (select) {
+    select.value = "failed";
+    select.dispatchEvent(new view.Event("change"));
+    seen.shown = all(".runs tbody tr").filter((r) => !r.hidden).map((r) => r.id);
+    seen.count = page.querySelector(".filters output").textContent;
+  }
+  if (view.axe) {
+    for (const e of all("details")) e.open = true;
+    const found = await view.axe.run(page, {runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]});
+    seen.axe = found.violations.map((v) => [v.impact, v.id, v.nodes.length, v.nodes[0].html.slice(0, 120)]);
+  }
   document.querySelector("pre").textContent = JSON.stringify(seen);
 });
 """
 
 
 @pytest.fixture(scope="module")
-def page(partial, tmp_path_factory):
+def pages(partial, tmp_path_factory):
     if BROWSER is None:
         pytest.skip("no Chromium here: install Debian's package `chromium`")
     plan, results = partial
     out = tmp_path_factory.mktemp("browser")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workflow.records.state.expected_digests", lambda run, stage: {"run": "current"})
-        patch.setattr("workflow.report.results.expected_digests", lambda run, stage: {"run": "current"})
-        report.write_page(plan, results, out, out / "recorded")
+        factory.stand_in(patch)
+        report.write("index", plan, results, out)
     return out
 
 
-def look(folder, width, scheme):
-    """What the probe saw of the page in a frame of that width. `scheme`: light or dark."""
-    content = html.escape((folder / "index.html").read_text(encoding="utf-8"), quote=True)
-    wrapper = folder / f"probe-{width}-{scheme}.html"
+def look(folder, width, scheme, name="index"):
+    """What the probe saw of a page in a frame of that width. `scheme`: light or dark."""
+    content = (folder / f"{name}.html").read_text(encoding="utf-8")
+    if AXE:
+        content = content.replace("</body>", f"<script>{Path(AXE).read_text(encoding='utf-8')}</script></body>")
+    content = html.escape(content, quote=True)
+    wrapper = folder / f"probe-{width}-{scheme}-{name}.html"
     wrapper.write_text(
         f'<!doctype html><meta charset="utf-8"><meta name="color-scheme" content="{scheme}"><pre></pre>'
         f'<iframe style="width:{width}px;height:900px;border:0"></iframe>'
@@ -84,11 +147,11 @@ def look(folder, width, scheme):
         BROWSER,
         *FLAGS,
         setting,
-        f"--user-data-dir={folder / f'profile-{width}-{scheme}'}",
+        f"--user-data-dir={folder / f'profile-{width}-{scheme}-{name}'}",
         "--dump-dom",
         wrapper.as_uri(),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     found = re.search(r"<pre>(\{.*?\})</pre>", done.stdout, re.DOTALL)
     assert found, done.stderr[-2000:]
     return json.loads(html.unescape(found[1]))
@@ -107,17 +170,25 @@ def contrast(one, other):
     return (high + 0.05) / (low + 0.05)
 
 
+def check(seen, width, scheme):
+    """What holds for both pages."""
+    assert seen["width"] == width
+    assert seen["scroll"] <= width and seen["wide"] == [] and seen["cut"] == []
+    ink, background = seen["body"]
+    assert (luminance(background) > 0.5) == (scheme == "light") and contrast(ink, background) > 7
+    weak = [(pair, where) for pair, where in seen["colours"] if contrast(*pair.split(" on ")) < 4.5]  # AA
+    assert weak == [] and len(seen["colours"]) >= 3
+    assert seen["faults"] == [] and seen["order"][0] == "skip"
+    assert [violation for violation in seen.get("axe", []) if violation[0] in ("serious", "critical")] == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 390])
-def test_page_in_a_browser(page, width, scheme):
-    seen = look(page, width, scheme)
-    assert seen["width"] == width
-    assert seen["scroll"] <= width and seen["wide"] == []
-    ink, background = seen["body"]
-    assert (luminance(background) > 0.5) == (scheme == "light")
-    assert contrast(ink, background) > 7 and contrast(seen["figure"], background) > 7
-    assert min(contrast(seen["muted"], background), contrast(seen["link"], background)) >= 4.5  # AA
-    assert all(contrast(*pill) >= 4.5 for pill in seen["pills"])
+def test_page_in_a_browser(pages, width, scheme):
+    seen = look(pages, width, scheme)
+    check(seen, width, scheme)
+    assert contrast(seen["figure"], seen["body"][1]) > 7
+    assert seen["nav"] < 60  # the navigation stays one line, whatever the chapters are called
     assert seen["focus"] == "BUTTON"
     for direction, name in ((1, "rising"), (-1, "falling")):
         state, values = seen[name]
@@ -125,4 +196,10 @@ def test_page_in_a_browser(page, width, scheme):
         assert state == ("ascending" if direction == 1 else "descending")
         assert numbers == sorted(numbers, reverse=direction == -1) and len(numbers) > 5
         assert all(value is None for value in values[len(numbers) :])  # rows without a number come last
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_runs_in_a_browser(pages, width):
+    seen = look(pages, width, "light", "runs")
+    check(seen, width, "light")
     assert seen["shown"] == ["run-cifar10-effconv-32-0.66m-seed1"] and re.fullmatch(r"1 of \d+ shown", seen["count"])

@@ -63,7 +63,7 @@ def test_made_up_images_have_the_shape_and_number_of_the_real_ones_in_the_memory
 @pytest.mark.parametrize("place", [PLAIN, STL])
 def test_a_rows_record_is_scaled_to_the_whole_data_set(plan, place, tmp_path):
     run = run_of(plan, place)
-    record = Times(plan, tmp_path, [], say=lambda text: None).time(run)
+    record = Times(plan, tmp_path, [], log=lambda text: None).time(run)
     found = read_timing(timing_path(tmp_path, run.dataset, run.row))
     assert found["made_up_pixels"] is True and found["sizes_from"] is None and found["provenance"]["data"] == {}
     (part,) = found["segments"]
@@ -82,7 +82,7 @@ def tmp_path_with_plan(folder, plan):
 
 def test_a_learned_row_without_a_search_is_timed_at_the_budgets_own_sizes(plan, tmp_path):
     run = run_of(plan, LEARNED)
-    found = Times(plan, tmp_path, [], say=lambda text: None).time(run)
+    found = Times(plan, tmp_path, [], log=lambda text: None).time(run)
     assert found["sizes_from"] == "the budget alone: 20 steps without images"
     sizes = [int(size) for size in found["digests"]["sizes"].split()]
     assert len(sizes) == 18 and set(sizes) <= set(range(1, 8))
@@ -188,7 +188,7 @@ def test_cheap_rows_come_first_and_those_of_claims_before_others(plan, tmp_path)
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--rows", "cifar10/cifar-resnet-2"], "did you mean 'cifar10/cifar-resnet-20'?"),
+        (["--rows", "cifar10/cifar-resnet20"], "did you mean 'cifar10/cifar-resnet-20'?"),
         (["--rows", "x/y"], "matches no row of Tables 1 to 4 or Figure 3; give dataset/row"),
         (["--preset", "smoke"], "time rows with --preset paper or short"),
     ],

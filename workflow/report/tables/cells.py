@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 
 from workflow.report import badges, text
 from workflow.report.claims import protocols
+from workflow.report.groups import Group
 from workflow.report.results import Evidence
-from workflow.report.rows import Group, Row, device_shared, rows_in
+from workflow.report.rows import Row, device_shared, rows_in
 from workflow.report.stats import Sample, sample
 
 SELECTED = "†"  # beside a published accuracy of an epoch that was chosen on the test set
@@ -114,7 +115,8 @@ def _stages(row: Row) -> str:
         return f"by its fastest convolution {text.significant(timing['faster_seconds'])}"
     if timing.get("search_seconds") is None:
         return ""
-    return f"search {text.significant(timing['search_seconds'])}, training {text.significant(timing['train_seconds'])}"
+    words = f"search {text.significant(timing['search_seconds'])}, training {text.significant(timing['train_seconds'])}"
+    return f"{words}; sizes: {timing['sizes_from']}" if timing.get("sizes_from") else words
 
 
 def _ratios(row: Row, reference: Row | None) -> tuple[float | None, float | None]:

@@ -2,7 +2,10 @@
 (() => {
   "use strict";
   const collator = new Intl.Collator("en", { numeric: true });
-  const key = (cell) => (cell.dataset.value !== undefined ? Number(cell.dataset.value) : cell.textContent.trim());
+  // A cell of figures without a value of its own holds the paper's alone: nothing was measured.
+  const unmeasured = (cell) => cell.matches(".results .num");
+  const text = (cell) => (unmeasured(cell) ? "" : cell.textContent.trim());
+  const key = (cell) => (cell.dataset.value !== undefined ? Number(cell.dataset.value) : text(cell));
   const missing = (value) => value === "" || value === "–";
 
   function compare(a, b) {

@@ -1,0 +1,90 @@
+"""The first screen: the headline by rule from the answers, so that it changes when the records do; the assay; the central figure."""
+
+from dataclasses import replace
+
+import pytest
+import report_factory as factory
+
+from workflow.plan.plan import Entry
+from workflow.report import products
+from workflow.report.chapters.central import central
+from workflow.report.figures import lines_of
+from workflow.report.results import gather
+
+ROWS = ("eff", "permuted", "budget", "rising", "draws")
+QUESTIONS = (
+    {"id": "permuted", "asks": "Better than permuted?", "rule": "pairs", "paired": True, "within": 0.3, "family": "0.20M",
+     "row": ["eff"], "others": ["permuted"]},
+    {"id": "budget", "asks": "Equal to the budget's?", "rule": "equal", "within": 0.3, "family": "0.20M",
+     "row": ["eff"], "others": ["budget"]},
+    {"id": "random", "asks": "Better than random?", "rule": "cloud", "family": "draws", "row": ["eff"], "others": ["draws"]},
+    {"id": "rising", "asks": "Better than rising?", "rule": "pairs", "family": "assay", "row": ["eff"], "others": ["rising"]},
+)  # fmt: skip
+SEEDS = [-0.10, -0.05, 0.0, 0.05, 0.10]
+
+
+def planned(tmp_path, **means):
+    """A plan with the chapter, and five short seeds a row at these means."""
+    entries = tuple(factory.entry(name, draws=True) if name == "draws" else factory.entry(name) for name in ROWS)
+    plan = factory.configured_plan(preset="short", seeds=range(5))
+    chapter = Entry(
+        kind="chapter", title="Sizes?", dataset="cifar10", text="Do they?", questions=QUESTIONS, rows=entries
+    )
+    runs = [factory.run_of("cifar10", entry, seed, protocol="short") for entry in entries for seed in range(5)]
+    plan = replace(plan, tables={**plan.tables, "central": chapter}, runs=(*plan.runs, *runs))
+    for run in runs:
+        if run.row in means:
+            factory.write_result(
+                tmp_path / "short", run, means[run.row] + SEEDS[run.seed] * (3 if run.row == "draws" else 1)
+            )
+    return plan, tmp_path / "short"
+
+
+def found(tmp_path, **means):
+    return central(gather(*planned(tmp_path, **means)))
+
+
+@pytest.mark.parametrize(
+    ("permuted", "budget", "rising", "headline"),
+    [
+        (82.0, 82.0, 80.0, "Learned kernel sizes beat all 2 controls"),
+        (84.0, 83.0, 80.0, "Learned kernel sizes lose to 1 of 2 controls"),
+        (82.0, 84.0, 80.0, "Learned kernel sizes beat 1 of 2 controls and lose to 1"),
+        (83.0, 83.0, 80.0, "Learned kernel sizes are as good as 2 controls, and no better"),
+        (83.0, 83.0, 83.0, "Learned kernel sizes: this assay is blind, it sees no gap where there must be one"),
+    ],
+)
+def test_the_headline_follows_the_records(tmp_path, permuted, budget, rising, headline):
+    assert found(tmp_path, eff=83.0, permuted=permuted, budget=budget, rising=rising).headline == headline
+
+
+def test_nothing_measured_is_said(tmp_path):
+    question = found(tmp_path)
+    assert question.headline == "Do learned kernel sizes matter? Not measured yet" and question.first is None
+    assert lines_of("contrasts", gather(*planned(tmp_path))) == []
+
+
+def test_contrasts_have_both_intervals_and_the_seeds(tmp_path):
+    question = found(tmp_path, eff=83.0, permuted=82.9, budget=83.0, rising=80.0, draws=82.5)
+    first = question.families["0.20M"][0]
+    assert first.answer.paired and first.seeds == pytest.approx([0.1] * 5)
+    assert question.families["0.20M"][1].word == "equal" and question.assay[0].word == "better"
+    (cloud,) = question.clouds
+    # Five draws of deviation 3 x 0.0791 and five seeds of 0.0791 leave sqrt(9 - 1) x 0.0791 between sizes.
+    assert len(cloud.draws) == 5 and cloud.spread.between.value == pytest.approx(0.0790569 * 8**0.5, rel=1e-4)
+
+
+def test_draws_that_were_not_measured_are_not_drawn(tmp_path):
+    question = found(tmp_path, eff=83.0, permuted=82.0, budget=83.0, rising=80.0)
+    assert question.clouds == []
+    lines = lines_of("contrasts", gather(*planned(tmp_path, eff=83.0, permuted=82.0, budget=83.0, rising=80.0)))
+    assert {line["part"] for line in lines} == {"0.20M", "assay"}
+
+
+def test_the_page_opens_on_it(tmp_path):
+    plan, results = planned(tmp_path, eff=83.0, permuted=82.0, budget=82.0, rising=80.0, draws=82.5)
+    products.write("index", plan, results, tmp_path / "out")
+    page = (tmp_path / "out" / "index.html").read_text()
+    first = page[page.index("<h1") : page.index('id="findings"')]
+    assert "beat all 2 controls" in first and "+1.00" in first and "short 4 ep" in first and "gap seen" in first
+    assert "5 random vectors" in first and "paired" in page[page.index('id="findings"') :]
