@@ -14,11 +14,13 @@ HERE = Path(
 )  # in this file `workflow` is Snakemake's object; `from workflow import` finds our package
 sys.path.insert(0, str(HERE))
 
-from workflow.machine import lease
+from workflow.machine import lease, time_limit
+from workflow.overview.estimates import Estimates
 from workflow.plan import digests as code
 from workflow.plan.make import make_plan
 from workflow.plan.config import load
 from workflow.plan.row_sizes import sources_of
+from workflow.plan.steps import Step
 from workflow.primer.record import primer_digests
 from workflow.support.code_digests import text_digest
 from workflow.support.errors import UserError

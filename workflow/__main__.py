@@ -149,11 +149,11 @@ def claim_command(options: argparse.Namespace) -> int:
 
 def check_command(options: argparse.Namespace) -> int:
     """Is this machine ready: replayed steps against plain ones, memory, speed, how many jobs share its GPU. Minutes."""
-    from workflow.check.check import Check
-    from workflow.plan.make import make_plan
+    from workflow.check.check import Check, checked
 
     sys.stdout.reconfigure(line_buffering=True)
-    return Check(make_plan(_configuration(options)), quick=options.quick).run()
+    plan = _plan(options)
+    return 0 if options.if_new and checked(plan.device) else Check(plan, quick=options.quick).run()
 
 
 def campaign_command(options: argparse.Namespace) -> int:
@@ -292,6 +292,7 @@ def parser() -> argparse.ArgumentParser:
     campaign.add_argument("--other-code", action="store_true", help="file records that other code has made, too")
     check = add("check", check_command)
     check.add_argument("--quick", action="store_true", help="a few kinds of training, nothing about speed")
+    check.add_argument("--if-new", action="store_true", help="only where card, driver, torch or code are not known")
     add("primer", primer_command)
     report = add("report", report_command)
     report.add_argument("product", nargs="?", default="page")

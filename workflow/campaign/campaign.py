@@ -1,8 +1,8 @@
 """The searches and training of one plan that are worth most and fit into so many minutes, packed on the machine at hand.
 
 Each is a process of its own with the time that is left, and the machine is never idle, so that the last ones end as checkpoints. First
-comes what the central question rests on, seed by seed, so that its contrasts are balanced wherever time ends; then what is worth most
-an hour (priorities.py). What comes before and after: conduct.py.
+comes what the central question rests on, seed by seed in the order of its chapter, so that contrasts are balanced wherever time ends;
+then what is worth most an hour (priorities.py). What comes before and after: conduct.py.
 """
 
 import ctypes
@@ -74,14 +74,15 @@ class Campaign:
     def order(self, done: set[Step]) -> list[Step]:
         """The searches and training that are left, best first: those that fit into the time, then the others."""
         chooser = Chooser(self.plan, done, lambda step: self.estimates.seconds(step)[0])
-        left, cost, before = set(chooser.left), dict(chooser.cost), chooser.before
-        central = self.plan.rows_of(CENTRAL) if CENTRAL in self.plan.tables else set()
-        first = {step for step in left if step.stage == "train" and self.plan.by_id[step.member].place in central}
-        first |= {needed for step in first for needed in before[step]} & left
-        by_seed = lambda step: (step.stage, self.plan.by_id[step.member].seed, cost[step], step)
+        left, before, first = set(chooser.left), chooser.before, {}
+        places = self.plan.tables[CENTRAL].places if CENTRAL in self.plan.tables else []
+        runs = [run for run in self.plan.runs if run.place in places]
+        for run in sorted(runs, key=lambda run: (run.seed, places.index(run.place))):
+            step = Step("train", run.id)
+            first |= dict.fromkeys(one for one in (*before.get(step, ()), step) if one in left)
         fitting = chooser.all(max(0.0, self.end - time.monotonic()))
         rest = [step for choice in fitting + chooser.all() for step in choice.steps if step.stage != "time"]
-        return [*sorted(first, key=by_seed), *(step for step in rest if step not in first)]
+        return [*first, *(step for step in rest if step not in first)]
 
     def _start(self, step: Step, seconds: float) -> None:
         """A process for one step, with so much time. A checkpoint of an earlier campaign is continued."""
@@ -132,10 +133,10 @@ class Campaign:
                 self._wait(self.end)
                 return
             room = 1 + 1e-9 - sum(map(self.share, self.running))
-            ready = (step for step in order if set(before[step]) <= finished)
-            if fitting := next((step for step in ready if self.share(step) <= room), None):
-                self._start(fitting, left)
-                order.remove(fitting)
+            ready = next((step for step in order if set(before[step]) <= finished), None)
+            if ready and self.share(ready) <= room:  # else it waits for room: smaller ones would pass it by for good
+                self._start(ready, left)
+                order.remove(ready)
             elif not self.running:
                 return  # what is left waits for something that did not come
             else:

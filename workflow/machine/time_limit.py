@@ -5,6 +5,12 @@ import time
 from collections.abc import Mapping
 
 MARGIN = 120.0  # seconds before a scheduler's own end at which a job stops by itself
+SITTING = 60, 1440  # minutes that a cluster is asked for at a time: at least, and at most
+
+
+def minutes_to_ask(seconds: float) -> int:
+    """Minutes to ask a cluster for, for a job that is estimated to take so many seconds: half as much again, in sittings of a day."""
+    return int(min(max(1.5 * seconds / 60, SITTING[0]), SITTING[1]))
 
 
 def seconds(minutes: float | None, planned: float | None, environment: Mapping[str, str] = os.environ) -> float | None:

@@ -37,6 +37,7 @@ rule search:
     threads: THREADS
     resources:
         gpu=int(ON_GPU),
+        **({"runtime": runtime("search")} if CLUSTER else {}),
         attempt=lambda wildcards, attempt: attempt,
     params:
         plan=PLAN_FILE,
@@ -62,6 +63,7 @@ rule train:
     threads: THREADS
     resources:
         gpu=int(ON_GPU),
+        **({"runtime": runtime("train")} if CLUSTER else {}),
         attempt=lambda wildcards, attempt: attempt,
     params:
         plan=PLAN_FILE,

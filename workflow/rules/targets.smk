@@ -78,6 +78,11 @@ onstart:
         shell(
             f"'{sys.executable}' -m workflow plan --plan {PLAN_FILE} --brief || true"
         )
+    # What is wrong with a card is said, and stops nothing: training goes on uncaptured where it has to.
+    if ON_GPU and not CLUSTER and importlib.util.find_spec("torch"):
+        shell(
+            f"'{sys.executable}' -m workflow check --plan {PLAN_FILE} --if-new || true"
+        )
     logger.info(
         "Another: --config preset=smoke|short|paper. Costs, run by run: snakemake plan. Progress: python -m workflow status"
     )
