@@ -13,6 +13,7 @@ from workflow.protocol.runs import Run
 from workflow.records.records import read_cached, read_search
 from workflow.report.claims.protocols import paper_search
 from workflow.support.errors import UserError
+from workflow.support.files import ROOT
 from workflow.times.images import MadeUpImages
 
 MOST_STEPS = 5000  # a search has 3,910 on CIFAR-10, 50,045 on ImageNet-32; sizes settle long before
@@ -45,7 +46,8 @@ def from_records(run: Run, folders: Iterable[Path]) -> KnownSizes | None:
     if not found:
         return None
     _, _, path, sizes = min(found)
-    return KnownSizes(sizes, f"learned: {path}")
+    shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path  # records name no folder of a machine
+    return KnownSizes(sizes, f"learned: {shown}")
 
 
 def budget_steps(run: Run) -> int:
