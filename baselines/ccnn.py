@@ -77,6 +77,7 @@ def pointwise(inner: int, outer: int) -> nn.Conv2d:
     """A biased 1x1 convolution with CCNN's initial values."""
     convolution = nn.Conv2d(inner, outer, 1)
     nn.init.kaiming_normal_(convolution.weight)
+    assert convolution.bias is not None
     nn.init.zeros_(convolution.bias)
     return convolution
 

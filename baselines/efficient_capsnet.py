@@ -67,6 +67,7 @@ class EfficientCapsNet(nn.Module):
         for inner, outer, size, stride in ((in_channels, 32, 5, 1), (32, 64, 3, 1), (64, 64, 3, 1), (64, 128, 3, 2)):
             conv = nn.Conv2d(inner, outer, size, stride)
             he_normal_(conv.weight, inner * size * size)
+            assert conv.bias is not None
             nn.init.zeros_(conv.bias)
             layers += [conv, nn.ReLU(), nn.BatchNorm2d(outer, eps=1e-3, momentum=0.01)]
         features = PRIMARY * PRIMARY_LENGTH
@@ -75,6 +76,7 @@ class EfficientCapsNet(nn.Module):
             6 / (side * side * (features + 1))
         )  # Glorot's, with the fans that Keras counts for this kernel
         nn.init.uniform_(whole.weight, -bound, bound)
+        assert whole.bias is not None
         nn.init.zeros_(whole.bias)
         self.features = nn.Sequential(*layers, whole)
         self.weight = nn.Parameter(torch.empty(num_classes, PRIMARY, PRIMARY_LENGTH, CLASS_LENGTH))

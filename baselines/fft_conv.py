@@ -109,13 +109,13 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Non
     grad_weights: Tensor | None = None  # (frequencies, out, in)
     for part in _chunks(images, len(kernel), lengths, ctx.chunk_bytes):
         spectrum = _spectrum(grad[part], lengths)  # (frequencies, b, out)
-        if to_images:
+        if grad_images is not None and weights is not None:
             moved = _signal(torch.bmm(spectrum, weights), lengths)
             grad_images[part] = moved[..., kh // 2 : kh // 2 + height, kw // 2 : kw // 2 + width]
         if to_kernel:
             product = torch.bmm(spectrum.mH, _shifted_spectrum(images[part], kernel, lengths))
             grad_weights = product if grad_weights is None else grad_weights.add_(product)
-    grad_kernel = _signal(grad_weights, lengths)[..., :kh, :kw].contiguous() if to_kernel else None
+    grad_kernel = None if grad_weights is None else _signal(grad_weights, lengths)[..., :kh, :kw].contiguous()
     return grad_images, grad_kernel, None
 
 

@@ -100,6 +100,7 @@ class CKConv(nn.Module):
         ValueError: for an even horizon or an unknown kernel or backend.
     """
 
+    steps: Tensor
     mu_scale = 1.0  # bound on the Gabor filters' initial centres
 
     def __init__(

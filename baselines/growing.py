@@ -8,6 +8,7 @@ leaves, at a tenth of the peak, a few steps late. The state dict carries sizes a
 Deviation: the norm penalty is off by default; its published weight, used on downsampled ImageNet alone, is 1e-5.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -51,7 +52,7 @@ class GeneratedKernels(OneBackend, nn.Module):
         for layer in self.layers():
             layer.keep_kernel = norm_penalty > 0
 
-    def layers(self) -> list[CKConv]:
+    def layers(self) -> Sequence[CKConv]:
         """The layers with generated kernels, in forward order."""
         return [module for module in self.network.modules() if isinstance(module, CKConv)]
 
@@ -97,7 +98,7 @@ class GrowingKernels(GeneratedKernels):
         for layer in self.layers():
             layer.network_decides = True
 
-    def layers(self) -> list[FlexConv]:
+    def layers(self) -> Sequence[FlexConv]:
         """The layers with learned sizes, in forward order."""
         return [module for module in self.network.modules() if isinstance(module, FlexConv)]
 

@@ -36,6 +36,7 @@ class NetworkInNetwork(nn.Module):
                 nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             else:
                 nn.init.normal_(conv.weight, std=WEIGHT_STD)
+            assert conv.bias is not None
             nn.init.zeros_(conv.bias)
         self.layer_rates = layer_rates
 

@@ -38,5 +38,5 @@ def njet_nin(
             layers += normalised(nn.Conv2d(before, after, 1, bias=False), after)
         if number < len(BLOCKS) - 1:
             layers.append(nn.Dropout(0.5))
-        inner = third
+        inner = third or num_classes
     return NJetNetwork(nn.Sequential(*layers, GlobalMean()))

@@ -1,12 +1,13 @@
 """A network whose layers know several ways to convolve: all of them take the same one."""
 
+from collections.abc import Sequence
 from typing import Any
 
 
 class OneBackend:
     """For a module with `layers()`, each with an attribute `backend`."""
 
-    def layers(self) -> list[Any]:
+    def layers(self) -> Sequence[Any]:
         """The layers, in forward order."""
         raise NotImplementedError
 

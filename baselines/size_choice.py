@@ -5,6 +5,7 @@ the gradient is that of the soft weights, or soft, all sizes take part. The budg
 optimizer and its other rates are EffConv's. The draws take torch's global random state, as dropout does.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -105,12 +106,13 @@ class ChoiceSearch(FreeKernelSearch):
         ((unit, target),) = targets.items()
         factors = torch.tensor(self.costs.factors(unit), dtype=torch.float32)
         shares = factors[:, None] * self.values.cpu().square() / target
-        low, high, best = -PRICE, PRICE, None
+        low, high = -PRICE, PRICE
+        best: tuple[float, tuple[int, ...]] = (math.inf, ())
         for _ in range(HALVINGS):
             price = (low + high) / 2
             sizes = (scores - price * shares).argmax(1) + 1
             share = float((factors * sizes.square()).sum() / target)
-            if best is None or abs(share - 1) < best[0]:
+            if abs(share - 1) < best[0]:
                 best = abs(share - 1), tuple(sizes.tolist())
             low, high = (price, high) if share > 1 else (low, price)
         return best[1]

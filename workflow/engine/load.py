@@ -22,7 +22,7 @@ class ForeignLoad:
 
     def __init__(self) -> None:
         self._wall = self._foreign = 0.0
-        self._began: tuple[float, float | None, float] | None = None
+        self._began: tuple[float, float | None, float] = (0.0, None, 0.0)
 
     def start(self) -> None:
         """The clock starts."""

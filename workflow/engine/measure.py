@@ -44,11 +44,11 @@ TRAPEZOID = {"start": 0.25, "middle": 0.5, "end": 0.25}
 
 def _search_segments(run: Run, data, device: torch.device, sizes: list[int], options: dict) -> list[dict]:
     segments: list[dict] = []
-    if run.search.method == "random-search":  # its search trains networks of the learned count
+    if run.search_stage.method == "random-search":  # its search trains networks of the learned count
         published, _ = _train_segments(run, data, device, sizes, options)
         return [{**part, "stage": "search"} for part in published]
     model = build_search(run, data, device)
-    recipe = run.search.recipe
+    recipe = run.search_stage.recipe
     train = images(run, data, recipe, stage="search", batch_size=recipe.batch_size, device=device).train
     step = search_step(model, train, precision=run.precision)
     for position in ("start", "end"):
@@ -113,13 +113,13 @@ def measure(
     load = ForeignLoad()
     with session(run, "train", log=log, exclusive=True) as device:
         options = {"slices": slices, "seconds": slice_seconds, "load": load}
-        segments = _search_segments(run, data, device, kernel_sizes, options) if run.search else []
+        segments = _search_segments(run, data, device, list(kernel_sizes or ()), options) if run.search else []
         published, faster = _train_segments(run, data, device, kernel_sizes, options)
         segments += published
         foreign = foreign_processes() if device.type == "cuda" else None
         search_seconds, train_seconds = _mean(segments, "search"), _mean(segments, "train")
         search_epochs, train_epochs = run.search.epochs if run.search else 0, run.train.epochs
-        total = search_epochs * (search_seconds or 0.0) + train_epochs * train_seconds
+        total = search_epochs * (search_seconds or 0.0) + train_epochs * (train_seconds or 0.0)
         outcome = {
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu", "precision": run.precision,
             "batch_size": run.train.batch_size, "threads": torch.get_num_threads(), "segments": segments,

@@ -23,8 +23,9 @@ def recipe_groups(model: nn.Module, recipe: Recipe) -> list[dict]:
 
     Parameters that need no gradient are left out. Biases are a group of their own where the recipe does not decay them.
     """
-    if hasattr(model, "parameter_groups"):
-        groups = model.parameter_groups(recipe)
+    own = getattr(model, "parameter_groups", None)
+    if own is not None:
+        groups = own(recipe)
     elif recipe.decay_biases or not recipe.weight_decay:
         groups = [{"params": list(model.parameters()), "name": "all"}]
     else:

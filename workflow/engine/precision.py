@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -42,7 +43,8 @@ def backend(precision: str, device: torch.device, *, deterministic: bool = False
     if device.type != "cuda":
         yield  # on a CPU tf32 is fp32, and every kernel used here gives the same bits for the same number of threads
         return
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn  # has parts that its types do not know
+    matmul = torch.backends.cuda.matmul
     # torch 2.9 replaced the two booleans by names and refuses a mixture of both ways.
     new = hasattr(matmul, "fp32_precision")
     places = (

@@ -62,17 +62,18 @@ class _Race:
 
     def __init__(self, run: Run, data, sets: Images, recipe: Recipe, device: torch.device) -> None:
         self.run, self.data, self.sets, self.recipe, self.device = run, data, sets, recipe, device
-        wanted = run.search
+        wanted = run.search_stage
         if wanted.parameters is None:
             raise UserError(
                 f"{run.id}: random search draws sizes for a budget of parameters: give the row's learn one."
             )
         self.layers = layers_of(run.system, run.arguments, run.constants)
         count = RandomSearchOptions.from_dict(wanted.options).candidates
-        self.sizes = [self._drawn(wanted.parameters, number) for number in range(count)]
+        self.budget = wanted.parameters
+        self.sizes = [self._drawn(number) for number in range(count)]
 
-    def _drawn(self, budget: int, number: int) -> list[int]:
-        return random_sizes(self.layers, {"budget": budget, "draw": f"of search {self.run.seed}, {number}"})
+    def _drawn(self, number: int) -> list[int]:
+        return random_sizes(self.layers, {"budget": self.budget, "draw": f"of search {self.run.seed}, {number}"})
 
     def part(self, number: int, held: dict | None, steps: int) -> dict:
         """Train candidate `number` on from what is held of it; what is to be held, with its accuracy on the held-out images."""
@@ -96,6 +97,7 @@ class _Race:
         if wrong := step.first_non_finite((done + steps - 1) % each + 1):
             raise NonFinite("search", (done + steps - 1) // each + 1, wrong)
         seconds = time.perf_counter() - started
+        assert self.sets.validation is not None  # the recipe holds images out
         score = evaluate(model, self.sets.validation, classes=classes(self.run), precision=self.run.precision)
         return {
             "model": model.state_dict(), "optimizer": step.optimizer.state_dict(), "steps": done + steps,
@@ -107,7 +109,7 @@ def search(
     run: Run, data, directory: Path, *, digest: str, log: Callable[[str], None] = print, deadline: float | None = None
 ) -> dict:
     """The best of the random candidates: the measured fields of search.json. Raises OutOfTime, NonFinite, UserError."""
-    wanted = run.search
+    wanted = run.search_stage
     with session(run, "search", log=log) as device:
         checkpoints = Checkpoints(directory, "search", digest, log)
         state = checkpoints.load(device) or {
@@ -176,10 +178,10 @@ def _outcome(race: _Race, state: dict, wanted: Search) -> dict:
         "soft_sizes": [float(size) for size in sizes],
         "chosen": {
             "rule": "successive halving", "step": entries[-1]["step"], "within": True,
-            "deviation": abs(race.layers.parameters(sizes) / wanted.parameters - 1),
+            "deviation": abs(race.layers.parameters(sizes) / race.budget - 1),
         },
         "parameters": race.layers.parameters(sizes), "macs": race.layers.macs(sizes),
         "trajectory": {field: [entry.get(field, nothing) for entry in entries] for field in FIELDS},
-        "budget": {"parameters": wanted.parameters, "macs": None}, "epochs": wanted.epochs,
+        "budget": {"parameters": race.budget, "macs": None}, "epochs": wanted.epochs,
         "seconds_per_epoch": [seconds / wanted.epochs] * wanted.epochs, "sittings": state["sittings"],
     }  # fmt: skip

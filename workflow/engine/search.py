@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from effconv import FixedShapeSearch, KernelSizeSearch, SearchOptions, SizeSearch
 from workflow.engine.checkpoint import Checkpoints
@@ -47,8 +47,8 @@ def fixed_shapes_pay(options: SearchOptions) -> bool:
 
 def build_search(run: Run, data, device: torch.device) -> SizeSearch:
     """The run's network wrapped for learning its kernel sizes under the run's budget, on the device."""
-    wanted = run.search
-    module, method, options = METHODS[run.search.method]
+    wanted = run.search_stage
+    module, method, options = METHODS[wanted.method]
     source = importlib.import_module(module)
     build, chosen = getattr(source, method), getattr(source, options).from_dict(dict(wanted.options))
     if device.type == "cuda" and build is KernelSizeSearch and fixed_shapes_pay(chosen):
@@ -79,7 +79,7 @@ def search(
     Returns the measured fields of search.json. Raises OutOfTime (a checkpoint is written), NonFinite, UserError, and ValueError for
     a budget that no sizes reach.
     """
-    wanted = run.search
+    wanted = run.search_stage
     if wanted.method == "random-search":
         whole = importlib.import_module(METHODS["random-search"][0]).search
         return whole(run, data, directory, digest=digest, log=log, deadline=deadline)
@@ -115,7 +115,7 @@ def search(
         return outcome
 
 
-def _learned(model: nn.Module) -> dict:
+def _learned(model: SizeSearch) -> dict:
     """What the search found, as plain values."""
     learned = model.learned()
     return {

@@ -6,6 +6,7 @@ loss of the forward pass that just ran, and `after_backward()`, called between b
 """
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,18 +24,22 @@ class Step:
     `captured`: whether a graph is replayed; `uncaptured_reason`: why not, where one was to be.
     """
 
-    captured = False
     uncaptured_reason: str | None = None
 
     def __init__(self, model: nn.Module, schedule: OptimizerSchedule, images: TrainingImages, *, precision: str):
-        self.model, self.optimizer, self.images, self.precision = model, schedule.optimizer, images, precision
+        self.model: Any = model  # a module, perhaps with the parts named above
+        self.optimizer, self.images, self.precision = schedule.optimizer, images, precision
         self.scale = 1.0  # of all rates: what results of earlier epochs make of the schedule
         self._rates = schedule.rates
         self._update = update_of(schedule.optimizer)
         self.losses = torch.zeros(images.steps, device=images.device)
         self.correct = torch.zeros((), dtype=torch.int64, device=images.device)
-        self._plan: Batch | None = None
+        self._plan: Batch  # of this epoch
         self._first = 0  # steps of the stage before this epoch
+
+    @property
+    def captured(self) -> bool:
+        return False
 
     def rates(self, step: int) -> list[float]:
         """The learning rate of each parameter group at step 0, 1, ... of the stage."""

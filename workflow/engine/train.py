@@ -75,8 +75,9 @@ def train(
 def columns(model: nn.Module, validation: TestImages | None, classes: int, precision: str) -> dict:
     """What a training epoch records besides: kernel sizes, accuracy on held-out images, and the model's own columns."""
     found: dict = {"kernel_sizes": listed_sizes(model), "parameters": None}
-    if hasattr(model, "history_columns"):
-        found |= model.history_columns()
+    own = getattr(model, "history_columns", None)
+    if own is not None:
+        found |= own()
     if validation:
         found["validation_accuracy"] = evaluate(model, validation, classes=classes, precision=precision).accuracy
     return found

@@ -86,6 +86,13 @@ class Run:
         """`dataset/row`: the name of what is compared, one line of a table."""
         return f"{self.dataset}/{self.row}"
 
+    @property
+    def search_stage(self) -> Search:
+        """The search of a run that has one. Raises ValueError elsewhere."""
+        if self.search is None:
+            raise ValueError(f"{self.id} learns no kernel sizes.")
+        return self.search
+
     def numbers(self, stage: str) -> dict:
         """What the numbers of a stage (search, train, time) depend on, as plain values."""
         constants = dataclasses.asdict(self.constants)

@@ -1,13 +1,15 @@
 """Digests of the code behind a result, so that a change of it is noticed and a comment is not.
 
-A module's digest is taken over its syntax tree without docstrings, positions, comments and the texts of errors, in a form that does
-not depend on Python's version. What a stage depends on is found by following imports from its entry modules through our own packages;
-a name imported from a package leads to the module that defines it, so a package's index drags in nothing that is not used.
+A module's digest is taken over its syntax tree without docstrings, positions, comments, the texts of errors and the types of functions
+and variables, in a form that does not depend on Python's version. What a stage depends on is found by following imports from its entry
+modules through our own packages; a name imported from a package leads to the module that defines it, so a package's index drags in
+nothing that is not used.
 """
 
 import ast
 import hashlib
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
@@ -28,9 +30,17 @@ def _file(module: str) -> Path | None:
     return None
 
 
+def _source(module: str) -> Path:
+    """The source of a module that is ours."""
+    path = _file(module)
+    if path is None:
+        raise ValueError(f"'{module}' is no module of {', '.join(PACKAGES)}: correct the entry.")
+    return path
+
+
 @cache
 def _tree(module: str) -> ast.Module:
-    return ast.parse(_file(module).read_text(encoding="utf-8"))
+    return ast.parse(_source(module).read_text(encoding="utf-8"))
 
 
 def _is_docstring(node: ast.AST) -> bool:
@@ -59,17 +69,36 @@ def _canonical(node: object) -> str:
     return f"{type(node).__name__}({','.join(fields)})"
 
 
+class _WithoutTypes(ast.NodeTransformer):
+    """Takes away annotations that compute nothing. Those in a class's body stay: dataclasses read them."""
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        node.body = [part if isinstance(part, ast.AnnAssign) else self.visit(part) for part in node.body]
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        return ast.Assign([node.target], node.value) if node.value else None
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+
 @cache
 def module_digest(module: str) -> str:
-    """Twelve hexadecimal digits that change with the module's code and not with its comments or docstrings."""
-    return hashlib.sha256(_canonical(_tree(module)).encode()).hexdigest()[:12]
+    """Twelve hexadecimal digits that change with what the module computes and not with its comments, docstrings or types."""
+    return hashlib.sha256(_canonical(_WithoutTypes().visit(deepcopy(_tree(module)))).encode()).hexdigest()[:12]
 
 
 def _absolute(module: str, node: ast.ImportFrom) -> str:
     """The full name behind `from X import` in `module`, relative forms resolved."""
     if not node.level:
-        return node.module
-    package = module.split(".") if _file(module).name == "__init__.py" else module.split(".")[:-1]
+        return node.module or ""
+    package = module.split(".") if _source(module).name == "__init__.py" else module.split(".")[:-1]
     base = package[: len(package) - node.level + 1]
     return ".".join(base + ([node.module] if node.module else []))
 
@@ -78,7 +107,7 @@ def _resolve(module: str, name: str) -> str:
     """The module that `from module import name` draws on: a submodule, the one an index re-exports from, or `module` itself."""
     if _file(f"{module}.{name}"):
         return f"{module}.{name}"
-    if _file(module).name == "__init__.py":
+    if _source(module).name == "__init__.py":
         for node in ast.walk(_tree(module)):
             if isinstance(node, ast.ImportFrom):
                 source = _absolute(module, node)
@@ -91,7 +120,7 @@ def _resolve(module: str, name: str) -> str:
 @cache
 def _imports(module: str) -> frozenset[str]:
     """Our modules that `module` names in an import anywhere, those inside functions included."""
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names if _file(alias.name))
@@ -112,8 +141,6 @@ def code_digests(entries: Iterable[str], *, within: Sequence[str]) -> dict[str, 
         module = waiting.pop()
         if module in seen or not any(f"{module}.".startswith(f"{package}.") for package in within):
             continue
-        if _file(module) is None:
-            raise ValueError(f"'{module}' is no module of {', '.join(PACKAGES)}: correct the entry.")
         seen.add(module)
         waiting.extend(_imports(module))
     return {module: module_digest(module) for module in sorted(seen)}

@@ -76,6 +76,22 @@ def test_the_words_of_an_error_do_not_count(digests, one, other, same):
     assert (first == second) is same
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("def f(x):\n    y = x\n    return y\n", "def f(x: int) -> int:\n    y: int = x\n    return y\n", True),
+        ("x = 1\n", "x: int = 1\n", True),
+        ("def f(x):\n    return x\n", "def f(x: int = 1):\n    return x\n", False),
+        ("class A:\n    def f(self, x): ...\n", "class A:\n    def f(self, x: int) -> None: ...\n", True),
+        ("class A:\n    x: int = 1\n", "class A:\n    x = 1\n", False),  # a field of a dataclass, and none
+        ("class A:\n    x: int\n", "class A:\n    x: str\n", False),
+    ],
+)
+def test_types_of_functions_and_variables_do_not_count(digests, one, other, same):
+    first, second = (digests(f"{text}\ndef f():\n    return 1\n")["effconv.b"] for text in (one, other))
+    assert (first == second) is same
+
+
 def test_constants_that_look_alike_differ():
     shown = {
         code_digests._canonical(ast.parse(text))
