@@ -4,8 +4,10 @@ The rules call the same commands. Exit status: 0 done, 1 something failed (one s
 """
 
 import argparse
+import io
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from workflow.plan.config import load
@@ -115,6 +117,12 @@ def data_command(options: argparse.Namespace) -> int:
     return main(Path(_configuration(options)["data"]))
 
 
+def _print_line_by_line() -> None:
+    """Progress is seen at once where the output is a file or a pipe, too."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
+
+
 def job_command(options: argparse.Namespace) -> int:
     """Do one job of a stage (search, train, time): the runs that the plan gives it."""
     from workflow.jobs import Job
@@ -122,7 +130,7 @@ def job_command(options: argparse.Namespace) -> int:
 
     _use_threads(options.threads)
     plan = _plan(options)
-    sys.stdout.reconfigure(line_buffering=True)
+    _print_line_by_line()
     limit = time_limit.seconds(options.minutes, plan.time_limit)
     results = options.results or _results(plan)
     job = Job(options.command, options.job, plan, results, limit=limit, attempt=options.attempt)
@@ -143,7 +151,7 @@ def claim_command(options: argparse.Namespace) -> int:
     _use_threads(options.threads)
     from workflow.campaign.claim import OneClaim
 
-    sys.stdout.reconfigure(line_buffering=True)
+    _print_line_by_line()
     return OneClaim(options.id, _given(options), RESULTS, REPORTS).run(cost_only=options.cost)
 
 
@@ -151,7 +159,7 @@ def check_command(options: argparse.Namespace) -> int:
     """Is this machine ready: replayed steps against plain ones, memory, speed, how many jobs share its GPU. Minutes."""
     from workflow.check.check import Check, checked
 
-    sys.stdout.reconfigure(line_buffering=True)
+    _print_line_by_line()
     plan = _plan(options)
     return 0 if options.if_new and checked(plan.device) else Check(plan, quick=options.quick).run()
 
@@ -180,7 +188,7 @@ def primer_command(options: argparse.Namespace) -> int:
     from workflow.primer.statement import shown
 
     plan = _plan(options)
-    sys.stdout.reconfigure(line_buffering=True)
+    _print_line_by_line()
     for found in compute(plan.preset, _results(plan))["statements"]:
         print(f"{shown(found['printed']):>24}  {shown(found['computed']):>24}  {found['verdict']:24}  {found['text']}")
     return 0
@@ -251,10 +259,9 @@ def parser() -> argparse.ArgumentParser:
     threads = argparse.ArgumentParser(add_help=False)
     threads.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
 
-    def add(name: str, function: object, *more: argparse.ArgumentParser) -> argparse.ArgumentParser:
-        command = commands.add_parser(
-            name, help=function.__doc__.splitlines()[0], description=function.__doc__, parents=[source, *more]
-        )
+    def add(name: str, function: Callable[..., int], *more: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        text = function.__doc__ or ""
+        command = commands.add_parser(name, help=text.splitlines()[0], description=text, parents=[source, *more])
         command.set_defaults(function=function)
         return command
 

@@ -228,7 +228,7 @@ class Job:
 
         other = self.plan.by_id[run.sizes.run]
         with locked(run_folder(self.results, other.id) / ".lock"):
-            return from_search(run, self._search(other)["sizes"])
+            return from_search(run, run.sizes, self._search(other)["sizes"])
 
     def _time(self, row: str) -> str:
         """Seconds per epoch of a row, at the sizes of its first seed."""

@@ -74,7 +74,8 @@ class Campaign:
     def order(self, done: set[Step]) -> list[Step]:
         """The searches and training that are left, best first: those that fit into the time, then the others."""
         chooser = Chooser(self.plan, done, lambda step: self.estimates.seconds(step)[0])
-        left, before, first = set(chooser.left), chooser.before, {}
+        left, before = set(chooser.left), chooser.before
+        first: dict[Step, None] = {}
         places = self.plan.tables[CENTRAL].places if CENTRAL in self.plan.tables else []
         runs = [run for run in self.plan.runs if run.place in places]
         for run in sorted(runs, key=lambda run: (run.seed, places.index(run.place))):
@@ -155,7 +156,8 @@ def print_best(plan: Plan, results: Path, estimates: Estimates, hours: float) ->
     chooser = Chooser(plan, done_steps(plan, results), lambda step: estimates.seconds(step)[0])
     choices = chooser.all(3600 * hours)
     print(f"Best value for {hours:g} h, one after the other (how it is weighed: workflow/campaign/priorities.py):")
-    spent, worth, claims = 0.0, 0.0, []
+    spent, worth = 0.0, 0.0
+    claims: list[str] = []
     for choice in choices:
         spent, worth = spent + choice.seconds, worth + choice.worth
         claims += choice.claims

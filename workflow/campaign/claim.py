@@ -42,7 +42,7 @@ def definition(name: str) -> dict:
 
 def searched(state: RunState) -> bool:
     """Whether a run's search is there, by this code."""
-    return bool(state.search) and not changed_digests(state.search, expected_digests(state.run, "search"))
+    return state.search is not None and not changed_digests(state.search, expected_digests(state.run, "search"))
 
 
 class OneClaim:

@@ -122,7 +122,7 @@ class Collection:
         if run.sizes is None:
             return None
         other = run_folder(self.folder, self.runs[run.sizes.run].id)
-        return from_search(run, read_search(other / "search.json")["sizes"])
+        return from_search(run, run.sizes, read_search(other / "search.json")["sizes"])
 
     def timing(self, run: Run) -> str | None:
         """Check the seconds per epoch of a run's row; the same."""

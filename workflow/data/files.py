@@ -69,7 +69,7 @@ class Archive:
     def _entries(self, handle: tarfile.TarFile | zipfile.ZipFile) -> Iterator[tuple[str, Any]]:
         """(base name, entry) of the regular files, in the archive's order."""
         for entry in handle.infolist() if isinstance(handle, zipfile.ZipFile) else handle:
-            name = getattr(entry, "filename", None) or entry.name
+            name = entry.filename if isinstance(entry, zipfile.ZipInfo) else entry.name
             if _climbs(name):
                 raise UserError(
                     f"{self.path} was refused, because its member '{shown(name, 80)}' climbs out of the folder: "
@@ -92,12 +92,9 @@ class Archive:
         with readable(self.path), self._handle() as handle:
             for name, entry in self._entries(handle):
                 if name == wanted:
-                    with (
-                        handle.open(entry)
-                        if isinstance(handle, zipfile.ZipFile)
-                        else handle.extractfile(entry) as stream
-                    ):
-                        yield cast(BinaryIO, stream)
+                    opened = handle.open(entry) if isinstance(handle, zipfile.ZipFile) else handle.extractfile(entry)
+                    with cast(BinaryIO, opened) as stream:  # of a regular file, which can be opened
+                        yield stream
                     return
             raise ValueError(f"it has no member {wanted}")
 

@@ -15,12 +15,20 @@ SPLITS = {"train": ("train",), "test": ("test", "val", "validation")}
 CHUNK = 1024
 
 
-def split_folder(root: Path, split: str) -> Path | None:
+def find_split(root: Path, split: str) -> Path | None:
     """The folder of a split, where it holds at least one folder of a class."""
     for name in SPLITS[split]:
         if (root / name).is_dir() and any(path.is_dir() for path in (root / name).iterdir()):
             return root / name
     return None
+
+
+def split_folder(root: Path, split: str) -> Path:
+    """The folder of a split. Raises UserError where there is none."""
+    folder = find_split(root, split)
+    if folder is None:
+        raise UserError(f"{root} has no folder {split}/CLASS/ with images: put them there, one folder a class.")
+    return folder
 
 
 def _classes(folder: Path) -> list[str]:
@@ -50,8 +58,6 @@ def _pixels(path: Path, channels: int) -> np.ndarray:
 def describe(name: str, root: Path) -> DatasetInfo:
     """The entry of a data set of one's own; its constants are plain halves, since none are published."""
     splits = {split: split_folder(root, split) for split in SPLITS}
-    if lacking := [split for split, folder in splits.items() if folder is None]:
-        raise UserError(f"{root} has no folder {lacking[0]}/CLASS/ with images: put them there, one folder a class.")
     first = next(_images(splits["train"]), None)
     if first is None:
         raise UserError(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from workflow.data import official
 from workflow.data.files import Files
-from workflow.data.imagefolder import read_imagefolder, split_folder
+from workflow.data.imagefolder import read_imagefolder, find_split
 from workflow.protocol.datasets import DatasetInfo
 from workflow.support.errors import UserError
 
@@ -122,7 +122,7 @@ def _roots(dataset: str, folder: Path) -> list[tuple[Path, bool]]:
 def _look(dataset: str, layout: Layout, root: Path) -> tuple[Found | None, list[str]]:
     """The layout under a folder: found, or the names of the files it lacks where it has some of them."""
     if layout is IMAGES:
-        there = all(split_folder(root, split) for split in ("train", "test"))
+        there = all(find_split(root, split) for split in ("train", "test"))
         return (Found(layout, Files(dataset, folders=[root]), root) if there else None), []
     folders = [path for name in layout.folders if (path := root / name).is_dir()]
     archives = sorted(

@@ -42,20 +42,24 @@ class _Array:
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, dtype, fortran, raw = state
-        self.value = _view(raw, dtype, shape, "F" if fortran else "C").value
+        self.value = _values(raw, dtype, shape, "F" if fortran else "C")
 
 
 class _NdarrayName:
     """What `numpy.ndarray` resolves to: only ever an argument."""
 
 
-def _view(raw: object, dtype: object, shape: tuple, order: Literal["C", "F"] = "C") -> _Array:
+def _values(raw: object, dtype: object, shape: tuple, order: Literal["C", "F"] = "C") -> np.ndarray:
     if isinstance(raw, str):  # Python 2 text
         raw = raw.encode("latin-1")
     if not isinstance(dtype, _DType) or not isinstance(raw, bytes | bytearray | pickle.PickleBuffer):
         raise UnsafePickle("an array of objects")
+    return np.frombuffer(raw, dtype.numpy()).reshape(shape, order=order)  # type: ignore[arg-type]  # any buffer
+
+
+def _view(raw: object, dtype: object, shape: tuple, order: Literal["C", "F"] = "C") -> _Array:
     array = _Array()
-    array.value = np.frombuffer(raw, dtype.numpy()).reshape(shape, order=order)  # type: ignore[arg-type]  # any buffer
+    array.value = _values(raw, dtype, shape, order)
     return array
 
 
@@ -64,7 +68,7 @@ def _reconstruct(_kind: object, _shape: object, _code: object) -> _Array:
 
 
 def _scalar(dtype: object, raw: object = b"\0" * 8) -> int | float:
-    return _view(raw, dtype, (1,)).value[0].item()
+    return _values(raw, dtype, (1,))[0].item()
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:

@@ -25,9 +25,9 @@ class SplitWriter:
         self.count = 0
         self.labels: list[np.ndarray] = []
         self.digest = hashlib.sha256()
-        size = int(np.prod(shape))
-        self.sums = (np.zeros(size), np.zeros(size)) if moments else None
-        self.block = np.empty((BLOCK, size if moments else 0), np.float32)
+        size = int(np.prod(shape)) if moments else 0
+        self.moments, self.sums = moments, (np.zeros(size), np.zeros(size))
+        self.block = np.empty((BLOCK, size), np.float32)
         self.file = open(folder / "images.npy", "wb")  # noqa: SIM115 - closed by finish() or close()
         self.file.write(b"\0" * HEADER)
 
@@ -48,7 +48,7 @@ class SplitWriter:
         self.file.write(content.data)
         self.labels.append(labels.astype(np.int64))
         self.count += len(images)
-        if self.sums:
+        if self.moments:
             self._accumulate(content.reshape(len(content), -1))
 
     def _accumulate(self, rows: np.ndarray) -> None:

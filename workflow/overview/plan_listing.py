@@ -91,7 +91,8 @@ def questions(plan: Plan, entry: Entry, missing: dict[str, float]) -> list[tuple
 
     A question of which one side is not in the plan is left out.
     """
-    found, planned = [], {}
+    found: list[tuple[float, str]] = []
+    planned: dict[str, list[str]] = {}
     for run in plan.runs:
         if run.dataset == entry.dataset:
             planned.setdefault(run.row, []).append(run.id)

@@ -54,7 +54,8 @@ def running_members(plan: Plan, results: Path) -> set[str]:
 
 def print_status(plan: Plan, results: Path) -> int:
     """Print a line a run and the counts; exit status 0."""
-    running, counts, later = running_members(plan, results), {}, set(plan.on_demand)
+    running, later = running_members(plan, results), set(plan.on_demand)
+    counts: dict[str, int] = {}
     for run in plan.runs:
         if run.place in later and not run_folder(results, run.id).exists():
             continue

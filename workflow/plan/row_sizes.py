@@ -60,18 +60,18 @@ def resolve(row: dict, dataset: str, seed: int, seeds: Sequence[int]) -> dict:
     options = {key: spec[key] for key in ("budget", "macs", "draw", "within") if key in spec}
     if spec.get("draw") == "seed":
         options["draw"] = seed
-    where, name = source(row, dataset)
-    return {"sizes": SizesFrom(rule=spec["rule"], run=f"{where}/{name}/seed{origin}", options=options)}
+    run = f"{spec.get('dataset', dataset)}/{spec['of']}/seed{origin}"
+    return {"sizes": SizesFrom(rule=spec["rule"], run=run, options=options)}
 
 
-def from_search(run: Run, searched: Sequence[int]) -> list[int]:
-    """The sizes of a run whose rule starts from the sizes that a search has found."""
+def from_search(run: Run, origin: SizesFrom, searched: Sequence[int]) -> list[int]:
+    """The sizes of a run whose rule (`run.sizes`) starts from the sizes that a search has found."""
     layers = layers_of(run.system, run.arguments, run.constants)
     if len(searched) != len(layers.weights):
         raise UserError(
-            f"{run.sizes.run} has {len(searched)} sizes and {run.id} {len(layers.weights)} layers: name a row of its depth."
+            f"{origin.run} has {len(searched)} sizes and {run.id} {len(layers.weights)} layers: name a row of its depth."
         )
-    return SEARCHED[run.sizes.rule](layers, run.sizes.options, searched)
+    return SEARCHED[origin.rule](layers, origin.options, searched)
 
 
 def sources_of(runs: Iterable[Run]) -> set[str]:

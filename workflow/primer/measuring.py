@@ -54,6 +54,7 @@ def receptive_field(*modules: nn.Module, side: int = 31) -> int:
     image = torch.ones(1, 1, side, side, dtype=torch.double, requires_grad=True)
     out = network(image)
     out[0, 0, out.shape[2] // 2, out.shape[3] // 2].backward()
+    assert image.grad is not None
     rows = image.grad[0, 0].abs().sum(1).nonzero()
     if rows.min() == 0 or rows.max() == side - 1:
         raise ValueError(f"the receptive field reaches the edge of an image of {side} rows: give a larger side.")

@@ -35,7 +35,7 @@ def layers() -> tuple[dict, ...]:
     def note(module: nn.Module, inputs: object, out: torch.Tensor) -> None:
         kind = {nn.Conv2d: "convolution 3x3", nn.MaxPool2d: "pooling 2x2", nn.Linear: "fully connected"}[type(module)]
         columns = out.shape[-1] if out.dim() == 4 else 1
-        weight = module.weight.numel() if hasattr(module, "weight") else 0
+        weight = sum(values.numel() for name, values in module.named_parameters() if name == "weight")
         found.append(
             {"name": kind, "columns": columns, "channels": out.shape[1], "activations": out.numel(), "weights": weight}
         )

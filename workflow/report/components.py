@@ -31,12 +31,12 @@ def components(
     many, few = found.n - 1, sum(group.n - 1 for group in groups)
     total = found.std**2
     seeds = math.fsum((group.n - 1) * group.std**2 for group in groups) / few
-    low, high = _bounds(total, many, seeds, few, (1 - confidence) / 2)
+    low, high = variance_difference(total, many, seeds, few, (1 - confidence) / 2)
     root = lambda variance: math.sqrt(max(0.0, variance))
     return Components(root(total), root(seeds), Interval(root(total - seeds), root(low), root(high)))
 
 
-def _bounds(a: float, n: int, b: float, m: int, tail: float) -> tuple[float, float]:
+def variance_difference(a: float, n: int, b: float, m: int, tail: float) -> tuple[float, float]:
     """Bounds of the difference of two variances, estimated by a with n and b with m degrees of freedom."""
     from scipy.special import chdtri, fdtri
 

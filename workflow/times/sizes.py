@@ -52,7 +52,8 @@ def from_records(run: Run, folders: Iterable[Path]) -> KnownSizes | None:
 
 def budget_steps(run: Run) -> int:
     """Steps of a search by the budget alone."""
-    return min(MOST_STEPS, run.search.epochs * run.search.recipe.steps_per_epoch(run.constants.train_images))
+    search = run.search_stage
+    return min(MOST_STEPS, search.epochs * search.recipe.steps_per_epoch(run.constants.train_images))
 
 
 def by_budget_alone(run: Run, data: MadeUpImages) -> KnownSizes:
@@ -66,11 +67,12 @@ def by_budget_alone(run: Run, data: MadeUpImages) -> KnownSizes:
     from workflow.engine.randomness import derive
     from workflow.engine.session import input_shape, network
 
-    if run.search.method != "effconv":
+    search = run.search_stage
+    if search.method != "effconv":
         raise UserError(
             f"{run.place} has not been searched, and only EffConv's sizes follow from a budget: search it first."
         )
-    options, shape = SearchOptions.from_dict(dict(run.search.options)), input_shape(data)
+    options, shape = SearchOptions.from_dict(dict(search.options)), input_shape(data)
     model = network(run, data, stage="search")
     layers = find_layers(model, shape, k=options.k, b=options.b)
     steps = budget_steps(run)
@@ -80,7 +82,7 @@ def by_budget_alone(run: Run, data: MadeUpImages) -> KnownSizes:
     try:
         found = compare_with_budget_only(
             layers, options=options,
-            budget={"parameters": run.search.parameters, "macs": run.search.macs, "scope": options.budget_scope},
+            budget={"parameters": search.parameters, "macs": search.macs, "scope": options.budget_scope},
             before={"parameters": count_parameters(model), "macs": count_macs(model, shape)},
             seed=derive(run.seed, "search", "predictors"),
             last={"step": steps, "soft_sizes": dict.fromkeys(names, 0.0)},  # there is no search to compare with

@@ -93,7 +93,7 @@ def test_a_search_of_another_depth_is_named(tmp_path):
         tmp_path, changed(sizes={"rule": "of", "of": "effconv-32-0.66m"}), only=["cifar10/permuted"], seeds=[0]
     ).runs[:1]
     with pytest.raises(UserError, match="30 sizes and .* 18 layers"):
-        from_search(run, [3] * 30)
+        from_search(run, run.sizes, [3] * 30)
 
 
 def test_a_permuted_run_trains_with_the_searchs_sizes(tmp_path, monkeypatch):

@@ -1,0 +1,56 @@
+"""How much of the sizes images explain: by hand, and by simulation."""
+
+import numpy as np
+import pytest
+
+from workflow.report.image_share import image_share
+
+
+def test_what_repeats_over_seeds_is_explained():
+    # Twins are flat, both seeds find 1 2 3: all of the variance (1) is the images', and nothing is left to doubt.
+    found = image_share([[1, 2, 3], [1, 2, 3]], [[3, 3, 3], [3, 3, 3]])
+    assert (found.repeating.value, found.repeating.ends, found.moved) == (1.0, (1.0, 1.0), 1.0)
+    assert (found.seeds, found.layers) == (2, 3)
+
+
+def test_what_does_not_repeat_is_not():
+    # Seeds find 1 2 3 and 3 2 1: mean square of layers 0, of the rest 2, so the component is -1: none.
+    found = image_share([[1, 2, 3], [3, 2, 1]], [[3, 3, 3], [3, 3, 3]])
+    assert (found.repeating.value, found.moved) == (0.0, 1.0)
+    assert found.repeating.low == 0
+
+
+def test_by_hand_with_both_parts():
+    # d = (-1 0 1), (-2 1 1) less their means: common (-1.5 0.5 1), squares 3.5; rest 2 (0.25 + 0.25 + 0) = 1.
+    # Mean squares: layers 2 * 3.5 / 2 = 3.5, rest 1 / 2 = 0.5; component (3.5 - 0.5) / 2 = 1.5.
+    # Sizes are twice d: their variance over layers is 4 * (2 + 6) / 4 = 8; moved (2 + 6) / 4 / 8 = 0.25.
+    sizes = np.array([[-2.0, 0, 2], [-4, 2, 2]]) + 5
+    found = image_share(sizes, sizes / 2)
+    assert found.repeating.value == pytest.approx(1.5 / 8)
+    assert found.moved == pytest.approx(0.25)
+
+
+def test_a_shift_of_all_layers_is_the_budgets():
+    found = image_share([[2, 3, 4], [3, 4, 5]], [[1, 2, 3], [1, 2, 3]])
+    assert (found.repeating.value, found.moved) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("deviation", [0.0, 0.3, 1.0])
+def test_the_interval_holds_the_true_share_about_as_often_as_it_says(deviation):
+    generator, held = np.random.default_rng(1), 0
+    twin = generator.normal(size=18)
+    twin = (twin - twin.mean()) / twin.std()  # variance 1 over the layers, of the n formula
+    for _ in range(400):
+        images = generator.normal(scale=deviation, size=18)
+        noise = generator.normal(scale=0.3, size=(3, 18))
+        found = image_share(twin + images + noise, np.tile(twin, (3, 1)))
+        truth = deviation**2 / (18 / 17 + deviation**2 + 0.09)
+        held += found.repeating.low <= truth <= found.repeating.high
+    assert held / 400 > 0.9
+
+
+@pytest.mark.parametrize(
+    ("learned", "free"), [([], []), ([[1, 2]], [[1, 2]]), ([[1], [2]], [[1], [2]]), ([[2, 2], [2, 2]], [[1, 1], [1, 1]])]
+)
+def test_too_little_says_nothing(learned, free):
+    assert image_share(learned, free) is None

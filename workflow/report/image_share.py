@@ -1,0 +1,77 @@
+"""How much of learned kernel sizes the images explain: searches against their image-free twins, seed by seed.
+
+Twins share seed, start and budget; in one of them the classification loss does not reach the sizes. Their soft sizes after the last
+step, each less its mean over the layers, differ by d[seed, layer]. What d has in common over the seeds is a component of variance
+of a two-way analysis with one value a cell (layers random, Searle et al. 1992, chapter 4); its share of the variance of the soft sizes
+over layers is what images explain. The interval is of that component alone: the variance that it is a share of counts as known.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workflow.protocol.runs import Search
+from workflow.report.components import variance_difference
+from workflow.report.rows import Row
+from workflow.report.stats import CONFIDENCE, Interval
+
+
+@dataclass(frozen=True)
+class ImageShare:
+    """Shares of the variance of soft sizes over layers. `repeating`: what images change in the same way whatever the seed;
+    `moved`: all that differs from the image-free twins, chance included."""
+
+    repeating: Interval
+    moved: float
+    seeds: int
+    layers: int
+
+
+def image_share(
+    learned: Sequence[Sequence[float]], image_free: Sequence[Sequence[float]], confidence: float = CONFIDENCE
+) -> ImageShare | None:
+    """From soft sizes [seed][layer] with images and without; None with fewer than two seeds or layers, or where all sizes are equal."""
+    with_images, without = np.asarray(learned, float), np.asarray(image_free, float)
+    if with_images.ndim != 2 or min(with_images.shape) < 2:
+        return None
+    seeds, layers = with_images.shape
+    centred = lambda values: values - values.mean(1, keepdims=True)
+    total = (centred(with_images) ** 2).sum() / (seeds * (layers - 1))
+    if not total:
+        return None
+    apart = centred(with_images - without)
+    common = apart.mean(0)
+    between, rest = layers - 1, (layers - 1) * (seeds - 1)
+    of_layers, of_rest = (common**2).sum() / between, ((apart - common) ** 2).sum() / rest / seeds
+    low, high = variance_difference(of_layers, between, of_rest, rest, (1 - confidence) / 2) if of_rest else (of_layers,) * 2
+    share = lambda variance: max(0.0, float(variance / total))
+    moved = float((apart**2).sum() / (seeds * between) / total)
+    return ImageShare(Interval(share(of_layers - of_rest), share(low), share(high)), moved, seeds, layers)
+
+
+def _settings(search: Search) -> tuple:
+    """What twins have in common."""
+    options = {name: value for name, value in search.options.items() if name != "data_free"}
+    return search.method, search.parameters, search.macs, search.epochs, tuple(sorted(options.items()))
+
+
+def _soft_sizes(row: Row) -> Mapping[int, list[float]]:
+    """By seed: soft sizes after the last step of the searches that count for a row."""
+    return {state.run.seed: state.search["last"]["soft_sizes"] for state in row.searched if state.search}
+
+
+def shares_of(rows: Iterable[Row]) -> list[tuple[Row, ImageShare]]:
+    """Each searched row that has an image-free twin among `rows`, by the seeds that both have."""
+    searching = [(row, row.run.search) for row in rows if row.run and row.run.search]
+    twins = {(row.dataset, row.run.system, _settings(search)): row for row, search in searching if search.options.get("data_free")}
+    found = []
+    for row, search in searching:
+        twin = twins.get((row.dataset, row.run.system, _settings(search)))
+        if twin is None or twin is row:
+            continue
+        own, other = _soft_sizes(row), _soft_sizes(twin)
+        both = sorted(own.keys() & other.keys())
+        if share := image_share([own[seed] for seed in both], [other[seed] for seed in both]):
+            found.append((row, share))
+    return found
