@@ -1,9 +1,9 @@
 """How much of learned kernel sizes the images explain: searches against their image-free twins, seed by seed.
 
-Twins share seed, start and budget; in one of them the classification loss does not reach the sizes. Their soft sizes after the last
-step, each less its mean over the layers, differ by d[seed, layer]. What d has in common over the seeds is a component of variance
-of a two-way analysis with one value a cell (layers random, Searle et al. 1992, chapter 4); its share of the variance of the soft sizes
-over layers is what images explain. The interval is of that component alone: the variance that it is a share of counts as known.
+Twins share seed, start and budget; in one of them the classification loss does not reach the sizes. Their soft sizes at the end, each
+less its mean over the layers, differ by d[seed, layer]. What d has in common over the seeds is a component of variance of a two-way
+analysis with one value a cell (layers random; Searle et al. 1992, chapter 4); its share of the variance of the soft sizes over layers is
+what images explain. The interval is of that component alone: the variance that it is a share of counts as known.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,8 +57,8 @@ def _settings(search: Search) -> tuple:
 
 
 def _soft_sizes(row: Row) -> Mapping[int, list[float]]:
-    """By seed: soft sizes after the last step of the searches that count for a row."""
-    return {state.run.seed: state.search["last"]["soft_sizes"] for state in row.searched if state.search}
+    """By seed: the last soft sizes that the searches which count for a row have recorded."""
+    return {state.run.seed: state.search["trajectory"]["soft_sizes"][-1] for state in row.searched if state.search}
 
 
 def shares_of(rows: Iterable[Row]) -> list[tuple[Row, ImageShare]]:

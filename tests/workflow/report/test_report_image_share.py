@@ -1,9 +1,14 @@
 """How much of the sizes images explain: by hand, and by simulation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import report_factory as factory
 
-from workflow.report.image_share import image_share
+from workflow.report.image_share import image_share, shares_of
+from workflow.report.results import gather
+from workflow.report.rows import rows_in
 
 
 def test_what_repeats_over_seeds_is_explained():
@@ -54,3 +59,23 @@ def test_the_interval_holds_the_true_share_about_as_often_as_it_says(deviation):
 )
 def test_too_little_says_nothing(learned, free):
     assert image_share(learned, free) is None
+
+
+def test_twins_are_found_by_their_search_and_compared_by_the_seeds_that_both_have(tmp_path):
+    names = ("eff", "twin", "other")
+    plan = factory.plan_of({"table4": {"dataset": "cifar10", "rows": [factory.entry(name, learn=660_000) for name in names]}})
+    runs = []
+    for run in plan.runs:
+        search = run.search
+        if run.row == "twin":
+            search = replace(search, options={"data_free": True})
+        if run.row == "other":
+            search = replace(search, parameters=500_000)
+        runs.append(replace(run, search=search))
+    plan = replace(plan, runs=tuple(runs))
+    for run in runs:
+        if run.row != "twin" or run.seed < 2:
+            factory.write_search(tmp_path / "paper", run, [3] * 6 if run.row == "twin" else [1, 2, 3, 3, 4, 5])
+    ((row, share),) = shares_of(rows_in(gather(plan, tmp_path / "paper"), "table4"))
+    assert (row.id, share.seeds, share.layers) == ("eff", 2, 6)
+    assert share.repeating.value == share.moved == pytest.approx(1)

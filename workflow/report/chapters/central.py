@@ -13,6 +13,7 @@ from workflow.report import badges, text
 from workflow.report.chapters.answers import Answer, answers, of_protocol
 from workflow.report.chapters.decisions import BETTER, EQUAL, NO, UNDECIDED, UNKNOWN, WORSE, YES
 from workflow.report.components import Components, components
+from workflow.report.image_share import ImageShare, shares_of
 from workflow.report.results import Evidence
 from workflow.report.rows import Row, rows_of
 from workflow.report.stats import Difference
@@ -93,13 +94,15 @@ class Cloud:
 
 @dataclass(frozen=True)
 class Central:
-    """The central question's answers. `families`: budget -> its primary contrasts, in their fixed order; `further`: others."""
+    """The central question's answers. `families`: budget -> its primary contrasts, in their fixed order; `further`: others;
+    `shares`: how much of a row's soft sizes images explain."""
 
     entry: Entry
     families: Mapping[str, list[Contrast]]
     assay: list[Contrast]
     clouds: list[Cloud]
     further: list[Contrast]
+    shares: list[tuple[Row, ImageShare]]
 
     @cached_property
     def blind(self) -> bool:
@@ -188,7 +191,7 @@ def central(evidence: Evidence) -> Central | None:
             further.append(_contrast(entry, question, answer, rows))
         else:
             families.setdefault(family, []).append(_contrast(entry, question, answer, rows))
-    return Central(entry, families, assay, clouds, further)
+    return Central(entry, families, assay, clouds, further, shares_of(rows.values()))
 
 
 def difference_words(found: Difference | None, smallest: float | None = None) -> str:
