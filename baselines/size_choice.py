@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,6 +18,36 @@ from baselines.free_kernels import FreeKernelSearch
 from effconv import SearchOptions
 
 PRICE, HALVINGS = 1e4, 50  # the price of the whole budget is looked for in +-PRICE
+NEAR = 0.01  # share of the budget
+
+
+def sizes_at_budget(scores: np.ndarray, shares: np.ndarray) -> tuple[int, ...]:
+    """The sizes that maximise the sum of scores less a price times their shares, the price such that these sum up nearest to 1.
+
+    No price may bring them near: then single layers change their size, at the least loss of score, until within 1% of the budget or
+    no change comes nearer. scores, shares of the budget: (layers, sizes 1, 2, ...); a score of minus infinity: the layer does not
+    have the size.
+    """
+    low, high = -PRICE, PRICE
+    layers, best, nearest = np.arange(len(scores)), math.inf, np.zeros(len(scores), int)
+    for _ in range(HALVINGS):
+        price = (low + high) / 2
+        places = (scores - price * shares).argmax(1)
+        share = shares[layers, places].sum()
+        if abs(share - 1) < best:
+            best, nearest = abs(share - 1), places
+        low, high = (price, high) if share > 1 else (low, price)
+    while best > NEAR:
+        total = shares[layers, nearest].sum()
+        apart = abs(total - shares[layers, nearest][:, None] + shares - 1)  # of every single change
+        apart[~np.isfinite(scores)] = math.inf
+        gain = np.where(apart <= NEAR, scores - scores[layers, nearest][:, None], -math.inf)
+        layer, place = np.unravel_index(gain.argmax() if np.isfinite(gain).any() else apart.argmin(), apart.shape)
+        if apart[layer, place] >= best:
+            break
+        best, nearest = apart[layer, place], nearest.copy()
+        nearest[layer] = place
+    return tuple(int(place) + 1 for place in nearest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,18 +135,10 @@ class ChoiceSearch(FreeKernelSearch):
         if len(targets) != 1:
             return tuple((scores.argmax(1) + 1).tolist())
         ((unit, target),) = targets.items()
-        factors = torch.tensor(self.costs.factors(unit), dtype=torch.float32)
-        shares = factors[:, None] * self.values.cpu().square() / target
-        low, high = -PRICE, PRICE
-        best: tuple[float, tuple[int, ...]] = (math.inf, ())
-        for _ in range(HALVINGS):
-            price = (low + high) / 2
-            sizes = (scores - price * shares).argmax(1) + 1
-            share = float((factors * sizes.square()).sum() / target)
-            if abs(share - 1) < best[0]:
-                best = abs(share - 1), tuple(sizes.tolist())
-            low, high = (price, high) if share > 1 else (low, price)
-        return best[1]
+        factors = np.array(self.costs.factors(unit), float)
+        return sizes_at_budget(
+            np.array(scores.tolist()), factors[:, None] * np.arange(1, scores.shape[1] + 1) ** 2 / target
+        )
 
     @torch.no_grad()
     def set_sizes(self, sizes: Sequence[int]) -> None:

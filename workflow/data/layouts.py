@@ -6,7 +6,7 @@ from pathlib import Path
 
 from workflow.data import official
 from workflow.data.files import Files
-from workflow.data.imagefolder import read_imagefolder, find_split
+from workflow.data.imagefolder import find_split, read_imagefolder
 from workflow.protocol.datasets import DatasetInfo
 from workflow.support.errors import UserError
 

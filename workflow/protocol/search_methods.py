@@ -8,6 +8,7 @@ METHODS: dict[str, tuple[str, str, str]] = {
     "effconv": ("effconv.search", "KernelSizeSearch", "SearchOptions"),
     "super-kernel": ("baselines.super_kernel", "SuperKernelSearch", "ChoiceOptions"),
     "dash": ("baselines.dash", "DashSearch", "ChoiceOptions"),
+    "sampled": ("baselines.sampled_sizes", "SampledSearch", "SampledOptions"),
     "envelope": ("baselines.envelope", "EnvelopeSearch", "EnvelopeOptions"),
     "random-search": ("workflow.engine.random_search", "search", "RandomSearchOptions"),
 }

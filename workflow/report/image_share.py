@@ -2,8 +2,8 @@
 
 Twins share seed, start and budget; in one of them the classification loss does not reach the sizes. Their soft sizes at the end, each
 less its mean over the layers, differ by d[seed, layer]. What d has in common over the seeds is a component of variance of a two-way
-analysis with one value a cell (layers random; Searle et al. 1992, chapter 4); its share of the variance of the soft sizes over layers is
-what images explain. The interval is of that component alone: the variance that it is a share of counts as known.
+analysis with one value a cell (layers random; Searle et al. 1992, chapter 4); its share of the variance of the soft sizes over layers
+is what images explain. The interval is of that component alone: the variance that it is a share of counts as known.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ class ImageShare:
 def image_share(
     learned: Sequence[Sequence[float]], image_free: Sequence[Sequence[float]], confidence: float = CONFIDENCE
 ) -> ImageShare | None:
-    """From soft sizes [seed][layer] with images and without; None with fewer than two seeds or layers, or where all sizes are equal."""
+    """From soft sizes [seed][layer] with images and without; None with fewer than two seeds or layers, or equal sizes."""
     with_images, without = np.asarray(learned, float), np.asarray(image_free, float)
     if with_images.ndim != 2 or min(with_images.shape) < 2:
         return None
@@ -44,7 +44,9 @@ def image_share(
     common = apart.mean(0)
     between, rest = layers - 1, (layers - 1) * (seeds - 1)
     of_layers, of_rest = (common**2).sum() / between, ((apart - common) ** 2).sum() / rest / seeds
-    low, high = variance_difference(of_layers, between, of_rest, rest, (1 - confidence) / 2) if of_rest else (of_layers,) * 2
+    low, high = (
+        variance_difference(of_layers, between, of_rest, rest, (1 - confidence) / 2) if of_rest else (of_layers,) * 2
+    )
     share = lambda variance: max(0.0, float(variance / total))
     moved = float((apart**2).sum() / (seeds * between) / total)
     return ImageShare(Interval(share(of_layers - of_rest), share(low), share(high)), moved, seeds, layers)
@@ -64,7 +66,11 @@ def _soft_sizes(row: Row) -> Mapping[int, list[float]]:
 def shares_of(rows: Iterable[Row]) -> list[tuple[Row, ImageShare]]:
     """Each searched row that has an image-free twin among `rows`, by the seeds that both have."""
     searching = [(row, row.run.search) for row in rows if row.run and row.run.search]
-    twins = {(row.dataset, row.run.system, _settings(search)): row for row, search in searching if search.options.get("data_free")}
+    twins = {
+        (row.dataset, row.run.system, _settings(search)): row
+        for row, search in searching
+        if search.options.get("data_free")
+    }
     found = []
     for row, search in searching:
         twin = twins.get((row.dataset, row.run.system, _settings(search)))

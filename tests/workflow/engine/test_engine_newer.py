@@ -43,10 +43,11 @@ def test_two_steps_of_each_system_by_its_recipe(real_systems, tmp_path, system, 
     assert row["kernel_sizes"] == sizes
 
 
-def test_a_mixture_searches_and_its_sizes_are_trained_and_timed(tiny, tmp_path):
+@pytest.mark.parametrize(("method", "options"), [("dash", {"lr_choice": 0.3}), ("sampled", {"window": 4})])
+def test_a_method_searches_and_its_sizes_are_trained_and_timed(tiny, tmp_path, method, options):
     run = tiny.run()
-    options = {"record_every": 1, "lr_choice": 0.3}  # eight steps have to do
-    run = replace(run, search=replace(run.search, method="dash", options=options))
+    options = {"record_every": 1, **options}  # eight steps have to do
+    run = replace(run, search=replace(run.search, method=method, options=options))
     found = engine.search(run, tiny.data, tmp_path, digest="d", log=quiet)
     assert len(found["sizes"]) == 6 and found["epochs"] == 2
     assert found["parameters"] == pytest.approx(12_000, rel=0.05)

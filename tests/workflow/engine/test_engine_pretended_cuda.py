@@ -8,6 +8,7 @@ from pretended_cuda import CUDA, no_gpu_but_its_rules, one_step, one_uncaptured_
 import baselines
 from baselines.dash import DashSearch
 from baselines.envelope import EnvelopeOptions, EnvelopeSearch
+from baselines.sampled_sizes import SampledOptions, SampledSearch
 from baselines.size_choice import ChoiceOptions
 from baselines.super_kernel import SuperKernelSearch
 from effconv import FixedShapeSearch, KernelSizeSearch, SearchOptions
@@ -118,8 +119,9 @@ OURS = {"budget_method": "rescale", "mask": "fractional", "kernel_order": "neste
         (SuperKernelSearch, ChoiceOptions()),
         (DashSearch, ChoiceOptions()),
         (EnvelopeSearch, EnvelopeOptions()),
+        (SampledSearch, SampledOptions()),
     ],
-    ids=["paper", "ours", "multiplier", "centred", "odd", "super-kernel", "dash", "envelope"],
+    ids=["paper", "ours", "multiplier", "centred", "odd", "super-kernel", "dash", "envelope", "sampled"],
 )
 def test_searches_that_are_not_captured_stay_on_the_device_too(monkeypatch, kind, options):
     network = baselines.build("cifar_resnet20", in_channels=3, num_classes=10, image_size=32, widths=(4, 8, 16))

@@ -55,7 +55,8 @@ def test_the_interval_holds_the_true_share_about_as_often_as_it_says(deviation):
 
 
 @pytest.mark.parametrize(
-    ("learned", "free"), [([], []), ([[1, 2]], [[1, 2]]), ([[1], [2]], [[1], [2]]), ([[2, 2], [2, 2]], [[1, 1], [1, 1]])]
+    ("learned", "free"),
+    [([], []), ([[1, 2]], [[1, 2]]), ([[1], [2]], [[1], [2]]), ([[2, 2], [2, 2]], [[1, 1], [1, 1]])],
 )
 def test_too_little_says_nothing(learned, free):
     assert image_share(learned, free) is None
@@ -63,7 +64,9 @@ def test_too_little_says_nothing(learned, free):
 
 def test_twins_are_found_by_their_search_and_compared_by_the_seeds_that_both_have(tmp_path):
     names = ("eff", "twin", "other")
-    plan = factory.plan_of({"table4": {"dataset": "cifar10", "rows": [factory.entry(name, learn=660_000) for name in names]}})
+    plan = factory.plan_of(
+        {"table4": {"dataset": "cifar10", "rows": [factory.entry(name, learn=660_000) for name in names]}}
+    )
     runs = []
     for run in plan.runs:
         search = run.search
