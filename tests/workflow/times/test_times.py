@@ -31,6 +31,8 @@ def plan():
 @pytest.fixture(autouse=True)
 def short_slices(monkeypatch):
     monkeypatch.setattr(times_module, "SLICES", 2)
+    monkeypatch.setattr(times_module, "ROUNDS", 1)
+    monkeypatch.setattr(times_module, "FOREIGN", 9.0)  # tests run side by side
     monkeypatch.setattr(times_module, "SLICE_SECONDS", 0.2)
     monkeypatch.setattr(sizes_module, "MOST_STEPS", 20)
 
@@ -205,3 +207,34 @@ def test_another_methods_sizes_do_not_follow_from_a_budget(plan):
     other = replace(run, search=replace(run.search, method="super-kernel"))
     with pytest.raises(UserError, match="search it first"):
         by_budget_alone(other, made_up_images(run.constants))
+
+
+def test_rows_that_are_soon_timed_are_timed_in_rounds_and_the_median_counts(plan, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(times_module, "ROUNDS", 3)
+    monkeypatch.setattr(times_module, "SOON", 1e9)
+    monkeypatch.setattr(Times, "undisturbed", lambda self, record: True)  # whatever else this machine does
+    run = run_of(plan, LEARNED)
+    assert time_rows(plan, tmp_path / "times", [run]) == 0
+    assert "Round 3 of 3: 1 rows" in capsys.readouterr().out
+    record = read_timing(timing_path(tmp_path / "times", run.dataset, run.row))
+    for part in record["segments"]:
+        assert part["seconds_per_epoch"] == sorted(part["rounds"])[1] and len(part["rounds"]) == 3
+        assert part["low"] <= min(part["rounds"]) and max(part["rounds"]) <= part["high"] and part["slices"] == 6
+        assert part["images_per_second"] * part["seconds_per_epoch"] == pytest.approx(50_000)
+    start, end, train = (part["seconds_per_epoch"] for part in record["segments"])
+    assert record["seconds_per_epoch"] == pytest.approx((10 * (start + end) / 2 + 164 * train) / 174)
+    assert time_rows(plan, tmp_path / "times", [run]) == 0  # nothing is left
+
+
+def test_slow_rows_have_one_round_and_a_disturbed_round_is_left_out(plan, tmp_path, monkeypatch):
+    monkeypatch.setattr(times_module, "ROUNDS", 2)
+    run = run_of(plan, PLAIN)
+    path = timing_path(tmp_path / "times", run.dataset, run.row)
+    monkeypatch.setattr(times_module, "SOON", 0.0)
+    time_rows(plan, tmp_path / "times", [run])
+    first = read_timing(path)
+    assert "rounds" not in first["segments"][0]
+    monkeypatch.setattr(times_module, "SOON", 1e9)
+    monkeypatch.setattr(Times, "undisturbed", lambda self, record: record == first)
+    time_rows(plan, tmp_path / "times", [run])
+    assert read_timing(path) == first
