@@ -1,8 +1,9 @@
 """What a step of the plan will cost: seconds on a named device, and bytes on disk.
 
-Seconds are epochs times seconds per epoch. These are the row's own where it has been timed on the device, in the results at hand or in
-those kept under results/recorded/; else they follow from multiply-accumulates, three times the forward count for a training step, at
-the median rate of the rows that were timed there, or at a guess where none was. A run that was interrupted costs what is left of it.
+Seconds are epochs times seconds per epoch. These are the row's own where it has been timed on the device, in the results at hand, by
+`times` beside them, or in those kept under results/recorded/; else they follow from multiply-accumulates, three times the forward
+count for a training step, at the median rate of the rows that were timed there, or at a guess where none was. A run that was
+interrupted costs what is left of it.
 """
 
 import json
@@ -96,9 +97,9 @@ def deployed(run: Run, runs: Mapping[str, Run]) -> tuple[int, int]:
 
 
 def _seconds(run: Run, record: Mapping) -> float:
-    """Seconds of one epoch of training by a timing record: with the convolution that the run trains with."""
+    """Seconds of one epoch of training with the convolution that the run trains with. `record`: a timing, which is of one pass."""
     faster = network(run).faster and record.get("faster_seconds")
-    return faster or record["train_seconds"]
+    return run.train.recipe.passes * (faster or record["train_seconds"])
 
 
 class Estimates:
@@ -122,7 +123,8 @@ class Estimates:
 
     def _timing(self, run: Run, recorded: Path) -> tuple[dict, str] | None:
         """A timing of this row that applies, and where it is from."""
-        folders = [self.results, *sorted(path for path in recorded.glob("*") if path.is_dir())]
+        kept = sorted(path for path in recorded.glob("*") if path.is_dir())
+        folders = [self.results, self.results.parent / "times", *kept]
         for folder in folders:
             try:
                 record = read_timing(timing_path(folder, run.dataset, run.row))
@@ -140,12 +142,12 @@ class Estimates:
         return None
 
     def images(self, run: Run, stage: str) -> int:
-        """Training images that a stage of a run sees in an epoch."""
+        """Training images that a stage of a run sees in an epoch, each as often as its recipe shows it."""
         made_up = self.plan.prepare[run.data]["synthetic"]
         there = made_up["train"] if made_up else run.constants.train_images
         if stage == "search" and run.search:
             return 0 if run.search.options.get("data_free") else min(there, run.search.images or there)
-        return min(there, run.train.images or there)
+        return run.train.recipe.passes * min(there, run.train.images or there)
 
     def _work(self, run: Run, stage: str = "train") -> float:
         """Multiply-accumulates of one epoch of a stage."""

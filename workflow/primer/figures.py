@@ -4,30 +4,11 @@ from typing import TYPE_CHECKING
 
 from workflow.report import text
 from workflow.report.figures.style import MARKERS, SERIES, empty, panels
-from workflow.report.rows import Row
-from workflow.report.stats import sample
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 QUANTITIES = {"parameters": "parameters", "macs": "MACs an image", "milliseconds": "ms a step"}
-
-
-def curve_lines(rows: list[Row]) -> list[dict]:
-    """A line a row and epoch: mean test accuracy over the seeds that got there, their range, and how many there are."""
-    found = []
-    for row in rows:
-        by_epoch: dict[int, list[float]] = {}
-        for state in row.done:
-            for entry in state.history:
-                if entry["stage"] == "train" and entry.get("accuracy") is not None:
-                    by_epoch.setdefault(entry["epoch"], []).append(entry["accuracy"])
-        for epoch, values in sorted(by_epoch.items()):
-            found.append(
-                {"row": row.id, "label": row.name, "epoch": epoch, "accuracy": sample(values).mean, "low": min(values),
-                 "high": max(values), "n": len(values)}
-            )  # fmt: skip
-    return found
 
 
 def draw_curves(found: list[dict]) -> "Figure":

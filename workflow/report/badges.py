@@ -1,6 +1,7 @@
 """What stands beside a number: by which protocol it was made, on which device, with how many seeds, and where its record lies."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -52,21 +53,19 @@ def protocol_words(run: Run, protocol: str) -> str:
 
 def devices_words(devices: Mapping[str, int]) -> tuple[str, str]:
     """Device and seeds: (`H100`, `3 seeds`), or with several devices (`3 H100 + 2 EPYC`, `5 seeds`)."""
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for name, count in devices.items():
-        counts[device_word(name)] = counts.get(device_word(name), 0) + count
+        counts[device_word(name)] += count
     total = sum(counts.values())
     where = next(iter(counts)) if len(counts) == 1 else " + ".join(f"{n} {name}" for name, n in counts.items())
     return where, text.counted(total, "seed")
 
 
 def _marks(records: list[dict], stale: bool) -> tuple[str, ...]:
-    """Doubts: made by earlier code; on a GPU, not captured as a graph, or on a card that was never checked."""
+    """Doubts: made by earlier code; on a GPU, not captured as a graph."""
     found = ["earlier code"] if stale else []
     if any(record.get("captured") is False and record.get("uncaptured_reason") for record in records):
         found.append("uncaptured")
-    if any(record.get("card_checked") is False for record in records):
-        found.append("card not checked")
     return tuple(found)
 
 

@@ -5,6 +5,7 @@ then of present code, then measured here.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -39,11 +40,7 @@ class Group:
     @property
     def devices(self) -> dict[str, int]:
         """How many of the runs were made on which device."""
-        found: dict[str, int] = {}
-        for state in self.states:
-            name = protocols.device_of(state.result) or "unknown device"
-            found[name] = found.get(name, 0) + 1
-        return found
+        return Counter(protocols.device_of(state.result) or "unknown device" for state in self.states)
 
 
 def alike(state: RunState) -> str:

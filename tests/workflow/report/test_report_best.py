@@ -141,6 +141,8 @@ def test_figures_show_one_protocol(tmp_path):
     assert protocol == "short" and [row.accuracy.mean for row in rows] == [80.0, 81.0]
     found = [line for line in figures.lines_of("accuracy-time", evidence) if line["source"] == "measured"]
     assert {line["protocol"] for line in found} == {"short"} and len(found) == 2
+    curves = figures.lines_of("curves", evidence)
+    assert {line["protocol"] for line in curves} == {"short"} and {line["row"] for line in curves} == {"a", "b"}
 
 
 def test_made_up_images_are_no_evidence_wherever_they_lie(tmp_path):
@@ -156,11 +158,11 @@ def test_made_up_images_are_no_evidence_wherever_they_lie(tmp_path):
 
 
 def test_the_folders_that_are_read(tmp_path):
-    for name in ("paper", "short", "smoke", "recorded/b", "recorded/a"):
+    for name in ("paper", "short", "smoke", "times", "recorded/b", "recorded/a"):
         (tmp_path / name).mkdir(parents=True)
     names = lambda results: [folder.relative_to(tmp_path).as_posix() for folder in sources(tmp_path / results)]
-    assert names("smoke") == ["paper", "short", "recorded/a", "recorded/b"]
-    assert names("short") == ["paper", "recorded/a", "recorded/b"]
+    assert names("smoke") == ["paper", "short", "times", "recorded/a", "recorded/b"]
+    assert names("short") == ["paper", "times", "recorded/a", "recorded/b"]
     assert names("recorded") == ["recorded/a", "recorded/b"]  # the page that is kept with the code
 
 

@@ -47,7 +47,11 @@ def page_of(plan, results, tmp_path):
 def chapter_of(plan, results):
     """The chapter without the rest of the page, whose figures take longer than everything else here."""
     frame = '{% import "parts.html.j2" as parts with context %}{% include "chapters.html.j2" %}'
-    return _environment().from_string(frame).render(chapters=sections(gather(plan, results)), plan=plan)
+    return (
+        _environment()
+        .from_string(frame)
+        .render(chapters=sections(gather(plan, results)), waiting_chapters=[], plan=plan)
+    )
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from functools import cached_property
 
 from workflow.plan.plan import Entry
 from workflow.report import badges, text
-from workflow.report.chapters.answers import Answer, answers, of_protocol
+from workflow.report.chapters.answers import Answer, answers, draws_of, of_protocol
 from workflow.report.chapters.decisions import BETTER, EQUAL, NO, UNDECIDED, UNKNOWN, WORSE, YES
 from workflow.report.components import Components, components
 from workflow.report.image_share import ImageShare, shares_of
 from workflow.report.results import Evidence
-from workflow.report.rows import Row, rows_of
+from workflow.report.rows import Row, rows_by_id
 from workflow.report.stats import Difference
 
 CHAPTER = "central"
@@ -154,6 +154,12 @@ class Central:
     def lines(self) -> list[Contrast]:
         return [*(contrast for family in self.families.values() for contrast in family), *self.assay]
 
+    @property
+    def waiting(self) -> list[Row]:
+        """The rows that contrasts wait for."""
+        sides = [row for contrast in self.lines if not contrast.measured for row in (contrast.own, contrast.other)]
+        return list({row.key: row for row in sides if not row.done}.values())
+
 
 def _contrast(entry: Entry, question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Contrast:
     names = question["row"][0], question["others"][0]
@@ -164,12 +170,7 @@ def _contrast(entry: Entry, question: Mapping, answer: Answer, rows: Mapping[str
 def _cloud(question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Cloud:
     own = of_protocol(rows[question["row"][0]], answer.protocol)
     others = [of_protocol(rows[name], answer.protocol) for name in question["others"]]
-    draws = tuple(
-        value
-        for row in others
-        if row.accuracy
-        for value in (row.by_seed.values() if row.entry.draws else [row.accuracy.mean])
-    )
+    draws = tuple(value for row in others if row.accuracy for value in draws_of(row))
     return Cloud(answer, own, draws, components(draws, [list(own.by_seed.values())]))
 
 
@@ -178,10 +179,10 @@ def central(evidence: Evidence) -> Central | None:
     entry = evidence.plan.tables.get(CHAPTER)
     if entry is None:
         return None
-    rows = {key[1]: row for key, row in rows_of(evidence).items() if key[0] == entry.dataset}
+    rows = rows_by_id(evidence, entry.dataset)
     families: dict[str, list[Contrast]] = {}
     assay, clouds, further = [], [], []
-    for question, answer in zip(entry.questions, answers(entry.questions, rows, made_up=False), strict=True):
+    for question, answer in zip(entry.questions, answers(entry.questions, rows), strict=True):
         family = question.get("family", "")
         if question["rule"] == "cloud":
             clouds += [_cloud(question, answer, rows)] if answer.compared else []

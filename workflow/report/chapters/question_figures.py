@@ -2,65 +2,54 @@
 front of accuracy against arithmetic and time. Each is drawn only where there is something to see."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from workflow.plan.plan import Entry
 from workflow.report import text
 from workflow.report.chapters.answers import Answer
 from workflow.report.chapters.decisions import NO, UNDECIDED, UNKNOWN, YES
-from workflow.report.figures.style import BLUE, GREEN, MUTED, SURFACE, VERMILION, panels
+from workflow.report.figures.style import BLUE, GREEN, MUTED, SURFACE, VERMILION, Picture, panels, picture
 from workflow.report.rows import Row
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 CLASSES = {YES: "holds", NO: "fails", UNDECIDED: "open", UNKNOWN: "idle"}
 COLOURS = {YES: GREEN, NO: VERMILION, UNDECIDED: MUTED}
-Drawn = tuple[str, str, str, "Figure", str]  # id, title, caption, figure, alternative text
 FAMILIES = (("ours", "ours", VERMILION, "D"), ("effconv", "EffConv", BLUE, "o"), ("", "others", MUTED, "s"))
 
 
-def drawings(entry: Entry, rows: Mapping[str, Row], given: Sequence[Answer]) -> Iterator[Drawn]:
+def drawings(name: str, entry: Entry, rows: Mapping[str, Row], given: Sequence[Answer]) -> Iterator[Picture]:
     """The figures of a chapter (its entry in the plan) for which there are numbers."""
     if shown := [answer for answer in given if answer.difference]:
-        yield _differences(shown)
+        yield _differences(name, shown)
     for question, answer in zip(entry.questions, given, strict=True):
         if question["rule"] == "cloud" and answer.compared >= 2:
-            yield _cloud(question, answer, rows)
+            yield _cloud(name, question, answer, rows)
     for question in entry.questions:
-        if question["id"] == "order" and (drawn := _pairs(question, rows)):
-            yield drawn
+        if question["id"] == "order" and (found := _joined(question, rows)):
+            yield _pairs(name, found)
     own = [rows[row.row] for row in entry.rows if row.row in rows and rows[row.row].accuracy]
     if len(own) >= 2:
-        yield _front(own)
+        yield _front(name, own)
 
 
-def _differences(shown: Sequence[Answer]) -> Drawn:
+def _differences(name: str, shown: Sequence[Answer]) -> Picture:
     figure, [[axes]] = panels(1, 1, height=0.9 + 0.27 * len(shown))
     for place, answer in enumerate(reversed(shown)):
         gap, colour = answer.difference, COLOURS[answer.verdict]
         if gap.decided:
             axes.plot([gap.low, gap.high], [place, place], color=colour, linewidth=1.6)
-        axes.plot(
-            [gap.value],
-            [place],
-            marker="o",
-            markersize=5,
-            color=colour,
-            markerfacecolor=colour if gap.decided else SURFACE,
-        )
+        face = colour if gap.decided else SURFACE
+        axes.plot([gap.value], [place], marker="o", markersize=5, color=colour, markerfacecolor=face)
     axes.axvline(0, color=MUTED, linewidth=0.8)
     axes.set_yticks(range(len(shown)), [answer.id for answer in reversed(shown)])
     axes.set_xlabel("difference of accuracies, points")
     words = " ".join(f"{answer.id}: {text.difference(answer.difference)}, {answer.verdict}." for answer in shown)
     caption = "Mean difference of each question with its 95% interval; hollow: no interval yet. "
     caption += "Right of zero the row asked about is better."
-    return "answers", "The answers", caption, figure, words
+    return picture(f"{name}-answers", "The answers", caption, figure, words)
 
 
-def _cloud(question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Drawn:
+def _cloud(name: str, question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Picture:
     own = rows[question["row"][0]]
-    others = [rows[name] for name in question["others"] if name in rows and rows[name].accuracy]
+    others = [rows[other] for other in question["others"] if other in rows and rows[other].accuracy]
     figure, [[axes]] = panels(1, 1, height=2.9)
     levels = [other.accuracy.mean for other in others]
     axes.plot([r.macs.mean / 1e6 for r in others], levels, "s", color=MUTED, markersize=4.5,
@@ -78,18 +67,23 @@ def _cloud(question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Drawn:
     )
     words = f"{caption} Draws lie between {text.number(min(levels))} and "
     words += f"{text.number(max(levels))} percent."
-    return f"cloud-{question['id']}", f"Where {own.name} lies among random sizes", caption, figure, words
+    return picture(
+        f"{name}-cloud-{question['id']}", f"Where {own.name} lies among random sizes", caption, figure, words
+    )
 
 
-def _pairs(question: Mapping, rows: Mapping[str, Row]) -> Drawn | None:
-    """Each seed's learned sizes and their permutations, joined."""
+def _joined(question: Mapping, rows: Mapping[str, Row]) -> list[tuple[int, float, float]]:
+    """(seed, accuracy, accuracy of the other) of every seed that both rows of a pair have."""
     found = []
     for name, other in zip(question["row"], question["others"], strict=True):
         if name in rows and other in rows:
             first, second = rows[name].by_seed, rows[other].by_seed
             found += [(seed, first[seed], second[seed]) for seed in sorted(first.keys() & second.keys())]
-    if not found:
-        return None
+    return found
+
+
+def _pairs(name: str, found: Sequence[tuple[int, float, float]]) -> Picture:
+    """Each seed's learned sizes and their permutations, joined."""
     figure, [[axes]] = panels(1, 1, height=2.6)
     for _, before, after in found:
         axes.plot([0, 1], [before, after], marker="o", markersize=4.5, linewidth=1, color=BLUE)
@@ -102,14 +96,14 @@ def _pairs(question: Mapping, rows: Mapping[str, Row]) -> Drawn | None:
         f"A line a seed and permutation; the learned order is better in {better} of {len(found)}."
     )
     words = " ".join(f"Seed {seed}: {text.number(a)} learned, {text.number(b)} permuted." for seed, a, b in found)
-    return "permutations", "Learned order and permuted order", caption, figure, words
+    return picture(f"{name}-permutations", "Learned order and permuted order", caption, figure, words)
 
 
 def _family(name: str) -> tuple[str, str, str]:
     return next((label, colour, marker) for start, label, colour, marker in FAMILIES if name.startswith(start))
 
 
-def _front(own: Sequence[Row]) -> Drawn:
+def _front(name: str, own: Sequence[Row]) -> Picture:
     """Accuracy against multiply-accumulates and, where they were timed, against seconds per epoch."""
     timed = [row for row in own if row.seconds]
     figure, [grid] = panels(1, 2 if len(timed) >= 2 else 1, height=2.9, sharey=True)
@@ -131,7 +125,7 @@ def _front(own: Sequence[Row]) -> Drawn:
     words = " ".join(
         f"{row.name}: {text.number(row.accuracy.mean)} percent at {text.millions(row.macs.mean)}." for row in best
     )
-    return "front", "Accuracy against arithmetic and time", caption, figure, words
+    return picture(f"{name}-front", "Accuracy against arithmetic and time", caption, figure, words)
 
 
 def front(own: Sequence[Row]) -> list[Row]:

@@ -15,12 +15,11 @@ from workflow.records.state import RunState
 from workflow.report.claims import protocols
 from workflow.report.claims.verdicts import NOT_COMPARABLE, NOT_RUN, Finding
 from workflow.report.results import Evidence
-from workflow.report.rows import PAPER_SEEDS, Row, device_shared, rows_of, side
+from workflow.report.rows import Row, as_published, device_shared, rows_of, side, sizes_record
 from workflow.report.stats import Interval, Sample, sample, with_floor
 from workflow.support.errors import UserError
 
 PUBLISHED = "published"
-PRINTED_AS = {"accuracy": ("acc", "std"), "top5": ("top5", "top5_std")}
 RowId = NewType("RowId", str)
 TableId = NewType("TableId", str)
 Reads = Callable[
@@ -82,10 +81,9 @@ class Setting:
         return found
 
     def _published(self, row: Row, metric: str) -> Sample:
-        printed, (mean, std) = self.printed(row), PRINTED_AS[metric]
-        if mean not in printed:
+        found = as_published(self.printed(row), metric)
+        if found is None:
             raise Missing(f"{row.name}: not printed")
-        found = Sample(printed[mean], printed.get(std), PAPER_SEEDS if std in printed else 1)
         return with_floor(found, protocols.DATASETS[self.dataset].test_images) if self.floor else found
 
     def seconds(self, *names: str) -> list[Interval]:
@@ -110,14 +108,12 @@ class Setting:
 
     def sizes(self, name: str) -> list[list[float]]:
         """Kernel sizes of every seed of a row, in forward order."""
-        row, found, others = self.row(name), [], 0
-        for state in row.searched if self.source != PUBLISHED else ():
-            record, sizes = sizes_of(state)
-            if sizes and protocols.paper_sizes(record["run"]):
-                found.append([side(size) for size in sizes])
-            others += bool(sizes)
-        if not found and others:
-            raise Missing(f"{row.name}: sizes of {others} runs, none by the paper's protocol", NOT_COMPARABLE)
+        row = self.row(name)
+        searched = row.searched if self.source != PUBLISHED else ()
+        of_paper = [state for state in searched if protocols.paper_sizes(sizes_record(state)["run"])]
+        found = [[side(size) for size in state.sizes] for state in of_paper]
+        if not found and searched:
+            raise Missing(f"{row.name}: sizes of {len(searched)} runs, none by the paper's protocol", NOT_COMPARABLE)
         if not found:
             raise Missing(f"{row.name}: no sizes have been learned ({row.status})")
         return found
@@ -132,12 +128,6 @@ class Setting:
         if self.source != PUBLISHED and row.key in self.evidence.counts:
             return self.evidence.counts[row.key]
         raise Missing(f"{row.name}: {'not printed' if self.source == PUBLISHED else row.status}")
-
-
-def sizes_of(state: RunState) -> tuple[dict, list]:
-    """The record that has a run's sizes (its search's, else its result's), and the sizes."""
-    record = state.search or state.result or {}
-    return record, record.get("sizes") or record.get("kernel_sizes") or []
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from workflow.report.claims import claims as written
 from workflow.report.claims import protocols, verdicts
 from workflow.report.claims.claims import Claim, Part
 from workflow.report.claims.rules import rule_of
+from workflow.report.costs import Costs
 from workflow.report.page import forest
 from workflow.report.results import Evidence
 from workflow.report.rows import Row, rows_of, side
@@ -135,6 +136,15 @@ def lines(evidence: Evidence, claims: Sequence[Claim]) -> dict[str, list[Line]]:
     return {basis: group for basis, group in found.items() if group}
 
 
+def doubts(findings: Sequence[Mapping]) -> dict[str, list[str]]:
+    """Claim -> where the paper prints a figure behind it that does not hold together. `findings`: of config/findings.yaml."""
+    found: dict[str, list[str]] = {}
+    for finding in findings:
+        for claim in finding.get("claims", ()):
+            found.setdefault(claim, []).append(finding["where"])
+    return found
+
+
 def _size_strip(line: Line) -> str:
     row = next((row for row in line.rows if row.sizes), None)
     if row is None:
@@ -170,11 +180,18 @@ def _figure(basis: str, found: Interval) -> str:
     return text.times(found.value)
 
 
-def waiting(group: Sequence[Line]) -> str:
-    """How many lines of a group were not run, and the command that runs them; empty where all were."""
+def waiting(group: Sequence[Line], costs: Costs) -> tuple[str, str] | None:
+    """How many lines of a group were not run, with what that takes, and the command that runs them; None where all were."""
     idle = [line for line in group if not line.measured]
+    if not idle:
+        return None
+    if idle[0].basis == protocols.SECONDS:
+        return f"{len(idle)} not timed yet, which needs no data set", "python -m workflow times"
+    rows = {row.key: row for line in idle for row in line.rows}
+    about = costs.about(rows.values(), paper=True)
+    words = f"{len(idle)} not run at the paper's protocol" + (f", {about}" if about else "")
     targets = dict.fromkeys(line.claim.link for line in idle)
-    return f"{len(idle)} not run at the paper's protocol: snakemake {' '.join(targets)}" if idle else ""
+    return words, f"snakemake {' '.join(targets)} --config preset=paper"
 
 
 def tally(claims: Sequence[Claim]) -> dict[str, int]:

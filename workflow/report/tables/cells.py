@@ -6,7 +6,7 @@ from workflow.report import badges, text
 from workflow.report.claims import protocols
 from workflow.report.groups import Group
 from workflow.report.results import Evidence
-from workflow.report.rows import Row, device_shared, rows_in
+from workflow.report.rows import Row, device_shared, rows_in, wrong_of
 from workflow.report.stats import Sample, sample
 
 SELECTED = "†"  # beside a published accuracy of an epoch that was chosen on the test set
@@ -79,13 +79,17 @@ class TableView:
     def rows(self) -> list[Row]:
         return [line.row for line in self.lines]
 
+    @property
+    def idle(self) -> list[Row]:
+        """Rows that could be run and have no result."""
+        return [line.row for line in self.lines if not line.measured and line.row.planned]
+
 
 def _wrong(row: Row, states: tuple) -> str:
     """Test images that are classified wrongly, where accuracies are counted in images."""
     if row.dataset != IMAGES_ARE_COUNTED:
         return ""
-    found = sample(state.result["test_images"] - state.result["correct"] for state in states)
-    return f"{text.of_sample(found, 1)} of {states[0].result['test_images']:,} wrong"
+    return f"{text.of_sample(wrong_of(states), 1)} of {states[0].result['test_images']:,} wrong"
 
 
 def _measured(row: Row) -> tuple[Measured, ...]:
@@ -116,7 +120,8 @@ def _stages(row: Row) -> str:
     if timing.get("search_seconds") is None:
         return ""
     words = f"search {text.significant(timing['search_seconds'])}, training {text.significant(timing['train_seconds'])}"
-    return f"{words}; sizes: {timing['sizes_from']}" if timing.get("sizes_from") else words
+    source = (timing.get("sizes_from") or "").partition(":")[0]  # what follows names a file or counts steps
+    return f"{words}; sizes: {source}" if source else words
 
 
 def _ratios(row: Row, reference: Row | None) -> tuple[float | None, float | None]:
