@@ -33,6 +33,13 @@ def test_heavy_rows_have_three_seeds_and_the_others_five(short):
         load({**H100, "fewer_seeds": {"rows": []}})
 
 
+def test_seeds_that_a_user_gives_are_all_run():
+    given = {**H100, "only": ["cifar10/ckcnn-16"], "seeds": [0, 1, 2, 3, 9]}
+    seeds = lambda **more: [run.seed for run in make_plan(load({**given, **more})).runs]
+    assert seeds() == [0, 1, 2, 3, 9]
+    assert seeds(fewer_seeds={"seeds": 2}) == [0, 1]  # of the preset's rows
+
+
 def test_everything_takes_eight_gpu_hours_or_fewer_by_estimate(short, tmp_path):
     estimates = Estimates(short, tmp_path, recorded=tmp_path)
     cost = costs(short, tmp_path, estimates)

@@ -16,22 +16,10 @@ from workflow.plan.row_sizes import from_search
 from workflow.protocol.runs import Run
 from workflow.records.records import BadRecord, read_result, read_search, read_timing, run_folder, timing_path
 from workflow.support.errors import UserError
-from workflow.support.files import write_bytes
+from workflow.support.files import read_json, write_bytes
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 RUN_FILES = ("run.json", "history.jsonl", "search.json", "result.json", "kernels.npz", "predictions.npz")
-
-
-def _json(path: Path) -> dict:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadRecord(f"{path} is missing") from None
-    except (OSError, ValueError) as error:
-        raise BadRecord(f"{path} cannot be read as JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise BadRecord(f"{path} is no mapping")
-    return value
 
 
 class Collection:
@@ -57,10 +45,10 @@ class Collection:
         path, here = self.folder / "data" / Path(prepared).name / "manifest.json", Path(prepared) / "manifest.json"
         if not path.exists():
             return None
-        splits = _json(path)["splits"]
+        splits = read_json(path, "copy it again")["splits"]
         sums = {split: splits[split]["sha256_images"] for split in ("train", "test")}
         if here.exists():
-            ours = _json(here)["splits"]
+            ours = read_json(here, "prepare that data set again")["splits"]
             if sums != {split: ours[split]["sha256_images"] for split in ("train", "test")}:
                 raise BadRecord(f"the data of {path} is not the data of {here}")
         return sums
@@ -190,5 +178,5 @@ def collect_all(folder: Path, recorded: Path, name: str, *, other_code: bool = F
     for card, found in gpu_pool.read(folder / gpu_pool.HERE.name).items():
         if card not in gpu_pool.read(path := recorded / gpu_pool.HERE.name):
             gpu_pool.keep(card, found, path)
-            print(f"filed    {card}: {found['side_by_side']} jobs side by side")
+            print(f"filed    the self-check of {card}")
     return max(refused)

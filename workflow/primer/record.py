@@ -1,27 +1,20 @@
 """results/<preset>/primer.json, read with the checks that keep a bad one off the page. Torch-free."""
 
-import json
 import math
 from pathlib import Path
 
 from workflow.primer.statement import Statement
 from workflow.records.records import SCHEMA, BadRecord
 from workflow.support.code_digests import code_digests
+from workflow.support.files import read_json
 
 FILE = "primer.json"
 
 
 def read(path: Path) -> dict:
     """The record, its statements as `Statement`s. BadRecord, with the reason, where it is missing or unsound."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadRecord(f"{path.name} is missing: `python -m workflow primer` computes it") from None
-    except (OSError, ValueError) as error:
-        raise BadRecord(
-            f"{path} cannot be read as JSON ({error}); delete it and run `python -m workflow primer`"
-        ) from None
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+    record = read_json(path, "`python -m workflow primer` computes it", BadRecord)
+    if record.get("schema") != SCHEMA:
         raise BadRecord(f"{path} is not a record of this version (schema {SCHEMA}); delete it and run again")
     try:
         statements = tuple(Statement(**fields) for fields in record["statements"])

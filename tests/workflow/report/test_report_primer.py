@@ -173,7 +173,7 @@ def test_statements_of_earlier_code_are_marked(planned):
     "content, words",
     [
         ("{", "cannot be read as JSON"),
-        ("[]", "not a record of this version"),
+        ("[]", "holds no mapping"),
         (json.dumps({**primer.record(), "schema": 1}), "schema 2"),
         (json.dumps({**primer.record(), "statements": []}), "is empty"),
         (json.dumps({**primer.record(), "statements": [primer.statement("a", "perhaps")]}), "verdict is 'perhaps'"),
