@@ -236,6 +236,16 @@ def docs_command(options: argparse.Namespace) -> int:
     return 0
 
 
+def bundle_command(options: argparse.Namespace) -> int:
+    """Pack records, page and plan, with RO-Crate metadata, into one archive to be deposited or sent; preset short unless told."""
+    from workflow.bundle import bundle
+
+    options.preset = options.preset or "short"
+    plan = _plan(options)
+    bundle(plan, _results(plan), REPORTS / "bundle", options.out)
+    return 0
+
+
 def names_command(options: argparse.Namespace) -> int:
     """Print the names that config/tables.yaml may use: systems or recipes."""
     import baselines
@@ -308,6 +318,7 @@ def parser() -> argparse.ArgumentParser:
     )
     report.add_argument("--out", type=Path, help="folder; default: reports, or reports/partial while runs are missing")
     add("docs", docs_command).add_argument("--out", type=Path, help="folder; default: docs")
+    add("bundle", bundle_command).add_argument("--out", type=Path, required=True, help="the archive, NAME.zip")
     add("systems", names_command)
     add("recipes", names_command)
     return top
