@@ -160,7 +160,7 @@ def test_a_campaign_is_filed_by_its_parts_with_what_was_found_of_the_card_once(r
     gpu_pool.keep("NVIDIA H200", card(8), copied / "selfcheck.json")
     assert collect_all(copied, tmp_path / "recorded", "h200") == 0
     assert gpu_pool.read(tmp_path / "recorded" / "selfcheck.json") == {"NVIDIA H200": card(3)}
-    assert capsys.readouterr().out.count("NVIDIA H200: {'train': 3} jobs side by side") == 1
+    assert capsys.readouterr().out.count("the self-check of NVIDIA H200") == 1
     with pytest.raises(UserError, match="holds no campaign"):
         collect_all(tmp_path / "recorded", tmp_path / "recorded", "h200")
 

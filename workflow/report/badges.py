@@ -10,6 +10,7 @@ from workflow.report import text
 from workflow.report.claims import protocols
 from workflow.report.groups import Group
 from workflow.report.results import Timing
+from workflow.support.known import known
 
 CAPS = {protocols.PAPER: "◼", protocols.SHORT: "◧", protocols.OTHER: "◻"}
 CHIPS = re.compile(r"\b(?:RTX \d{4}(?: Ti)?|G[BH]\d{3}|[ABHLTV]\d{1,3}[A-Z]?|M\d)\b|EPYC|Xeon|Ryzen|Core")
@@ -75,7 +76,7 @@ def of_group(group: Group) -> Badge:
     words = f"{protocol_words(group.run, group.protocol)} · {where} · {seeds}"
     place = ", ".join(filter(None, group.places))
     return Badge(
-        group.protocol, words, group.run.id, place, _marks([s.result for s in group.states], bool(group.stale))
+        group.protocol, words, group.run.id, place, _marks([known(s.result) for s in group.states], bool(group.stale))
     )
 
 

@@ -28,11 +28,7 @@ from workflow.support.errors import UserError
 Key = tuple[str, str]  # data set, row
 NOT_TIMED = "not timed yet"
 RECORDED = "recorded"
-BESIDE = (
-    "paper",
-    "short",
-    "times",
-)  # folders with records of real images, or of seconds, which do not depend on the pixels
+BESIDE = ("paper", "short", "times")  # folders with records of real images, or of seconds, which do not hang on pixels
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from workflow.report.claims import protocols
 from workflow.report.groups import Group, alike, groups_of
 from workflow.report.results import NOT_TIMED, Evidence, Key, Timing
 from workflow.report.stats import Difference, Interval, Sample, sample, welch
+from workflow.support.known import known
 
 PAPER_SEEDS = 3
 PRINTED_AS = {"accuracy": ("acc", "std"), "top5": ("top5", "top5_std")}
@@ -77,7 +78,7 @@ class Row:
 
     def over_seeds(self, field: str) -> Sample | None:
         """A field of result.json over the seeds of the best group."""
-        return sample(state.result.get(field) for state in self.done)
+        return sample(known(state.result).get(field) for state in self.done)
 
     @cached_property
     def accuracy(self) -> Sample | None:
@@ -86,7 +87,7 @@ class Row:
     @cached_property
     def by_seed(self) -> dict[int, float]:
         """The accuracy of each finished seed."""
-        return {state.run.seed: state.result["accuracy"] for state in self.done}
+        return {state.run.seed: known(state.result)["accuracy"] for state in self.done}
 
     @cached_property
     def top5(self) -> Sample | None:
@@ -107,7 +108,7 @@ class Row:
 
     @property
     def test_images(self) -> int | None:
-        return self.done[0].result["test_images"] if self.done else None
+        return known(self.done[0].result)["test_images"] if self.done else None
 
     @property
     def run(self) -> Run | None:
@@ -143,7 +144,7 @@ class Row:
 
     def against_paper(self, metric: str = "accuracy") -> Difference | None:
         """Measured minus published, where the paper's protocol was followed."""
-        measured = sample(state.result.get(metric) for state in self.at(protocols.PAPER))
+        measured = sample(known(state.result).get(metric) for state in self.at(protocols.PAPER))
         published = self.published(metric)
         return welch(measured, published) if measured and published else None
 
@@ -169,7 +170,7 @@ class Row:
         """measured | n/m seeds | failed | not run | not measured (the suite has no system for it)."""
         if not self.entry.system:
             return "not measured"
-        if self.done:
+        if self.best:
             some = len(self.done) < self.seeds and "" in self.best.places
             return f"{len(self.done)}/{self.seeds} seeds" if some else "measured"
         return "failed" if any(state.status in ("failed", "rejected") for state in self.states) else "not run"
@@ -190,12 +191,12 @@ class Row:
 
 def sizes_record(state: RunState) -> dict:
     """The record that the kernel sizes of a run are from: its search's, else its result."""
-    return state.search or state.result
+    return state.search or known(state.result)
 
 
 def wrong_of(states: Iterable[RunState]) -> Sample | None:
     """Test images that finished runs classify wrongly."""
-    return sample(state.result["test_images"] - state.result["correct"] for state in states)
+    return sample(known(state.result)["test_images"] - known(state.result)["correct"] for state in states)
 
 
 def device_shared(rows: Iterable[Row]) -> str | None:

@@ -23,6 +23,7 @@ from workflow.report.claims import protocols
 from workflow.report.rows import Row
 from workflow.report.stats import LEVEL, Difference, Sample, contrast, exact_interval, holm, sample
 from workflow.support.errors import UserError
+from workflow.support.known import known
 
 
 @dataclass(frozen=True)
@@ -89,20 +90,20 @@ def pairs(question: Mapping, rows: Mapping[str, Row]) -> Answer:
     for row, other in there:
         coefficients[row] = coefficients.get(row, 0) + 1 / len(there)
         coefficients[other] = coefficients.get(other, 0) - 1 / len(there)
-    apart = contrast((value, rows[name].accuracy) for name, value in coefficients.items())
+    apart = contrast((value, known(rows[name].accuracy)) for name, value in coefficients.items())
     by_seed = sample(_seed_by_seed(coefficients, rows))
     alike, paired = by_seed.estimate if by_seed else None, question.get("paired", False)
     if paired and alike is None:
         return _unknown(question, "No seed was run on both sides of a pair.", len(names))
     judging, beside = (alike, apart) if paired else (apart, alike)
-    runs = sum(rows[name].accuracy.n for name in coefficients)
+    runs = sum(known(rows[name].accuracy).n for name in coefficients)
     count = f"{len(there)} pairs of networks" if len(there) > 1 else "one pair of networks"
     judged, other = ("seed by seed", "unpaired") if paired else ("unpaired", "seed by seed")
     words = f"{count}, {runs} runs, judged {judged}"
     if beside and beside.decided:
         words += f" (not judged by: {other} {text.difference(beside)})"
     counts = {"compared": len(there), "asked": len(names), "runs": runs}
-    return _answer(question, judging, words, **counts, beside=beside, paired=paired)
+    return _answer(question, known(judging), words, **counts, beside=beside, paired=paired)
 
 
 def _seed_by_seed(coefficients: Mapping[str, float], rows: Mapping[str, Row]) -> list[float]:
@@ -119,10 +120,10 @@ def cloud(question: Mapping, rows: Mapping[str, Row]) -> Answer:
     there = [other for other in others if other in rows and rows[other].accuracy]
     if not there or name not in rows or not rows[name].accuracy:
         return _unknown(question, "Nothing to compare was measured.", len(others))
-    own, means = rows[name].accuracy, [value for other in there for value in draws_of(rows[other])]
-    found = contrast([(1, own), (-1, sample(means))], cautious=True)
+    own, means = known(rows[name].accuracy), [value for other in there for value in draws_of(rows[other])]
+    found = contrast([(1, own), (-1, known(sample(means)))], cautious=True)
     below = share_below(own, means)
-    runs = own.n + sum(rows[other].accuracy.n for other in there)
+    runs = own.n + sum(known(rows[other].accuracy).n for other in there)
     draws = f"{len(means)} draw{'s' if len(means) > 1 else ''}"
     words = f"{draws}, {runs} runs, {below[0]:.0f}% of the draws below"
     return _answer(question, found, words, compared=len(there), asked=len(others), runs=runs, below=below)
@@ -130,7 +131,7 @@ def cloud(question: Mapping, rows: Mapping[str, Row]) -> Answer:
 
 def draws_of(row: Row) -> list[float]:
     """What a row that was measured counts as in a cloud: its seeds' results, where each has a draw of its own, else their mean."""
-    return list(row.by_seed.values()) if row.entry.draws else [row.accuracy.mean]
+    return list(row.by_seed.values()) if row.entry.draws else [known(row.accuracy).mean]
 
 
 def share_below(own: Sample, others: Sequence[float]) -> tuple[float, float, float]:
@@ -161,7 +162,7 @@ def adjusted(found: Sequence[Answer]) -> list[Answer]:
     p_values: dict[int, float] = {}
     for family in {one.family for one in found}:
         tested = [number for number, one in enumerate(found) if one.p is not None and one.family == family]
-        p_values |= zip(tested, holm([found[number].p for number in tested]), strict=True)
+        p_values |= zip(tested, holm([known(found[number].p) for number in tested]), strict=True)
     survives = lambda number, one: one.verdict not in (YES, NO) or p_values[number] < LEVEL
     return [
         replace(one, adjusted=p_values.get(number), holm=one.verdict if survives(number, one) else UNDECIDED)

@@ -17,6 +17,7 @@ from workflow.report.image_share import ImageShare, shares_of
 from workflow.report.results import Evidence
 from workflow.report.rows import Row, rows_by_id
 from workflow.report.stats import Difference
+from workflow.support.known import known
 
 CHAPTER = "central"
 ASSAY, DRAWS = "assay", "draws"
@@ -145,9 +146,9 @@ class Central:
     @cached_property
     def reach(self) -> float:
         """How far the axis goes either way: the contrasts and the draws, from one point to three. Positive controls may lie beyond."""
-        shown = [one.answer.difference for family in self.families.values() for one in family if one.measured]
+        shown = [known(one.answer.difference) for family in self.families.values() for one in family if one.measured]
         ends = [abs(end) for found in shown for end in (found.value, *(found.ends if found.decided else ()))]
-        ends += [abs(cloud.own.accuracy.mean - value) for cloud in self.clouds for value in cloud.draws]
+        ends += [abs(known(cloud.own.accuracy).mean - value) for cloud in self.clouds for value in cloud.draws]
         return min(3.0, max(1.0, math.ceil(2 * max(ends, default=1)) / 2))
 
     @property
@@ -168,8 +169,9 @@ def _contrast(entry: Entry, question: Mapping, answer: Answer, rows: Mapping[str
 
 
 def _cloud(question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Cloud:
-    own = of_protocol(rows[question["row"][0]], answer.protocol)
-    others = [of_protocol(rows[name], answer.protocol) for name in question["others"]]
+    protocol = known(answer.protocol)
+    own = of_protocol(rows[question["row"][0]], protocol)
+    others = [of_protocol(rows[name], protocol) for name in question["others"]]
     draws = tuple(value for row in others if row.accuracy for value in draws_of(row))
     return Cloud(answer, own, draws, components(draws, [list(own.by_seed.values())]))
 

@@ -9,6 +9,7 @@ from workflow.report.chapters.answers import Answer
 from workflow.report.chapters.decisions import NO, UNDECIDED, UNKNOWN, YES
 from workflow.report.figures.style import BLUE, GREEN, MUTED, SURFACE, VERMILION, Picture, panels, picture
 from workflow.report.rows import Row
+from workflow.support.known import known
 
 CLASSES = {YES: "holds", NO: "fails", UNDECIDED: "open", UNKNOWN: "idle"}
 COLOURS = {YES: GREEN, NO: VERMILION, UNDECIDED: MUTED}
@@ -33,7 +34,7 @@ def drawings(name: str, entry: Entry, rows: Mapping[str, Row], given: Sequence[A
 def _differences(name: str, shown: Sequence[Answer]) -> Picture:
     figure, [[axes]] = panels(1, 1, height=0.9 + 0.27 * len(shown))
     for place, answer in enumerate(reversed(shown)):
-        gap, colour = answer.difference, COLOURS[answer.verdict]
+        gap, colour = known(answer.difference), COLOURS[answer.verdict]
         if gap.decided:
             axes.plot([gap.low, gap.high], [place, place], color=colour, linewidth=1.6)
         face = colour if gap.decided else SURFACE
@@ -51,18 +52,18 @@ def _cloud(name: str, question: Mapping, answer: Answer, rows: Mapping[str, Row]
     own = rows[question["row"][0]]
     others = [rows[other] for other in question["others"] if other in rows and rows[other].accuracy]
     figure, [[axes]] = panels(1, 1, height=2.9)
-    levels = [other.accuracy.mean for other in others]
-    axes.plot([r.macs.mean / 1e6 for r in others], levels, "s", color=MUTED, markersize=4.5,
+    levels, level = [known(other.accuracy).mean for other in others], known(own.accuracy)
+    axes.plot([known(r.macs).mean / 1e6 for r in others], levels, "s", color=MUTED, markersize=4.5,
               markerfacecolor=SURFACE, label="random draws")  # fmt: skip
-    axes.errorbar([own.macs.mean / 1e6], [own.accuracy.mean], yerr=[own.accuracy.std or 0], fmt="o", color=BLUE, markersize=6,
+    axes.errorbar([known(own.macs).mean / 1e6], [level.mean], yerr=[level.std or 0], fmt="o", color=BLUE, markersize=6,
                   label=own.name)  # fmt: skip
-    axes.axhline(own.accuracy.mean, color=BLUE, linewidth=0.6, linestyle="--")
+    axes.axhline(level.mean, color=BLUE, linewidth=0.6, linestyle="--")
     axes.set_xlabel("multiply-accumulates an image, millions")
     axes.set_ylabel("accuracy, %")
     axes.legend(loc="best")
-    share, low, high = answer.below
+    share, low, high = known(answer.below)
     caption = (
-        f"{own.name} (mean ± standard deviation of {own.accuracy.n} seeds) among {len(others)} draws of its parameters: "
+        f"{own.name} (mean ± standard deviation of {level.n} seeds) among {len(others)} draws of its parameters: "
         f"{share:.0f}% lie below it (95% interval {low:.0f} to {high:.0f}%)."
     )
     words = f"{caption} Draws lie between {text.number(min(levels))} and "
@@ -112,8 +113,8 @@ def _front(name: str, own: Sequence[Row]) -> Picture:
     for axes, (cost, points, label) in zip(grid, sides, strict=True):
         seen = set()
         for row in points:
-            family, colour, marker = _family(row.id)
-            axes.errorbar([cost(row)], [row.accuracy.mean], yerr=[row.accuracy.std or 0], fmt=marker, color=colour, markersize=4.5,
+            (family, colour, marker), level = _family(row.id), known(row.accuracy)
+            axes.errorbar([cost(row)], [level.mean], yerr=[level.std or 0], fmt=marker, color=colour, markersize=4.5,
                           elinewidth=0.8, label=None if family in seen else family)  # fmt: skip
             seen.add(family)
         axes.set_xlabel(label)
@@ -123,7 +124,8 @@ def _front(name: str, own: Sequence[Row]) -> Picture:
     caption = "Every row of the chapter. Not beaten in accuracy by any row of fewer multiply-accumulates: "
     caption += ", ".join(row.name for row in best) + "."
     words = " ".join(
-        f"{row.name}: {text.number(row.accuracy.mean)} percent at {text.millions(row.macs.mean)}." for row in best
+        f"{row.name}: {text.number(known(row.accuracy).mean)} percent at {text.millions(known(row.macs).mean)}."
+        for row in best
     )
     return picture(f"{name}-front", "Accuracy against arithmetic and time", caption, figure, words)
 
@@ -131,7 +133,7 @@ def _front(name: str, own: Sequence[Row]) -> Picture:
 def front(own: Sequence[Row]) -> list[Row]:
     """The rows that no row of at most as many multiply-accumulates beats, by rising cost."""
     best: list[Row] = []
-    for row in sorted(own, key=lambda row: (row.macs.mean, -row.accuracy.mean)):
-        if not best or row.accuracy.mean > best[-1].accuracy.mean:
+    for row in sorted(own, key=lambda row: (known(row.macs).mean, -known(row.accuracy).mean)):
+        if not best or known(row.accuracy).mean > known(best[-1].accuracy).mean:
             best.append(row)
     return best

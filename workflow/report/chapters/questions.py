@@ -9,6 +9,7 @@ from workflow.report.chapters import answers, question_figures
 from workflow.report.csv_files import summary_line
 from workflow.report.results import Evidence
 from workflow.report.rows import Row, rows_by_id, rows_in
+from workflow.support.known import known
 
 
 def _answers(name: str, evidence: Evidence) -> list[answers.Answer]:
@@ -26,7 +27,7 @@ def spent(row: Row) -> dict[str, float | None]:
     search = fmean(math.fsum((state.search or {}).get("seconds_per_epoch", [])) for state in row.done)
     return {
         "search": search,
-        "total": search + fmean(math.fsum(state.result["seconds_per_epoch"]) for state in row.done),
+        "total": search + fmean(math.fsum(known(state.result)["seconds_per_epoch"]) for state in row.done),
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from workflow.plan.names import parts_of
 from workflow.report.claims import protocols, verdicts
 from workflow.report.claims.rules import PUBLISHED, Missing, Setting, rule_of
 from workflow.report.claims.verdicts import Finding, together
@@ -16,6 +17,7 @@ from workflow.report.rows import device_shared, rows_of, sizes_record
 from workflow.report.stats import LEVEL, holm
 from workflow.support.errors import UserError
 from workflow.support.files import ROOT, read_yaml
+from workflow.support.known import known
 
 CLAIMS = ROOT / "config" / "claims.yaml"
 
@@ -107,17 +109,19 @@ def _behind(
     evidence: Evidence, basis: str, rows: dict[str, None], protocol: str
 ) -> tuple[dict[str, int], tuple[str, ...]]:
     """How many records of each row stand behind a finding, and the devices that they come from."""
-    known, seeds, devices = rows_of(evidence), {}, {}
+    seeds: dict[str, int] = {}
+    devices: dict[str, None] = {}
+    row_named = lambda name: rows_of(evidence)[parts_of(name)]
     for name in rows:
-        row = known[tuple(name.split("/", 1))]
+        row = row_named(name)
         if basis == protocols.SECONDS:
-            timing = row.timed_on(device_shared(known[tuple(one.split("/", 1))] for one in rows))
+            timing = row.timed_on(device_shared(map(row_named, rows)))
             records = [timing] if timing else []
         elif basis == protocols.SIZES:
             records = [record for record in map(sizes_record, row.searched) if protocols.paper_sizes(record["run"])]
         else:
             states = row.done if basis == protocols.COUNTS else row.at(protocol)
-            records = [state.result for state in states]
+            records = [known(state.result) for state in states]
         seeds[row.name] = len(records)
         devices.update(dict.fromkeys(filter(None, map(protocols.device_of, records))))
     return seeds, tuple(devices)
@@ -132,7 +136,7 @@ def judged(evidence: Evidence) -> list[Claim]:
         finding = together(findings, p=verdicts.joint_p(findings))
         found.append((claim, finding, parts))
     tested = [number for number, (_, finding, _) in enumerate(found) if finding.p is not None]
-    adjusted = dict(zip(tested, holm([found[number][1].p for number in tested]), strict=True))
+    adjusted = dict(zip(tested, holm([known(found[number][1].p) for number in tested]), strict=True))
     return [
         Claim(c["id"], c["says"], c["where"], c["paper"], c["evidence"], finding, parts, adjusted.get(number))
         for number, (c, finding, parts) in enumerate(found)

@@ -18,6 +18,7 @@ from workflow.report.results import Evidence
 from workflow.report.rows import Row, as_published, device_shared, rows_of, side, sizes_record
 from workflow.report.stats import Interval, Sample, sample, with_floor
 from workflow.support.errors import UserError
+from workflow.support.known import known
 
 PUBLISHED = "published"
 RowId = NewType("RowId", str)
@@ -63,7 +64,7 @@ class Setting:
         row = self.row(name)
         if self.source == PUBLISHED:
             return self._published(row, metric)
-        found = sample(state.result.get(metric) for state in self.runs(row))
+        found = sample(known(state.result).get(metric) for state in self.runs(row))
         if found is None and row.done and self.source == protocols.PAPER:
             raise Missing(f"{row.name}: {len(row.done)} runs, none by the paper's protocol", NOT_COMPARABLE)
         if found is None:
@@ -90,21 +91,27 @@ class Setting:
         """Seconds per epoch of rows that were timed alike, with the lowest and highest of their slices."""
         rows = [self.row(name) for name in names]
         if self.source == PUBLISHED:
-            printed = [self.printed(row).get("sec") for row in rows]
-            if None in printed:
-                raise Missing(f"{rows[printed.index(None)].name}: not printed")
-            return [Interval(seconds, seconds, seconds) for seconds in printed]
+            return [self._printed_seconds(row) for row in rows]
         device = device_shared(rows)
-        timed = [row.timed_on(device) if device else row.timing for row in rows]
-        for row, timing in zip(rows, timed, strict=True):
-            if timing is None:
-                raise Missing(f"{row.name}: {row.timing_reason or row.status}")
-            if why := protocols.why_not_timed_alike(row.run.to_json(), timing):
-                raise Missing(f"{row.name}: {why}", NOT_COMPARABLE)
+        timed = [self._timed(row, row.timed_on(device) if device else row.timing) for row in rows]
         if not device:
-            devices = sorted({protocols.device_of(timing) for timing in timed})
-            raise Missing(f"timed on different devices: {', '.join(devices)}", NOT_COMPARABLE)
-        return [row.clock_of(timing) for row, timing in zip(rows, timed, strict=True)]
+            devices = sorted(protocols.device_of(timing) or "a device without a name" for timing in timed)
+            raise Missing(f"timed on different devices: {', '.join(dict.fromkeys(devices))}", NOT_COMPARABLE)
+        return [known(row.clock_of(timing)) for row, timing in zip(rows, timed, strict=True)]
+
+    def _printed_seconds(self, row: Row) -> Interval:
+        seconds = self.printed(row).get("sec")
+        if seconds is None:
+            raise Missing(f"{row.name}: not printed")
+        return Interval(seconds, seconds, seconds)
+
+    def _timed(self, row: Row, timing: dict | None) -> dict:
+        """A row's timing, which may stand beside others."""
+        if timing is None:
+            raise Missing(f"{row.name}: {row.timing_reason or row.status}")
+        if why := protocols.why_not_timed_alike(known(row.run).to_json(), timing):
+            raise Missing(f"{row.name}: {why}", NOT_COMPARABLE)
+        return timing
 
     def sizes(self, name: str) -> list[list[float]]:
         """Kernel sizes of every seed of a row, in forward order."""

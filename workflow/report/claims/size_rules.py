@@ -9,6 +9,7 @@ from workflow.report.claims import protocols, verdicts
 from workflow.report.claims.rules import Missing, RowId, Setting, rule
 from workflow.report.claims.verdicts import Finding
 from workflow.report.rows import Row, rows_of
+from workflow.support.known import known
 
 
 def _means(seeds: list[list[float]]) -> list[float]:
@@ -97,7 +98,7 @@ def searches_settle(setting: Setting, *, budget: float, drift: float) -> Finding
     own = set(_searches(setting.dataset, {}, setting.evidence.plan.tables))
     for row in rows_of(setting.evidence).values():
         for state in _one_a_seed(row) if f"{row.dataset}/{row.id}" in own and setting.source == protocols.PAPER else ():
-            record = state.search
+            record = known(state.search)
             if not (wanted := record["run"]["search"].get("parameters")):
                 continue
             if not protocols.paper_search(record["run"]):

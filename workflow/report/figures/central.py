@@ -8,6 +8,7 @@ from workflow.report.chapters.central import Central, Contrast, central
 from workflow.report.figures.style import BLUE, GREEN, INK, MUTED, ORANGE, RULE, SURFACE, VERMILION, empty, panels
 from workflow.report.results import Evidence
 from workflow.report.stats import NARROW
+from workflow.support.known import known
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +40,7 @@ def lines(name: str, evidence: Evidence) -> list[dict]:
     made = [_contrast(part, contrast) for part, group in groups.items() for contrast in group if contrast.measured]
     blank = dict.fromkeys(made[0])
     for cloud in found.clouds:
-        mean = cloud.own.accuracy.mean
+        mean = known(cloud.own.accuracy).mean
         for part, values in (("draws", cloud.draws), ("seeds", tuple(cloud.own.by_seed.values()))):
             shifts = [mean - value for value in values]
             made.append({

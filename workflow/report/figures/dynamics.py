@@ -9,6 +9,7 @@ from workflow.report.figures.scatter import family
 from workflow.report.figures.style import BLUE, INK, TITLES, VERMILION, empty, panels
 from workflow.report.results import Evidence
 from workflow.report.rows import Row, at_common, rows_in, rows_of
+from workflow.support.known import known
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +30,7 @@ def trajectory_lines(name: str, evidence: Evidence) -> list[dict]:
     state = next((state for row in rows for state in row.searched if state.search), None)
     if state is None:
         return []
-    record, found, own = state.search["trajectory"], [], {"row": state.run.row, "seed": state.run.seed}
+    record, found, own = known(state.search)["trajectory"], [], {"row": state.run.row, "seed": state.run.seed}
 
     def add(kind: str, step: int, layer: int | None, value: float) -> None:
         found.append({"kind": kind, **own, "step": step, "layer": layer, "value": value})
@@ -125,7 +126,9 @@ def curve_lines(name: str, evidence: Evidence) -> list[dict]:
 
 def _joined(lines: list[dict]) -> tuple[tuple[list, list], tuple[list, list]]:
     """Several rows' curves as one with gaps, and their last points."""
-    epochs, values, ends = [], [], ([], [])
+    epochs: list[float] = []
+    values: list[float] = []
+    ends: tuple[list, list] = ([], [])
     for row in dict.fromkeys(line["row"] for line in lines):
         points = [line for line in lines if line["row"] == row]
         epochs += [*(point["epoch"] for point in points), math.nan]

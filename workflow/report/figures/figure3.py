@@ -95,7 +95,7 @@ def draw(found: list[dict], shown: Entry) -> "Figure":
     }
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles))
     for axes in grid[-1]:
-        axes.set_xlabel(shown.x_label)
+        axes.set_xlabel(shown.x_label or "")
     return figure
 
 

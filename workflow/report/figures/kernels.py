@@ -12,6 +12,7 @@ from workflow.records.state import RunState
 from workflow.report.figures.style import BLUE, INK, MARKERS, MUTED, SERIES, SURFACE, TITLES, empty, panels
 from workflow.report.results import Evidence
 from workflow.report.rows import rows_in, rows_of, side
+from workflow.support.known import known
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -204,7 +205,7 @@ def draw_map(found: list[dict], shown: Entry | None) -> "Figure":
     axes.set_ylim(len(keys) - 0.4, -0.6)
     bar = figure.colorbar(scale, ax=axes, shrink=0.7, aspect=30, pad=0.01, label="kernel size (mean over seeds)")
     bar.outline.set_visible(False)
-    bar.solids.set_rasterized(False)
+    known(bar.solids).set_rasterized(False)
     return figure
 
 

@@ -18,6 +18,7 @@ from workflow.report.figures.style import (
 )
 from workflow.report.results import Evidence
 from workflow.report.rows import Row, at_common, device_of_most, rows_by_id
+from workflow.support.known import known
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +54,7 @@ def lines(name: str, evidence: Evidence) -> list[dict]:
         if row.accuracy:
             found.append({
                 "row": row.id, "label": row.name, "source": "measured", "accuracy": row.accuracy.mean, "std": row.accuracy.std,
-                "seconds": clock and clock.value, "parameters": row.parameters.mean / 1e6, "macs": row.macs.mean / 1e6,
+                "seconds": clock and clock.value, "parameters": known(row.parameters).mean / 1e6, "macs": known(row.macs).mean / 1e6,
                 "protocol": protocol,
             })  # fmt: skip
     return found
@@ -149,7 +150,9 @@ def draw(found: list[dict], shown: Entry | None) -> "Figure":
         _cloud(axes, points, floor)
         axes.set_xlabel("seconds per epoch" + (" (logarithmic)" if logarithmic else ""))
         axes.set_ylabel("accuracy, %")
-        axes.margins(0.06, 0.12 if floor is None else None)
+        axes.margins(x=0.06)
+        if floor is None:
+            axes.margins(y=0.12)
         axes.set_title(title)
     _key(figure)
     figure.draw_without_rendering()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workflow.report import text
+from workflow.support.known import known
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -136,7 +137,7 @@ def inline(svg: str, prefix: str, alt: str) -> "Markup":
     body = re.sub(r" ?font-family: [^;\"]*;?| transform=\"rotate\(-0 [^\"]*\"", "", body)
     for colour, variable in VARIABLES.items():
         body = body.replace(colour, variable)
-    view = re.search(r'viewBox="([^"]+)"', body)[1]
+    view = known(re.search(r'viewBox="([^"]+)"', body))[1]
     body = _without_bare_groups(body[body.index(">") + 1 :])
     body = re.sub(r"\s*\n\s*", "\n", body)
     body = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), body)

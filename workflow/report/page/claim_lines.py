@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from workflow.plan.names import parts_of
 from workflow.report import badges, text
 from workflow.report.claims import claims as written
 from workflow.report.claims import protocols, verdicts
@@ -15,6 +16,7 @@ from workflow.report.page import forest
 from workflow.report.results import Evidence
 from workflow.report.rows import Row, rows_of, side
 from workflow.report.stats import Interval
+from workflow.support.known import known
 
 TITLES = {
     protocols.SECONDS: "Seconds per epoch, as a ratio", protocols.SIZES: "Kernel sizes", protocols.ACCURACY: "Accuracy, points",
@@ -84,7 +86,7 @@ class Line:
         judged = [
             part for part in self.parts if part.paper and part.paper.verdict == verdicts.UNDECIDED and part.paper.ours
         ]
-        return [part for part in judged if part.paper.ours.decided and part.paper.ours.low <= 0 <= part.paper.ours.high]
+        return [part for part in judged if _holds_zero(known(known(part.paper).ours))]
 
     @property
     def ours(self) -> str:
@@ -117,10 +119,13 @@ class Line:
         return badges.Badge(protocols.PAPER, words, None, "")
 
 
+def _holds_zero(found: Interval) -> bool:
+    return found.decided and found.low <= 0 <= found.high
+
+
 def _rows(evidence: Evidence, dataset: str, parts: Sequence[Mapping]) -> tuple[Row, ...]:
-    known = rows_of(evidence)
     names = dict.fromkeys(name for part in parts for name in rule_of(part).reads(dataset, part, evidence.plan.tables))
-    return tuple(known[tuple(name.split("/", 1))] for name in names)
+    return tuple(rows_of(evidence)[parts_of(name)] for name in names)
 
 
 def lines(evidence: Evidence, claims: Sequence[Claim]) -> dict[str, list[Line]]:

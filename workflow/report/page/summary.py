@@ -13,6 +13,7 @@ from workflow.report.results import RECORDED, Evidence
 from workflow.report.rows import rows_of, sizes_record
 from workflow.report.stats import sampling_error
 from workflow.support.errors import UserError
+from workflow.support.known import known
 
 FACTS = ("device", "driver", "cpu", "cores", "threads", "platform", "python", "packages", "git_commit", "git_dirty")
 
@@ -33,7 +34,7 @@ def shown_states(evidence: Evidence) -> list[RunState]:
 
 def environments(evidence: Evidence) -> list[Environment]:
     """The environments behind the results that are shown, most used first."""
-    facts = [{fact: state.result["provenance"].get(fact) for fact in FACTS} for state in shown_states(evidence)]
+    facts = [{fact: known(state.result)["provenance"].get(fact) for fact in FACTS} for state in shown_states(evidence)]
     counted = Counter(json.dumps(one, sort_keys=True) for one in facts)
     return [
         Environment(f"E{number}", json.loads(one), count)
@@ -43,7 +44,7 @@ def environments(evidence: Evidence) -> list[Environment]:
 
 def latest(evidence: Evidence) -> str | None:
     """When the youngest result was finished; the page carries no time of its own, so that it is the same when made again."""
-    ends = [state.result["provenance"].get("ended") for state in shown_states(evidence)]
+    ends = [known(state.result)["provenance"].get("ended") for state in shown_states(evidence)]
     return max((end for end in ends if end), default=None)
 
 
@@ -84,7 +85,7 @@ def warnings(evidence: Evidence) -> list[str]:
         found.append(
             f"Rows were computed in {len(kinds)} kinds of arithmetic, which their badges say: {', '.join(sorted(kinds))}."
         )
-    if any(state.result["provenance"].get("git_dirty") for state in shown_states(evidence)):
+    if any(known(state.result)["provenance"].get("git_dirty") for state in shown_states(evidence)):
         found.append("Some results were made with changes that are not in the commit that they name.")
     found += _clocks(evidence)
     return found + _unchecked(evidence)
@@ -92,7 +93,7 @@ def warnings(evidence: Evidence) -> list[str]:
 
 def _clocks(evidence: Evidence) -> list[str]:
     timed = [row for row in rows_of(evidence).values() if row.timing]
-    loud = sorted(f"{row.id} ({row.dataset})" for row in timed if row.timing.get("clocks_agree") is False)
+    loud = sorted(f"{row.id} ({row.dataset})" for row in timed if known(row.timing).get("clocks_agree") is False)
     if not loud:
         return []
     return [
@@ -103,19 +104,19 @@ def _clocks(evidence: Evidence) -> list[str]:
 
 def _unchecked(evidence: Evidence) -> list[str]:
     """Cards that something on the page comes from and that no self-check stands for, or one that found something wrong."""
-    records = [state.result for state in shown_states(evidence)]
+    records = [known(state.result) for state in shown_states(evidence)]
     for row in rows_of(evidence).values():
         records += [*map(sizes_record, row.searched), *(timing.record for timing in row.timings)]
     cards = {protocols.device_of(record) for record in records if record["provenance"].get("driver")}
     try:
-        known = _checks(evidence)
+        checks = _checks(evidence)
     except UserError as error:
         return [str(error)]
     found = []
     for card in sorted(filter(None, cards)):
-        if card not in known:
+        if card not in checks:
             found.append(f"{card} has not been checked: run python -m workflow check.")
-        elif trouble := known[card].get("trouble"):
+        elif trouble := checks[card].get("trouble"):
             found.append(f"The self-check of {card} found {text.counted(len(trouble), 'thing')} to mend: {trouble[0]}.")
     return found
 
@@ -132,7 +133,7 @@ def test_sets(evidence: Evidence) -> dict[str, dict]:
     found: dict[str, dict] = {}
     for row in rows_of(evidence).values():
         if row.accuracy and row.accuracy.mean > found.get(row.dataset, {}).get("accuracy", -1):
-            error = sampling_error(row.accuracy.mean, row.test_images)
+            error = sampling_error(row.accuracy.mean, known(row.test_images))
             found[row.dataset] = {"images": row.test_images, "accuracy": row.accuracy.mean, "error": error}
     return found
 

@@ -8,6 +8,7 @@ from workflow.report.groups import Group
 from workflow.report.results import Evidence
 from workflow.report.rows import Row, device_shared, rows_in, wrong_of
 from workflow.report.stats import Sample, sample
+from workflow.support.known import known
 
 SELECTED = "†"  # beside a published accuracy of an epoch that was chosen on the test set
 IMAGES_ARE_COUNTED = "mnist"  # where accuracies are so near 100 % that a difference is a handful of images
@@ -97,10 +98,10 @@ def _measured(row: Row) -> tuple[Measured, ...]:
     best = {group.protocol: group for group in reversed(row.groups)}
     found = []
     for group in [best[name] for name in protocols.PROTOCOLS if name in best][:2]:
-        values = {metric: sample(s.result.get(metric) for s in group.states) for metric in ("accuracy", "top5")}
+        values = {metric: sample(known(s.result).get(metric) for s in group.states) for metric in ("accuracy", "top5")}
         versus = row.against_paper() if group.protocol == protocols.PAPER else None
         found.append(Measured(
-            group, values["accuracy"], values["top5"], _wrong(row, group.states),
+            group, known(values["accuracy"]), values["top5"], _wrong(row, group.states),
             text.difference(versus) if versus else "", badges.of_group(group),
         ))  # fmt: skip
     return tuple(found)
@@ -131,10 +132,8 @@ def _ratios(row: Row, reference: Row | None) -> tuple[float | None, float | None
     printed = [one.paper.get("sec") for one in (row, reference)]
     device = device_shared([row, reference])
     clocks = [one.clock_of(one.timed_on(device)) if device else None for one in (row, reference)]
-    return (
-        printed[0] / printed[1] if all(printed) else None,
-        clocks[0].value / clocks[1].value if all(clocks) else None,
-    )
+    ratio = lambda one, other: one / other if one and other else None
+    return ratio(*printed), ratio(*(clock and clock.value for clock in clocks))
 
 
 def _missing(row: Row) -> str:
