@@ -66,7 +66,10 @@ def _row(axes: "Axes", place: float, line: dict, reach: float, blind: bool) -> N
         axes.plot([line["low"], line["high"]], [place, place], color=colour, linewidth=1)
         axes.plot([line["low90"], line["high90"]], [place, place], color=colour, linewidth=3.2, solid_capstyle="butt")
     face = colour if line["low"] is not None or line["part"] in ("draws", "seeds") else SURFACE
-    axes.plot([line["difference"]], [place], "o", color=colour, markerfacecolor=face, markersize=5.5, zorder=3)
+    gap = line["difference"]
+    marker = "o" if abs(gap) <= reach else ">" if gap > 0 else "<"  # an arrowhead on the edge for what lies beyond
+    at = min(max(gap, -reach), reach)
+    axes.plot([at], [place], marker, color=colour, markerfacecolor=face, markersize=5.5, zorder=3, clip_on=False)
     words = line["answer"] if line["part"] not in ("draws", "seeds") else ""
     if line["could_have_seen"] and words == "undecided":
         words += f", could have seen {text.number(line['could_have_seen'])}"
