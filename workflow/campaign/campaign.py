@@ -1,8 +1,9 @@
 """The searches and training of one plan that are worth most and fit into so many minutes, packed on the machine at hand.
 
-Each is a process of its own with the time that is left, and the machine is never idle, so that the last ones end as checkpoints. First
-comes what the central question rests on, seed by seed in the order of its chapter, so that contrasts are balanced wherever time ends;
-then what is worth most an hour (priorities.py). What comes before and after: conduct.py.
+Each is a process of its own with the time that is left, and the machine is never idle, so that the last ones end as checkpoints. What
+is kept under results/recorded counts as done. First comes what the central question rests on, seed by seed in the order of its
+chapter, so that contrasts are balanced wherever time ends; then what is worth most an hour (priorities.py). What comes before and
+after: conduct.py.
 """
 
 import ctypes
@@ -20,7 +21,7 @@ from workflow.overview.estimates import Estimates
 from workflow.plan.plan import Plan
 from workflow.plan.steps import Step
 from workflow.records.provenance import now, provenance
-from workflow.records.state import done_steps
+from workflow.records.state import done_steps, recorded_folders
 from workflow.support.durations import rounded
 from workflow.support.files import ROOT, write_json
 
@@ -63,7 +64,7 @@ class Campaign:
         """Do it all; the summary that campaign.json holds."""
         write_json(self.folder / "plan.json", self.plan.to_json())
         try:
-            self._side_by_side(done_steps(self.plan, self.folder))
+            self._side_by_side(done_steps(self.plan, self.folder, *recorded_folders()))
         finally:
             for process in self.running.values():
                 process.kill()
@@ -153,7 +154,7 @@ class Campaign:
 
 def print_best(plan: Plan, results: Path, estimates: Estimates, hours: float) -> None:
     """What to do with so many hours, best first."""
-    chooser = Chooser(plan, done_steps(plan, results), lambda step: estimates.seconds(step)[0])
+    chooser = Chooser(plan, done_steps(plan, results, *recorded_folders()), lambda step: estimates.seconds(step)[0])
     choices = chooser.all(3600 * hours)
     print(f"Best value for {hours:g} h, one after the other (how it is weighed: workflow/campaign/priorities.py):")
     spent, worth = 0.0, 0.0

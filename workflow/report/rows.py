@@ -95,11 +95,15 @@ class Row:
 
     @cached_property
     def parameters(self) -> Sample | None:
-        return self.over_seeds("parameters")
+        return self.over_seeds("parameters") or self._counted("parameters")
 
     @cached_property
     def macs(self) -> Sample | None:
-        return self.over_seeds("macs")
+        return self.over_seeds("macs") or self._counted("macs")
+
+    def _counted(self, field: str) -> Sample | None:
+        """A count of the network that was timed, where none was trained."""
+        return sample(timing.record.get(field) for timing in self.timings[:1])
 
     @cached_property
     def wrong(self) -> Sample | None:

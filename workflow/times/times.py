@@ -26,13 +26,13 @@ from workflow.plan.plan import SCHEMA, Plan
 from workflow.protocol.runs import Run
 from workflow.records.provenance import now, provenance
 from workflow.records.records import read_cached, read_timing, timing_path, write_record
-from workflow.records.state import changed_digests
+from workflow.records.state import changed_digests, recorded_folders
 from workflow.report.claims.claims import definitions
 from workflow.report.claims.protocols import device_of, seconds_of
 from workflow.report.claims.rules import rests_on
 from workflow.support.durations import rounded
 from workflow.support.errors import UserError
-from workflow.support.files import ROOT, write_json
+from workflow.support.files import write_json
 from workflow.support.locks import locked
 from workflow.times.images import made_up_images
 from workflow.times.rounds import pooled, rounds_of
@@ -154,7 +154,10 @@ class Times:
         """Time a row and write its record, which is returned."""
         import torch
 
+        from effconv.counting import count_macs, count_parameters
         from workflow import engine
+        from workflow.engine.session import input_shape
+        from workflow.engine.session import network as build
 
         started, data, earlier = now(), made_up_images(run.constants), self.kept(run)
         found = KnownSizes(None, None)
@@ -167,13 +170,15 @@ class Times:
             run, data, kernel_sizes=found.sizes, log=notes.append, slice_seconds=SLICE_SECONDS,
             slices=FEW_SLICES if self._few_slices(run) else SLICES,
         )  # fmt: skip
+        model = build(run, data, stage="train", kernel_sizes=found.sizes)
+        counts = {"parameters": count_parameters(model), "macs": count_macs(model, input_shape(data))}
         for note in notes[:-1]:  # the last one is the result, which is said with its spread
             self.log(f"    {note}")
         record = {
             "schema": SCHEMA, "run": run.to_json(), "status": "complete", "row": run.row, "dataset": run.dataset,
             "digests": {**expected_digests(run, "time"), "sizes": _joined(found)},
             "provenance": provenance(device=run.device, threads=torch.get_num_threads(), started=started, data={}),
-            "made_up_pixels": True, "sizes_from": found.source, **outcome,
+            "made_up_pixels": True, "sizes_from": found.source, **counts, **outcome,
         }  # fmt: skip
         if earlier:
             record = pooled(run, earlier, record) if self.undisturbed(record) else earlier
@@ -240,7 +245,7 @@ def _line(run: Run, record: dict) -> str:
 def searched_folders(results: Path) -> list[Path]:
     """Folders laid out like results/<preset> in which searches may lie: those here, then those kept with the code."""
     own = sorted(path for path in results.glob("*") if path.is_dir() and path.name not in ("recorded", "smoke"))
-    return [*own, *sorted(path for path in (ROOT / "results" / "recorded").glob("*") if path.is_dir())]
+    return [*own, *recorded_folders()]
 
 
 def time_rows(plan: Plan, out: Path, runs: Sequence[Run], *, minutes: float | None = None) -> int:

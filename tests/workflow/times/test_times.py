@@ -71,6 +71,7 @@ def test_a_rows_record_is_scaled_to_the_whole_data_set(plan, place, tmp_path):
     (part,) = found["segments"]
     images = {"cifar10": 50_000, "stl10": 5_000}[run.dataset]
     assert part["seconds_per_epoch"] * part["images_per_second"] == pytest.approx(images)
+    assert found["parameters"] == pytest.approx({"cifar10": 270_000, "stl10": 11_180_000}[run.dataset], rel=0.01)
     assert part["batch_size"] == 128 and part["steps_per_epoch"] == -(-images // 128) and part["low"] <= part["high"]
     assert found["seconds_per_epoch"] == pytest.approx(part["seconds_per_epoch"]) == record["seconds_per_epoch"]
     assert {**expected_digests(run, "time"), "sizes": ""} == found["digests"]
@@ -223,6 +224,7 @@ def test_rows_that_are_soon_timed_are_timed_in_rounds_and_the_median_counts(plan
         assert part["images_per_second"] * part["seconds_per_epoch"] == pytest.approx(50_000)
     start, end, train = (part["seconds_per_epoch"] for part in record["segments"])
     assert record["seconds_per_epoch"] == pytest.approx((10 * (start + end) / 2 + 164 * train) / 174)
+    assert record["parameters"] == pytest.approx(660_000, rel=0.02) and 60e6 < record["macs"] < 110e6
     assert time_rows(plan, tmp_path / "times", [run]) == 0  # nothing is left
 
 
