@@ -31,6 +31,7 @@ from workflow.report.results import Evidence, sources
 from workflow.report.rows import Row, rows_in
 
 NAME = "primer"
+FEW = 7  # positions after which an untrained kernel hardly changes
 SYMBOLS = {
     RIGHT: "✓", ROUNDED: "≈", CUT: "≈", LIMIT: "→", CONDITION: "!", WRONG: "✗", MACHINE: "↔", UNCHECKED: "○",
 }  # fmt: skip
@@ -122,6 +123,22 @@ def _costs(costs: list[dict]) -> Picture:
     return picture("primer-costs", "Cost of a kernel size by layer", caption, figure, words)
 
 
+def _untrained(untrained: dict) -> Picture:
+    """The objection to predicted kernels that an untrained predictor shows."""
+    steps = {
+        place: sum(values) / len(values) for place, values in drawings.by_place(untrained["changes"], "step").items()
+    }
+    moved = [line["moved"] for line in untrained["flips"] if line["size"] > 1]
+    caption = (
+        f"Predictors as they start, mean of {len({line['seed'] for line in untrained['changes']})} with their range. The input of "
+        f"EffConv's recurrent predictor never changes, so that its state nears a fixed point: from the {FEW}th position of a kernel "
+        f"on a position differs from the one before by less than {100 * steps[FEW]:.0f} % of its length. And where a size flips, "
+        f"{100 * min(moved):.0f} to {100 * max(moved):.0f} % of the pixels that both kernels share get another step's values."
+    )
+    figure, words = drawings.draw_untrained(untrained), drawings.alt_untrained(untrained)
+    return picture("primer-untrained", "An untrained kernel predictor", caption, figure, words)
+
+
 def _topics(statements: tuple[Statement, ...]) -> list[tuple[str, list[Statement]]]:
     found: dict[str, list[Statement]] = {}
     for statement in statements:
@@ -160,6 +177,7 @@ def context(evidence: Evidence) -> dict:
         "topics": _topics(held["statements"]) if known else [], "tally": {name: tally[name] for name in VERDICTS if tally[name]},
         "wrong": [s for s in held["statements"] if s.verdict == WRONG] if known else [],
         "vgg16": held["vgg16"] if known else [], "bridge": _bridge(held["costs"]) if known else None,
+        "untrained": _untrained(held["untrained"]) if held.get("untrained") else None,
         "small": known and evidence.plan.preset == "smoke", "primer_symbols": SYMBOLS, "primer_classes": CLASSES, "rows": rows,
         "experiments": [(e, [part for part in parts if part.experiment == e]) for e in EXPERIMENTS],
         "times": time_ratios(evidence), "curves": _curves(rows),

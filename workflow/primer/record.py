@@ -21,6 +21,9 @@ def read(path: Path) -> dict:
         costs, layers = record["costs"], record["vgg16"]
         numbers = [line["milliseconds"] for line in costs] + [s.computed for s in statements]
         record["digests"], record["provenance"], record["effort"]
+        untrained = record.setdefault("untrained", None)  # records of before it was computed are sound
+        if untrained:
+            numbers += [line["change"] for part in ("changes", "flips") for line in untrained[part]]
     except (KeyError, TypeError, ValueError) as error:
         raise BadRecord(f"{path} lacks a sound part ({error}); delete it and run again") from None
     if not (statements and costs and layers):
@@ -33,4 +36,5 @@ def read(path: Path) -> dict:
 def primer_digests() -> dict[str, str]:
     """Digests of the code that computes the primer's statements."""
     topics = ("parameters", "stacking", "blocks", "winners", "shapes", "sliding", "vgg", "costs")
-    return code_digests([f"workflow.primer.{topic}" for topic in topics], within=("workflow.primer", "effconv"))
+    modules = [*(f"workflow.primer.{topic}" for topic in topics), "effconv.untrained"]
+    return code_digests(modules, within=("workflow.primer", "effconv"))

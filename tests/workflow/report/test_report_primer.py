@@ -201,3 +201,17 @@ def test_layers_by_shape():
     kinds = kinds_of(primer.record()["costs"])
     assert [kind["numbers"] for kind in kinds] == ["1 to 6", "7", "8 to 12", "13", "14 to 18"]
     assert kinds[1]["label"] == "16 → 32, 16x16"
+
+
+def test_an_untrained_predictor_is_drawn_where_it_was_computed(planned, tmp_path):
+    plan, results = planned
+    changes = [
+        {"seed": seed, "step": step, "change": 1 / step + seed / 100} for seed in (0, 1) for step in range(2, 50)
+    ]
+    flips = [{"seed": 0, "size": size, "moved": size / 10, "change": 0.5} for size in range(1, 7)]
+    primer.save(results, untrained={"changes": changes, "flips": flips})
+    _, chapter = page_of(plan, results, tmp_path)
+    words = " ".join(re.sub(r"<[^>]+>", " ", chapter).split())
+    assert "mean of 2 with their range" in words and "by less than 15 % of its length" in words  # 1 / 7 + 0.005
+    assert "20 to 60 % of the pixels" in words
+    assert "from the second on: 0.51, 0.34" in chapter and "1 to 2: 0.50" in chapter
