@@ -88,3 +88,14 @@ def test_the_page_opens_on_it(tmp_path):
     first = page[page.index("<h1") : page.index('id="findings"')]
     assert "beat all 2 controls" in first and "+1.00" in first and "short 4 ep" in first and "gap seen" in first
     assert "5 random vectors" in first and "paired" in page[page.index('id="findings"') :]
+
+
+def test_contrasts_that_wait_say_for_how_long(tmp_path):
+    plan, results = planned(tmp_path)
+    timed = next(run for run in plan.runs if run.row == "eff")
+    factory.write_timing(results.parent / "times", timed, 10.0)
+    products.write("index", plan, results, tmp_path / "out")
+    page = (tmp_path / "out" / "index.html").read_text()
+    first = page[page.index("<h1") : page.index('id="findings"')]
+    # Five seeds of four epochs of 10 s a row: three controls, and with the learned row four rows.
+    assert first.count("not run · 3 min") == 3 and "4 rows to run, about 13 min on Example GPU" in first
