@@ -62,7 +62,7 @@ def test_plan_says_why_and_what_it_costs(plan, tmp_path, capsys):
     run_folder(tmp_path, stopped.id).mkdir(parents=True)
     (run_folder(tmp_path, stopped.id) / "train.pt").touch()
     assert plan_listing.print_plan(plan, tmp_path) == 0
-    assert "(from MACs)" in capsys.readouterr().out
+    assert "(from MACs, rate guessed)" in capsys.readouterr().out
     write_timing(tmp_path, new, 60.0, 120.0)
     plan_listing.print_plan(plan, tmp_path)
     lines = capsys.readouterr().out.splitlines()[1:]
