@@ -135,7 +135,8 @@ class Check:
         from workflow.machine.lease import lease
 
         on_gpu, works = self.plan.device == "cuda", {**JOBS, **VARIANTS}
-        memory, speed, rates, together = {}, {}, {}, {}
+        rates: dict[str, float] = {}
+        memory, speed, together = {}, {}, {}
         with lease(self.plan.device, exclusive=True) as device:
             whole = torch.cuda.get_device_properties(device).total_memory / 2**20 if on_gpu else None
             for name in works if on_gpu else TIMED_ON_A_CPU:

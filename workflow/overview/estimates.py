@@ -163,7 +163,7 @@ class Estimates:
             self.first.setdefault(run.place, run)
         folders = [results.parent / "times", *sorted(path for path in recorded.glob("*") if path.is_dir())]
         known = gpu_pool.known([base / gpu_pool.HERE.name for base in (results.parent, recorded)])
-        self._checked = next(
+        self._checked: dict[str, float] = next(
             (found.get("macs_per_second", {}) for card, found in known.items() if self._is_it(card)), {}
         )
         self.timings = self._timings(folders, lambda record: self._is_it(_name(record)))

@@ -41,7 +41,7 @@ def test_status_tells_every_state(plan, tmp_path, capsys):
     history = tmp_path / "runs" / running.id / "history.jsonl"
     history.parent.mkdir(parents=True)
     history.write_text(json.dumps(line) + "\n" + '{"stage": "tra')
-    write_json(tmp_path / "jobs/train/table2/cifar_resnet20/all.running", {})
+    write_json(tmp_path / "jobs/train/table2/all.running", {})
     assert status.print_status(plan, tmp_path) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [text.split()[0] for text in lines[:5]] == ["done", "stale", "failed", "running", "waiting"]
