@@ -16,6 +16,7 @@ sys.path.insert(0, str(HERE))
 
 from workflow.machine import lease, time_limit
 from workflow.overview.estimates import Estimates
+from workflow.overview.progress import Progress
 from workflow.plan import digests as code
 from workflow.plan.make import make_plan
 from workflow.plan.config import load
@@ -45,10 +46,14 @@ REPORT_DIGEST = code.report_digest()
 PLAN_DIGEST = text_digest(json.dumps({**PLAN.to_json(), "why": None}, sort_keys=True))
 ENVIRONMENT = str(HERE / "environment.yml")
 ON_GPU = PLAN.device == "cuda"
+logger.addFilter(Progress(PLAN))
 
 CLUSTER = CONFIG.get(
     "cluster", False
 )  # jobs run on other machines, which their scheduler hands out
+
+# Seconds are measured alone on the machine: those of made-up images are none, and a cluster's profile asks for a whole node.
+ALONE = PLAN.source == "real" and not CLUSTER
 
 # A rule's `gpu: 1` limits nothing without a pool, and the user's command does not set one. --resources gpu=N wins.
 if pool and "gpu" not in workflow.global_resources:

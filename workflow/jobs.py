@@ -5,7 +5,8 @@ not declared to it, because Snakemake deletes declared files before a job starts
 `<job>.running`, is laid beside the stamp at the start and taken away at the end:
 
 * marker there: an earlier process was killed, stopped or had a failure; records that are current are kept, checkpoints continued;
-* no marker: the job starts for the first time, or was forced, or its code changed; what an earlier one left is cleared first.
+* no marker: the job starts for the first time, or was forced, or has changed. `<job>.described` has the digests of what it did
+  last. Where they are the same now, it was forced: what it left is cleared first. Else current records are kept: a run may join.
 
 A failed run leaves failure.json with one sentence and does not stop the others. A failed *search* does not fail its job: the train
 job of the same runs finds no sizes, tries the search again, and fails with the reason, so that a failure is reported once.
@@ -37,8 +38,9 @@ from workflow.records.records import (
     write_record,
 )
 from workflow.records.state import read_if_current, recorded_folders
+from workflow.support.code_digests import text_digest
 from workflow.support.errors import UserError
-from workflow.support.files import write_json
+from workflow.support.files import write_json, write_text
 
 Log = Callable[[str], None]
 STOPPED = 75  # exit status of a job that ran out of its time with checkpoints written (EX_TEMPFAIL)
@@ -65,6 +67,7 @@ class Job:
         self.plan = plan
         self.stamp = results / "jobs" / stage / f"{check_path(name)}.json"
         self.marker = self.stamp.with_suffix(".running")
+        self.before = self.stamp.with_suffix(".described")
         self.deadline = None if limit is None else time.monotonic() + limit
         self.attempt = attempt
         self.failures: dict[str, str] = {}
@@ -73,7 +76,9 @@ class Job:
         """Do the job; the process's exit status: 0 done, 1 a run failed, 75 out of time."""
         from workflow.engine import OutOfTime
 
-        if not self.marker.exists():
+        described = self._described()
+        changed = self.before.exists() and self.before.read_text() != described
+        if not self.marker.exists() and not changed:
             self._clear()
         write_json(self.marker, {"started": now()})
         if self.attempt == 1:
@@ -97,9 +102,16 @@ class Job:
                 done[member] = record
         fails = bool(self.failures) and self.stage != "search"
         if not fails:
+            write_text(self.before, described)
             write_json(self.stamp, {"stage": self.stage, "done": done, "failed": self.failures})
             self.marker.unlink(missing_ok=True)  # a second pipeline here may have ended it first
         return int(fails)
+
+    def _described(self) -> str:
+        """The digests of every member; a timed row's are those of the run that is timed."""
+        runs = {run.place: run for run in reversed(self.plan.runs)} if self.stage == "time" else self.plan.by_id
+        found = {member: _joint(expected_digests(runs[member], self.stage)) for member in self.members}
+        return "".join(f"{member} {text_digest(joint)}\n" for member, joint in found.items())
 
     def _clear(self) -> None:
         """Forget what an earlier, finished job of this name left."""

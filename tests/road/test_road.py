@@ -118,7 +118,7 @@ def records(road, pattern):
 def test_every_planned_run_has_a_result(road):
     plan = read_plan(road.folder / "results/smoke/plan.json")
     results = {record["run"]["id"] for record in records(road, "runs/**/result.json")}
-    assert results == {run.id for run in plan.runs if run.place in plan.report_rows} and len(results) >= 96
+    assert results == {run.id for run in plan.runs if run.place in plan.report_rows} and len(results) > 60
     timed = {f"{record['dataset']}/{record['row']}" for record in records(road, "timings/*/*.json")}
     assert timed == plan.report_rows
 
@@ -160,7 +160,7 @@ def test_the_summary_counts_networks_as_the_literature_does(road):
     assert float(rows["cifar10", "cifar-resnet-44"]["parameters"]) == 658_586
     assert float(rows["mnist", "cifar-resnet-20"]["parameters"]) == 269_722 - 2 * 9 * 16
     assert float(rows["imagenet32", "cifar-resnet-32"]["parameters"]) == 528_504
-    assert len(lines) == 3 * len(rows) and {line["status"] for line in lines} == {"done"}
+    assert len(lines) == len(rows) + 2 * 2 and {line["status"] for line in lines} == {"done"}
 
 
 def test_a_dry_run_finds_nothing_to_do_and_imports_nothing_heavy(road):
@@ -212,11 +212,8 @@ def test_changed_training_code_retrains_and_says_which_module(road):
 
 def test_a_single_table_can_be_rerun_and_shares_runs(road):
     due = road.due("table2", "-R", "train")
-    table = (road.folder / "config/tables.yaml").read_text().split("  table2:")[1].split("  table3:")[0]
-    systems = {
-        name for line, name in re.findall(r"(.*system: (\w+).*)", table) if "presets:" not in line or "smoke" in line
-    }
-    assert due["train"] == len(systems) and "search" not in due and "time" not in due
+    assert due["train"] == 1 and "search" not in due and "time" not in due
+    assert road.due("figure3b", "-R", "train")["train"] == 2  # its own rows, and those that it shares with the table
 
 
 def test_status_lists_every_run_as_done(road):
@@ -225,16 +222,17 @@ def test_status_lists_every_run_as_done(road):
 
 
 def test_a_failed_run_stops_no_other_and_is_shown(road):
-    """A budget that no size can reach: its seeds fail with a sentence, the rest of the table is made, the exit status says so."""
-    # In the shortest table: one process times a table's rows, all of them again when a row joins them.
+    """A budget that no size can reach: its run fails with a sentence, the rest of the table is made, the exit status says so."""
     impossible = "      - {row: impossible, label: Impossible, system: cifar_resnet20, learn: {parameters: 1000}}\n"
     with road.edited(("config/tables.yaml", "\nfigures:", f"{impossible}\nfigures:")):
         done = road.snakemake("--cores", "2", "--config", "preset=smoke")
         assert done.returncode != 0
-        failure = json.loads((road.folder / "results/smoke/runs/imagenet32/impossible/seed1/failure.json").read_text())
+        failure = json.loads((road.folder / "results/smoke/runs/imagenet32/impossible/seed0/failure.json").read_text())
         assert "1000" in failure["reason"].replace(",", "") and "\n" not in failure["reason"]
         page, runs = ((road.folder / "reports/partial" / name).read_text() for name in ("index.html", "runs.html"))
-        assert "3 failed, with their reasons" in page
+        assert "1 failed, with their reasons" in page
         assert "Impossible" in runs and "No kernel sizes give the whole network 1,000 parameters" in runs
         assert "failed" in road.workflow("status", "--preset", "smoke").stdout
-        assert road.due()["train"] == 1  # tried again the next time, and only it
+        log = (road.folder / "results/smoke/logs/train/table4/all.log").read_text()
+        assert log.count("kept: an earlier process finished it.") == 5  # the rows that it has joined
+        assert road.due()["train"] == 1  # tried again the next time

@@ -208,7 +208,6 @@ def packed(tmp_path, monkeypatch):
             share=lambda step: 1 / slots,
             threads=1,
             lock=lock,
-            records=tmp_path,
         )
         one.log = []
         monkeypatch.setattr(one.estimates, "seconds", lambda step: (0.2, "by hand"))
@@ -259,6 +258,17 @@ def test_what_runs_over_the_end_is_cut_off(packed):
 
 def test_no_time_starts_nothing(packed):
     assert packed(0, slots=2).run()["steps"] == {}
+
+
+def test_a_command_that_hangs_does_not_take_the_whole_campaign(tmp_path, monkeypatch, capfd):
+    stuck = tmp_path / "python"
+    stuck.write_text("#!/bin/sh\necho begun\nexec sleep 600\n")
+    stuck.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(stuck))
+    with conduct.only_here(tmp_path / "out") as lock:
+        conduct._command(["check"], tmp_path / "out" / "logs" / "check.log", lock, seconds=1)
+    assert capfd.readouterr().out.splitlines() == ["begun", "check did not end in 1 s and was stopped."]
+    assert (tmp_path / "out" / "logs" / "check.log").read_text() == "begun\n"
 
 
 def test_two_campaigns_in_one_folder(tmp_path):

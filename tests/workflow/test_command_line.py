@@ -52,7 +52,7 @@ def test_one_sentence_for_each_mistake(capsys, words, expected, monkeypatch):
 
 
 def test_a_run_without_its_data_fails_with_the_next_step(tmp_path, capsys):
-    assert main(["train", "table1/vgg5/all", "--preset", "smoke", "--threads", "1"]) == 1
+    assert main(["train", "table1/all", "--preset", "smoke", "--threads", "1"]) == 1
     failure = json.loads((tmp_path / "results/smoke/runs/mnist/vgg-5/seed0/failure.json").read_text())
     assert "prepare" in failure["reason"] and "\n" not in failure["reason"]
     assert not list(tmp_path.rglob("result.json"))

@@ -66,6 +66,15 @@ def test_a_forced_job_starts_afresh(engine, plan, tmp_path):
     assert len(engine.calls) == 3
 
 
+def test_a_run_that_joins_a_finished_job_is_done_alone(engine, plan, tmp_path):
+    first = replace(plan, jobs={**plan.jobs, "train": {f"{NET}/all": [f"{NET}/seed0", f"{NET}/seed1"]}})
+    execute(first, tmp_path)
+    (tmp_path / f"jobs/train/{NET}/all.json").unlink()
+    engine.calls.clear()
+    execute(plan, tmp_path)
+    assert engine.calls == [f"{NET}/seed2"]
+
+
 def test_records_of_other_settings_are_not_kept(engine, plan, tmp_path):
     engine.faults[f"{NET}/seed2"] = ValueError("no.")
     execute(plan, tmp_path)

@@ -111,7 +111,7 @@ def _jobs(
     for run in runs:
         if {run.dataset, run.sizes.run.split("/")[0] if run.sizes else None} & absent.keys():
             continue
-        group = f"{homes[run.place]}/{run.system}" if config["jobs"].get("rows") == "system" else run.place
+        group = homes[run.place] if config["jobs"].get("rows") == "table" else run.place
         job = f"{group}/seed{run.seed}" if config["jobs"]["seeds"] == "one" else f"{group}/all"
         jobs["train"].setdefault(job, []).append(run.id)
         if run.search:
@@ -193,10 +193,11 @@ BANNERS = {
 
 def _seeds(config: dict, dataset: str, name: str) -> list[int]:
     """The preset's seeds of a row: all, or the first few of the rows that its `fewer_seeds` names."""
-    fewer = config.get("fewer_seeds")
-    if fewer and any(fnmatch.fnmatchcase(f"{dataset}/{name}", pattern) for pattern in fewer["rows"]):
-        return config["seeds"][: fewer["seeds"]]
-    return config["seeds"]
+    fewer = config.get("fewer_seeds", {"rows": []})
+    named = {
+        key: any(fnmatch.fnmatchcase(f"{dataset}/{name}", p) for p in fewer.get(key, [])) for key in ("rows", "but")
+    }
+    return config["seeds"][: fewer["seeds"]] if named["rows"] and not named["but"] else config["seeds"]
 
 
 def _wanted(config: dict, dataset: str, name: str, row: dict) -> bool:

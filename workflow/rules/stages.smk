@@ -36,8 +36,8 @@ rule search:
         ENVIRONMENT
     threads: THREADS
     resources:
-        gpu=int(ON_GPU),
         **({"runtime": runtime("search")} if CLUSTER else {}),
+        gpu=int(ON_GPU),
         attempt=lambda wildcards, attempt: attempt,
     params:
         plan=PLAN_FILE,
@@ -62,8 +62,8 @@ rule train:
         ENVIRONMENT
     threads: THREADS
     resources:
-        gpu=int(ON_GPU),
         **({"runtime": runtime("train")} if CLUSTER else {}),
+        gpu=int(ON_GPU),
         attempt=lambda wildcards, attempt: attempt,
     params:
         plan=PLAN_FILE,
@@ -75,8 +75,7 @@ rule train:
         "python -m workflow train {wildcards.job} --plan {params.plan} --threads {threads} --attempt {resources.attempt} > {log} 2>&1"
 
 
-# Alone on the machine, and last: it takes every core, and the whole pool of GPUs, so that nothing is scheduled beside it. On a cluster
-# the profile asks for a node to itself.
+# Where it measures, it takes every core and the whole pool of GPUs, so that nothing is scheduled beside it.
 rule time:
     input:
         manifests("time"),
@@ -87,7 +86,7 @@ rule time:
         f"{LOGS}/time/{{job}}.log",
     conda:
         ENVIRONMENT
-    threads: THREADS if CLUSTER else workflow.cores
+    threads: workflow.cores if ALONE else THREADS
     resources:
         gpu=POOL if ON_GPU and not CLUSTER else int(ON_GPU),
         attempt=lambda wildcards, attempt: attempt,

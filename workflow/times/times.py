@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow.jobs import STOPPED
-from workflow.overview.estimates import Estimates, network
+from workflow.overview.estimates import Estimates, network, segments
 from workflow.plan.catalogue import entries_of, load_tables
 from workflow.plan.config import load
 from workflow.plan.digests import expected_digests
@@ -106,15 +106,13 @@ class Times:
         """Seconds that timing a row takes; a rough guess, mended by what the rows so far have taken."""
         from workflow.engine.clock import LONG_STEP
 
-        step = self.estimates.step_seconds(run)
+        step, slices = self.estimates.step_seconds(run), SLICES
         if self._few_slices(run):  # batches that fit into so many slices are chosen
-            parts, slices, step = 3 * network(run).backends, FEW_SLICES, min(step, LONG_STEP * SLICE_SECONDS)
-        else:
-            parts, slices = 3 if run.search else 1, SLICES
+            slices, step = FEW_SLICES, min(step, LONG_STEP * SLICE_SECONDS)
         once, sizes = step > LONG_STEP * SLICE_SECONDS, 0.0
         if run.search and not from_records(run, self.searched) and self.kept(run) is None:
             sizes = BUDGET_STEP * budget_steps(run) * len(network(run).layers)
-        return sizes + parts * (SETTING_UP + (step if once else (2 + slices) * max(step, SLICE_SECONDS)))
+        return sizes + segments(run) * (SETTING_UP + (step if once else (2 + slices) * max(step, SLICE_SECONDS)))
 
     def order(self, runs: Sequence[Run]) -> list[Run]:
         """Rows without a record before rows to be timed again; cheap ones first, for every claim on them as if cheaper."""
@@ -237,6 +235,8 @@ def _line(run: Run, record: dict) -> str:
     seconds = seconds_of(run.to_json(), record)
     low, high = seconds.ends
     note = "" if record["clocks_agree"] else "  DISTURBED: something else ran, it will be timed again"
+    if others := record["foreign_gpu_processes"]:
+        note += f"  {others} other processes use the GPU"
     sizes = f"  sizes: {record['sizes_from']}" if record["sizes_from"] else ""
     faster = f"  (faster convolution: {record['faster_seconds']:.4g} s)" if record["faster_seconds"] else ""
     return f"{run.place:42} {seconds.value:9.4g} s per epoch, {low:.4g} to {high:.4g}{faster}{sizes}{note}"

@@ -60,15 +60,20 @@ def test_runs_are_unique_and_in_one_job_a_stage(smoke):
     assert sorted(members["time"]) == sorted({run.place for run in smoke.runs})
 
 
-def test_one_process_does_the_seeds_and_rows_of_a_system_in_a_table(smoke):
-    rows = ("vgg-5", "vgg-5-common")
-    assert smoke.jobs["train"]["table1/vgg5/all"] == [f"mnist/{row}/seed{seed}" for row in rows for seed in (0, 1, 2)]
-    found = smoke.jobs["search"]["table4/cifar_resnet20/all"]
-    assert found == [f"imagenet32/effconv-20-0.50m/seed{seed}" for seed in (0, 1, 2)]
+def test_one_process_does_the_rows_of_a_table(smoke):
+    rows = ("cifar-resnet-32", "wrn-28-1", "wrn-28-1-common", "flexnet-5", "effconv-20-0.50m")
+    assert smoke.jobs["train"]["table4/all"] == [f"imagenet32/{row}/seed0" for row in rows]
+    assert smoke.jobs["search"]["table4/all"] == ["imagenet32/effconv-20-0.50m/seed0"]
     by_row = plan_of("mnist/vgg-5*", seeds=[0, 1], jobs={"rows": "one"})
     assert by_row.jobs["train"].keys() == {"mnist/vgg-5/all", "mnist/vgg-5-common/all"}
     by_seed = plan_of("mnist/vgg-5*", seeds=[0, 1], jobs={"seeds": "one"})
-    assert by_seed.jobs["train"]["table1/vgg5/seed1"] == ["mnist/vgg-5/seed1", "mnist/vgg-5-common/seed1"]
+    assert by_seed.jobs["train"]["table1/seed1"] == ["mnist/vgg-5/seed1", "mnist/vgg-5-common/seed1"]
+
+
+def test_smoke_has_three_seeds_where_one_cannot_do_and_more_where_they_are_asked_for(smoke):
+    three = {run.place for run in smoke.runs if run.seed > 0}
+    assert three == {f"cifar10/{row}" for row in ("cifar-resnet-20", "effconv-20-0.66m", "other-seed-20-0.66m")}
+    assert {run.seed for run in plan_of("mnist/vgg-5", seeds=[4, 5]).runs} == {4, 5}
 
 
 def test_the_papers_protocol_in_the_paper_preset(paper):

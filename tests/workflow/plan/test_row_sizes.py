@@ -109,7 +109,7 @@ def test_a_permuted_run_trains_with_the_searchs_sizes(tmp_path, monkeypatch):
     prepare(
         "cifar10", source="synthetic", folder=tmp_path, out=tmp_path / run.data, synthetic={"train": 16, "test": 16}
     )
-    assert Job("train", "depth/cifar_resnet20/all", small, tmp_path / "results", log=lambda text: None).execute() == 0
+    assert Job("train", "depth/all", small, tmp_path / "results", log=lambda text: None).execute() == 0
     folders = {
         name: run_folder(tmp_path / "results", f"cifar10/{name}/seed0") for name in ("permuted", "effconv-20-0.66m")
     }

@@ -7,7 +7,7 @@ import report_factory as factory
 
 from workflow.report import badges, figures
 from workflow.report.claims import protocols
-from workflow.report.results import gather, sources
+from workflow.report.results import Timing, gather, sources
 from workflow.report.rows import at_common, device_shared, rows_of
 from workflow.report.tables.cells import view
 
@@ -98,6 +98,20 @@ def test_badges_have_real_epochs_and_images_where_a_protocol_has_no_name(tmp_pat
     factory.write_result(tmp_path / "paper", replace(run, train=train), 40.0)
     (group,) = row_of(tmp_path / "paper", plans()["paper"]).groups
     assert str(badges.of_group(group)) == "◻ 2 ep, 20k images · Example GPU · 1 seed"
+
+
+@pytest.mark.parametrize(
+    ("changes", "marks"),
+    [
+        ({"captured": True, "uncaptured_reason": None, "foreign_gpu_processes": 0}, ()),
+        ({"captured": False, "uncaptured_reason": "the step could not be captured"}, ("uncaptured",)),
+        ({"foreign_gpu_processes": 2}, ("not alone",)),  # both clocks of a GPU include what others do there
+        ({"clocks_agree": False}, ("not alone",)),
+    ],
+)
+def test_what_casts_doubt_on_seconds_is_marked(tmp_path, changes, marks):
+    record = {"device": "Example GPU", "clocks_agree": True, **changes}
+    assert badges.of_timing(Timing(record, tmp_path)).marks == marks
 
 
 def test_no_difference_to_the_paper_from_another_protocol(tmp_path):

@@ -188,6 +188,15 @@ def test_cheap_rows_come_first_and_those_of_claims_before_others(plan, tmp_path)
     assert sum(times.estimate(run) for run in plan.runs) < 2 * 3600  # on one core, by its own estimate
 
 
+def test_growing_kernels_are_timed_at_three_positions_by_each_convolution(tmp_path, monkeypatch):
+    """On a GPU, where steps are short: of slices and setting up. The published convolution and the faster one; ResNet has one."""
+    monkeypatch.setattr(times_module, "SETTING_UP", 100.0)
+    on_gpu = times_plan({"device": "cuda", "cluster": True})
+    times = Times(on_gpu, tmp_path, [])
+    parts = {place: round(times.estimate(run_of(on_gpu, place)) / 100) for place in ("cifar10/flexnet-16", PLAIN)}
+    assert parts == {"cifar10/flexnet-16": 6, PLAIN: 1}
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
