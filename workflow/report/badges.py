@@ -84,7 +84,6 @@ def of_timing(timing: Timing) -> Badge:
     """The badge of a row's seconds per epoch."""
     record = timing.record
     place = timing.place.name if timing.place.parent.name == "recorded" else ""
-    # Both clocks of a GPU include what other processes do there.
-    disturbed = ("not alone",) if record.get("clocks_agree") is False or record.get("foreign_gpu_processes") else ()
+    disturbed = () if protocols.alone(record) else ("not alone",)
     device = device_word(protocols.device_of(record))
     return Badge(protocols.PAPER, f"timed · {device}", None, place, (*_marks([record], timing.stale), *disturbed))

@@ -127,7 +127,7 @@ class Row:
     def timed_on(self, device: str | None) -> dict | None:
         """The record of the best timing on a device: the first that nothing disturbed, if there is one."""
         found = [timing.record for timing in self.timings if protocols.device_of(timing.record) == device]
-        return min(found, key=lambda record: record.get("clocks_agree") is False, default=None)
+        return next(filter(protocols.alone, found), found[0] if found else None)
 
     @cached_property
     def clock(self) -> Interval | None:

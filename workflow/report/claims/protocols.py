@@ -94,6 +94,11 @@ def device_of(record: Mapping) -> str | None:
     return source.get("cpu") if device in (None, "cpu") else device
 
 
+def alone(timing: Mapping) -> bool:
+    """Whether nothing is known to have run beside a timing. Both clocks of a GPU include what other processes do there."""
+    return timing.get("clocks_agree") is not False and not timing.get("foreign_gpu_processes")
+
+
 def why_not_timed_alike(run: Run, timing: Mapping) -> str | None:
     """Why a row's seconds may not stand beside others; None where they may."""
     rule = own_recipe(run)
