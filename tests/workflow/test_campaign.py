@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from workflow.campaign import campaign, conduct
@@ -135,6 +136,16 @@ def test_a_cut_off_record_and_a_missing_history_are_refused(real, tmp_path, caps
     assert collect(copied, tmp_path / "recorded", "h200") == 1
     assert "cannot be read as JSON" in capsys.readouterr().out
     assert not (tmp_path / "recorded" / "h200").exists()
+
+
+def test_answers_of_another_network_are_refused(real, tmp_path, capsys):
+    copied = shutil.copytree(real.out, tmp_path / "home")
+    path = copied / "runs" / RUN / "predictions.npz"
+    with np.load(path) as packed:
+        classes, likely = packed["classes"], packed["log_probability"]
+    np.savez(path, classes=classes, log_probability=likely - 1)
+    assert collect(copied, tmp_path / "recorded", "h200") == 1
+    assert "its predictions are not those of its cross-entropy" in capsys.readouterr().out
 
 
 def test_records_of_other_code_are_filed_on_request(real, tmp_path, capsys):

@@ -14,11 +14,20 @@ from workflow.plan.digests import expected_digests
 from workflow.plan.plan import read_plan
 from workflow.plan.row_sizes import from_search
 from workflow.protocol.runs import Run
-from workflow.records.records import BadRecord, read_result, read_search, read_timing, run_folder, timing_path
+from workflow.records.records import (
+    BadRecord,
+    read_predictions,
+    read_result,
+    read_search,
+    read_timing,
+    run_folder,
+    timing_path,
+)
 from workflow.support.errors import UserError
 from workflow.support.files import read_json, write_bytes
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+ROUNDING = 1e-3  # log-probabilities are kept as half floats
 RUN_FILES = ("run.json", "history.jsonl", "search.json", "result.json", "kernels.npz", "predictions.npz")
 
 
@@ -85,6 +94,14 @@ class Collection:
         if stage == "train" and rows[record["epochs"]].get("correct") != record["correct"]:
             raise BadRecord("its history ends with another accuracy")
 
+    def _predictions(self, folder: Path, result: dict) -> None:
+        """The answers to the test images, where they are there, have the result's cross-entropy. Raises BadRecord."""
+        if not (folder / "predictions.npz").exists():
+            return
+        _, likely = read_predictions(folder / "predictions.npz", result["test_images"])
+        if abs(-likely.astype(float).mean() - result["cross_entropy"]) > ROUNDING * (1 + result["cross_entropy"]):
+            raise BadRecord("its predictions are not those of its cross-entropy")
+
     def run(self, run: Run) -> str | None:
         """Check a run; what is to be filed of it in words, None where it has nothing yet. Raises BadRecord."""
         folder, found, sizes = run_folder(self.folder, run.id), [], None
@@ -102,6 +119,7 @@ class Collection:
             sizes = sizes or self._ruled(run)
             self._check(result, run, "train", {"data": train, "sizes": " ".join(map(str, sizes or []))})
             self._history(folder, "train", result)
+            self._predictions(folder, result)
             found.append(f"{result['accuracy']:.2f} % after {result['epochs']} epochs")
         return ", ".join(found) or None
 

@@ -30,7 +30,6 @@ from workflow.support.errors import UserError
 from workflow.support.processes import die_with_parent
 
 IMAGES = 2048  # in 16 steps; their number does not matter to a step
-ROW_IMAGES = 164 * 50_000  # one seed of a CIFAR-10 row, training alone
 CONTEXT_MB = 600.0  # of a process on a data-centre card, besides torch's
 POSITION = "middle"  # of training, where kernels grow
 BUDGET = 660_000  # of parameters, of a search

@@ -20,7 +20,7 @@ from workflow.report.stats import Difference
 from workflow.support.known import known
 
 CHAPTER = "central"
-ASSAY, DRAWS = "assay", "draws"
+ASSAY = "assay"
 ALIKE = 0.02  # counts that differ by less than this share are equal
 
 
