@@ -14,17 +14,8 @@ def _run_line(state: RunState) -> dict:
     run, result = state.run, state.result or {}
     source = result.get("provenance", {})
     fields = (
-        "accuracy",
-        "top5",
-        "correct",
-        "test_images",
-        "best_accuracy",
-        "best_epoch",
-        "train_accuracy",
-        "loss",
-        "parameters",
-        "macs",
-    )
+        "accuracy", "top5", "correct", "test_images", "best_accuracy", "best_epoch", "train_accuracy", "loss", "parameters", "macs",
+    )  # fmt: skip
     return {
         "id": run.id, "dataset": run.dataset, "row": run.row, "label": run.label, "seed": run.seed,
         "system": run.system, "precision": run.precision, "compile": run.compile,
@@ -43,12 +34,8 @@ def summary_line(row: Row) -> dict:
     def pair(found: Sample | None, name: str) -> dict:
         return {name: found and found.mean, f"{name}_std": found and found.std}
 
-    interval, versus, paper, seconds = (
-        row.accuracy and row.accuracy.interval(),
-        row.against_paper(),
-        row.paper,
-        row.clock and row.clock.ends,
-    )
+    interval, seconds = row.accuracy and row.accuracy.interval(), row.clock and row.clock.ends
+    versus, paper = row.against_paper(), row.paper
     return {
         "dataset": row.dataset, "row": row.id, "label": row.entry.label, "size": row.entry.size,
         "system": row.entry.system, "in_paper": row.entry.in_paper, "status": row.status,
