@@ -144,9 +144,11 @@ def main() -> None:
             for begun, text in found.log:
                 if ":" not in text:
                     print(f"{begun / 60:6.1f} min  {text}")
-            for one in found.campaigns:
+            for one, loaded in zip(found.campaigns, found.loaded, strict=True):
                 ended, stages = Counter(one.ended.values()), Counter(step.stage for step in done(one))
-                print(f"          preset {one.plan.preset}: {dict(stages)} done; {dict(ended)}")
+                print(
+                    f"          preset {one.plan.preset}: {dict(stages)} done; {dict(ended)}; loads {', '.join(sorted(loaded))}"
+                )
                 if "central" in one.plan.tables:
                     seeds = central(one)
                     planned = Counter(run.place for run in one.plan.runs)

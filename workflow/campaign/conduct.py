@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from workflow.campaign.campaign import Campaign
+from workflow.campaign.campaign import ENDING, Campaign
 from workflow.check.check import checked
 from workflow.machine import gpu_pool
 from workflow.machine.gpus import cuda_names
@@ -141,14 +141,18 @@ def conduct(user: dict, out: Path, *, minutes: float, words: list[str], jobs: in
 
         def times(seconds: float) -> None:
             limits = ["--out", str(out / "times"), "--minutes", f"{seconds / 60:.3f}"]
-            _command(["times", *words, *limits], out / "logs" / "times.log", lock, seconds + GRACE)
+            limit = min(seconds + GRACE, max(0.0, end - time.monotonic()))
+            _command(["times", *words, *limits], out / "logs" / "times.log", lock, limit)
 
         if timing:
             times(timing * (1 - KEPT_BACK))
+        last = end - timing * KEPT_BACK
         for preset in presets:
+            if last - time.monotonic() <= ENDING:
+                break
             own = load({**user, "preset": preset})
             plan = make_plan({**own, "jobs": {"seeds": "one", "timing": "row"}})
-            share, last = share_of(own, plan, threads=threads, jobs=jobs), end - timing * KEPT_BACK
+            share = share_of(own, plan, threads=threads, jobs=jobs)
             one = Campaign(plan, out / preset, end=last, share=share, threads=threads, lock=lock)
             one.plan = prepare_data(plan, out / preset, one.datasets(gain))
             one.run()

@@ -168,6 +168,8 @@ class Check:
         return {"convolution": found}
 
     def _hours(self) -> None:
+        if self.plan.source != "real":
+            return  # the smoke preset takes minutes anywhere
         estimates = Estimates(self.plan, Path("results") / self.plan.preset)
         total = sum(estimates.seconds(step)[0] for step in steps(self.plan))
         self.log(f"  preset {self.plan.preset}: about {rounded(total)} one after the other. {estimates.basis()}")
