@@ -14,6 +14,8 @@ from workflow.plan.config import load
 from workflow.plan.make import make_plan
 from workflow.support.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 
