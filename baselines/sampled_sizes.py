@@ -63,9 +63,9 @@ class SampledSearch(FreeKernelSearch):
         self.shares = factors[:, None] * self.values**2 / max(target, 1)
         self.even = (max(target, 1) / factors.sum()) ** 0.5
         features = 2 * len(self.layers)
-        zeros = {"dtype": torch.float64, "device": self.start_device}
-        self.register_buffer("information", torch.zeros(features, features, **zeros))
-        self.register_buffer("evidence", torch.zeros(features, **zeros))
+        zeros = torch.zeros(features, features, dtype=torch.float64, device=self.start_device)
+        self.register_buffer("information", zeros)
+        self.register_buffer("evidence", zeros[0].clone())
         self._pairs: list[tuple[Tensor, Tensor]] = []
         self._now: tuple[int, ...] | None = None  # the sizes of the forward under way
         self._fixed: tuple[int, ...] | None = None

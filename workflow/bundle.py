@@ -17,7 +17,7 @@ from urllib.parse import quote
 from workflow.plan.plan import Plan
 from workflow.records.provenance import now
 from workflow.report import products
-from workflow.report.results import REAL_PRESETS, RECORDED, gather
+from workflow.report.results import BESIDE, RECORDED, gather
 from workflow.support.errors import UserError
 from workflow.support.files import ROOT, read_yaml, write_bytes
 
@@ -44,7 +44,7 @@ MEANING = {
 
 def _evidence(results: Path) -> list[Path]:
     """The files of the real presets and of what is recorded."""
-    folders = [results.parent / name for name in (*REAL_PRESETS, RECORDED)]
+    folders = [results.parent / name for name in (*BESIDE, RECORDED)]
     return [
         path
         for folder in folders

@@ -37,10 +37,10 @@ from workflow.records.records import (
     timing_path,
     write_record,
 )
-from workflow.records.state import read_if_current
+from workflow.records.state import read_if_current, recorded_folders
 from workflow.support.code_digests import text_digest
 from workflow.support.errors import UserError
-from workflow.support.files import ROOT, write_json, write_text
+from workflow.support.files import write_json, write_text
 
 Log = Callable[[str], None]
 STOPPED = 75  # exit status of a job that ran out of its time with checkpoints written (EX_TEMPFAIL)
@@ -205,7 +205,7 @@ class Job:
 
     def _search_done_elsewhere(self, run: Run, expected: dict[str, str]) -> dict | None:
         """The same search (description, code and data) from another preset's results, or from those kept with the code."""
-        for folder in (*sorted(self.results.parent.glob("*")), *sorted((ROOT / "results" / "recorded").glob("*"))):
+        for folder in (*sorted(self.results.parent.glob("*")), *recorded_folders()):
             path = run_folder(folder, run.id) / "search.json"
             if folder != self.results and (record := read_if_current(read_search, path, expected)):
                 self.log(f"the search was done before: its sizes are taken from {path}")

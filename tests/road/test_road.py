@@ -93,6 +93,7 @@ class Road:
                 path = self.folder / name
                 text = path.read_text() if path.exists() else ""
                 texts.setdefault(path, text)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 assert old is None or old in text, f"{name} has no {old!r}"
                 path.write_text(text + new if old is None else text.replace(old, new, 1))
             yield
@@ -181,6 +182,12 @@ def test_what_changes_no_number_retrains_nothing(road):
         assert set(road.due("table4")) <= {"table", "table4", "total"}
         due = road.due()
     assert "page" in due and not {"prepare", "search", "train", "time"} & set(due), due
+
+
+def test_seconds_that_times_has_added_renew_the_page_alone(road):
+    with road.edited(("results/times/timings/cifar10/flexnet-16.json", None, "{}")):
+        due = road.due()
+    assert {"page", "aggregate"} <= set(due) and not {"prepare", "search", "train", "time"} & set(due), due
 
 
 def test_a_changed_recipe_retrains_its_rows(road):

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from workflow.campaign import campaign, conduct
@@ -139,6 +140,16 @@ def test_a_cut_off_record_and_a_missing_history_are_refused(real, tmp_path, caps
     assert not (tmp_path / "recorded" / "h200").exists()
 
 
+def test_answers_of_another_network_are_refused(real, tmp_path, capsys):
+    copied = shutil.copytree(real.out, tmp_path / "home")
+    path = copied / "runs" / RUN / "predictions.npz"
+    with np.load(path) as packed:
+        classes, likely = packed["classes"], packed["log_probability"]
+    np.savez(path, classes=classes, log_probability=likely - 1)
+    assert collect(copied, tmp_path / "recorded", "h200") == 1
+    assert "its predictions are not those of its cross-entropy" in capsys.readouterr().out
+
+
 def test_records_of_other_code_are_filed_on_request(real, tmp_path, capsys):
     copied = shutil.copytree(real.out, tmp_path / "home")
     edit(copied / "runs" / RUN / "result.json", lambda r: r["digests"].update({"workflow.engine.loop": "0" * 12}))
@@ -162,7 +173,7 @@ def test_a_campaign_is_filed_by_its_parts_with_what_was_found_of_the_card_once(r
     gpu_pool.keep("NVIDIA H200", card(8), copied / "selfcheck.json")
     assert collect_all(copied, tmp_path / "recorded", "h200") == 0
     assert gpu_pool.read(tmp_path / "recorded" / "selfcheck.json") == {"NVIDIA H200": card(3)}
-    assert capsys.readouterr().out.count("NVIDIA H200: {'train': 3} jobs side by side") == 1
+    assert capsys.readouterr().out.count("the self-check of NVIDIA H200") == 1
     with pytest.raises(UserError, match="holds no campaign"):
         collect_all(tmp_path / "recorded", tmp_path / "recorded", "h200")
 
@@ -210,7 +221,6 @@ def packed(tmp_path, monkeypatch):
             share=lambda step: 1 / slots,
             threads=1,
             lock=lock,
-            records=tmp_path,
         )
         one.log = []
         monkeypatch.setattr(one.estimates, "seconds", lambda step: (0.2, "by hand"))
@@ -261,6 +271,17 @@ def test_what_runs_over_the_end_is_cut_off(packed):
 
 def test_no_time_starts_nothing(packed):
     assert packed(0, slots=2).run()["steps"] == {}
+
+
+def test_a_command_that_hangs_does_not_take_the_whole_campaign(tmp_path, monkeypatch, capfd):
+    stuck = tmp_path / "python"
+    stuck.write_text("#!/bin/sh\necho begun\nexec sleep 600\n")
+    stuck.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(stuck))
+    with conduct.only_here(tmp_path / "out") as lock:
+        conduct._command(["check"], tmp_path / "out" / "logs" / "check.log", lock, seconds=1)
+    assert capfd.readouterr().out.splitlines() == ["begun", "check did not end in 1 s and was stopped."]
+    assert (tmp_path / "out" / "logs" / "check.log").read_text() == "begun\n"
 
 
 def test_two_campaigns_in_one_folder(tmp_path):

@@ -57,16 +57,16 @@ class Process:
 
 def simulate(minutes: float, folder: Path, patch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What `conduct` does in so many minutes: (time, what) of the commands and steps begun, and how the steps of each preset ended."""
-    clock, log, campaigns = Clock(), [], []
+    clock, log, campaigns, loaded = Clock(), [], [], []
     patch.chdir(folder)
     for module in (campaign, conduct):
         patch.setattr(module, "time", clock)
     patch.setattr(config, "cuda_devices", lambda: 1)
     patch.setattr(conduct, "cuda_names", lambda: [CARD])
     patch.setattr(conduct, "checked", lambda device: False)
-    patch.setattr(conduct, "prepare_data", lambda plan, folder: plan)
+    patch.setattr(conduct, "prepare_data", lambda plan, folder, wanted: (loaded.append(wanted), plan)[1])
 
-    def command(words, path, lock):
+    def command(words, path, lock, seconds):
         log.append((clock.now, " ".join(words)))
         if words[0] == "check":
             gpu_pool.keep(CARD, {"side_by_side": JOBS})
@@ -86,7 +86,7 @@ def simulate(minutes: float, folder: Path, patch: pytest.MonkeyPatch) -> SimpleN
     real = campaign.Campaign.run
     patch.setattr(campaign.Campaign, "run", lambda self: (campaigns.append(self), real(self))[1])
     conduct.conduct({}, folder / "out", minutes=minutes, words=[])
-    return SimpleNamespace(log=log, campaigns=campaigns, seconds=clock.now)
+    return SimpleNamespace(log=log, campaigns=campaigns, loaded=loaded, seconds=clock.now)
 
 
 def done(one: campaign.Campaign) -> set:
@@ -116,8 +116,10 @@ def test_the_first_half_hour_and_three_hours(tmp_path, monkeypatch, minutes):
     commands = [(begun, words.split()) for begun, words in found.log if ":" not in words]
     assert [words[0] for _, words in commands] == ["check", "times", "times"]
     assert sum(float(words[-1]) for _, words in commands[1:]) <= minutes / 4 + 0.01
-    short = found.campaigns[0]
+    short, loaded = found.campaigns[0], found.loaded[0]
     assert short.plan.preset == "short"
+    datasets = {text.split()[2].split("/")[0] for _, text in found.log if text.startswith("short: ")}
+    assert datasets <= loaded and (minutes == 180 or "stl10" not in loaded)  # its 2.6 GB are not fetched for nothing
     first = next(text for _, text in found.log if text.startswith("short: "))
     assert first == "short: search cifar10/effconv-20-0.20m/seed0"  # what most of the central question waits for
     seeds = central(short)

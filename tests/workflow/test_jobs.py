@@ -9,6 +9,7 @@ import pytest
 from tests.workflow.made_plans import plan_of
 from workflow import jobs
 from workflow.protocol.runs import Run
+from workflow.records import state
 from workflow.records.records import read_result, read_search
 from workflow.support.errors import UserError
 
@@ -131,7 +132,7 @@ def test_a_search_is_done_once_for_two_presets(engine, tmp_path):
 
 
 def test_a_recorded_search_is_taken_over(engine, tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs, "ROOT", tmp_path / "checkout")
+    monkeypatch.setattr(state, "ROOT", tmp_path / "checkout")
     search("paper", tmp_path / "checkout/results/recorded/somewhere")
     record = search("short", tmp_path / "elsewhere/short")
     assert record["taken_from"] == f"somewhere/{SEARCHED}/seed0" and len(engine.calls) == 1

@@ -121,6 +121,18 @@ def test_what_makes_seconds_comparable(effconv, change, why):
     assert protocols.why_not_timed_alike(effconv, {**TIMING, **change}) == why
 
 
+def test_seconds_are_of_one_pass_where_an_epoch_has_two():
+    """ImageNet-32 has 1,281,167 training images; an epoch of WRN-28-1's recipe shows each twice (Chrabaszcz et al.)."""
+    run = planned(only=["imagenet32/wrn-28-1"])["imagenet32/wrn-28-1"]
+    assert run["train"]["recipe"]["flip"] == "both"
+    timed = lambda images: {
+        **TIMING, "batch_size": run["train"]["recipe"]["batch_size"],
+        "segments": [{**TIMING["segments"][1], "seconds_per_epoch": 200.0, "images_per_second": images / 200}],
+    }  # fmt: skip
+    assert protocols.why_not_timed_alike(run, timed(1_281_167)) is None
+    assert "fewer images" in protocols.why_not_timed_alike(run, timed(1_281_167 / 2))
+
+
 def test_the_printed_options_are_the_librarys_defaults():
     from effconv import SearchOptions
 

@@ -33,6 +33,13 @@ def test_heavy_rows_have_three_seeds_and_the_others_five(short):
         load({**H100, "fewer_seeds": {"rows": []}})
 
 
+def test_seeds_that_a_user_gives_are_all_run():
+    given = {**H100, "only": ["cifar10/ckcnn-16"], "seeds": [0, 1, 2, 3, 9]}
+    seeds = lambda **more: [run.seed for run in make_plan(load({**given, **more})).runs]
+    assert seeds() == [0, 1, 2, 3, 9]
+    assert seeds(fewer_seeds={"seeds": 2}) == [0, 1]  # of the preset's rows
+
+
 def test_everything_takes_eight_gpu_hours_or_fewer_by_estimate(short, tmp_path):
     estimates = Estimates(short, tmp_path, recorded=tmp_path)
     cost = costs(short, tmp_path, estimates)
@@ -50,7 +57,8 @@ def test_a_named_device_is_taken_for_a_gpu_whatever_is_here(tmp_path):
     given = {"preset": "short", "device": "cpu", "only": ["cifar10/cifar-resnet-20"], "seeds": [0]}
     plan = make_plan(load(given))
     here, there = (Estimates(plan, tmp_path, recorded=tmp_path, device=device) for device in (None, "H100"))
-    assert (here.kind, there.kind) == ("cpu", "cuda") and here.rate < there.rate / 50
+    (run,) = plan.runs
+    assert (here.kind, there.kind) == ("cpu", "cuda") and here.rate(run).macs < there.rate(run).macs / 50
     assert "named 'H100'" in there.basis()
 
 

@@ -1,13 +1,11 @@
 """The searches and training of one plan that are worth most and fit into so many minutes, packed on the machine at hand.
 
-Each is a process of its own with the time that is left, and the machine is never idle, so that the last ones end as checkpoints. First
-comes what the central question rests on, seed by seed in the order of its chapter, so that contrasts are balanced wherever time ends;
-then what is worth most an hour (priorities.py). What comes before and after: conduct.py.
+Each is a process of its own with the time that is left, and the machine is never idle, so that the last ones end as checkpoints. What
+is kept under results/recorded counts as done. First comes what the central question rests on, seed by seed in the order of its
+chapter, so that contrasts are balanced wherever time ends; then what is worth most an hour (priorities.py). What comes before and
+after: conduct.py.
 """
 
-import ctypes
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,41 +18,31 @@ from workflow.overview.estimates import Estimates
 from workflow.plan.plan import Plan
 from workflow.plan.steps import Step
 from workflow.records.provenance import now, provenance
-from workflow.records.state import done_steps
+from workflow.records.state import done_steps, recorded_folders
 from workflow.support.durations import rounded
-from workflow.support.files import ROOT, write_json
+from workflow.support.files import write_json
+from workflow.support.processes import die_with_parent, environment
 
 ENDING = 20.0  # seconds before the end at which processes are told to stop: a checkpoint, and imports under way
 POLL_SECONDS = 0.1
 CENTRAL = "central"  # the chapter of the central question
 
 
-def die_with_parent() -> None:
-    """Before exec in a child: SIGKILL when the campaign ends, however it ends (PR_SET_PDEATHSIG)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-
-def environment() -> dict[str, str]:
-    """This process's, with our packages to be found from any folder."""
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-
-
 class Campaign:
     """Searches and training of one plan in one folder, until `end` (a `time.monotonic()` value).
 
-    `share`: what a step takes of the machine; `threads`: CPU threads of each; `records`: whose folders may hold timings.
+    `share`: what a step takes of the machine; `threads`: CPU threads of each.
     """
 
     def __init__(
-        self, plan: Plan, folder: Path, *, end: float, share: Callable[[Step], float], threads: int, lock: int, records: Path
-    ):  # fmt: skip
+        self, plan: Plan, folder: Path, *, end: float, share: Callable[[Step], float], threads: int, lock: int
+    ):
         self.plan, self.folder, self.lock = plan, folder, lock
         self.share, self.threads = share, threads
         self.device = provenance(device=plan.device, threads=threads, started="", data={})["device"]
         self.started, self.end = now(), end
         self.minutes = (end - time.monotonic()) / 60
-        self.estimates = Estimates(plan, folder, recorded=records)
+        self.estimates = Estimates(plan, folder)
         self.running: dict[Step, subprocess.Popen] = {}
         self.ended: dict[Step, str] = {}
         self.cut_off: set[Step] = set()  # killed at the end, with their last checkpoints
@@ -63,7 +51,7 @@ class Campaign:
         """Do it all; the summary that campaign.json holds."""
         write_json(self.folder / "plan.json", self.plan.to_json())
         try:
-            self._side_by_side(done_steps(self.plan, self.folder))
+            self._side_by_side(done_steps(self.plan, self.folder, *recorded_folders()))
         finally:
             for process in self.running.values():
                 process.kill()
@@ -84,6 +72,18 @@ class Campaign:
         fitting = chooser.all(max(0.0, self.end - time.monotonic()))
         rest = [step for choice in fitting + chooser.all() for step in choice.steps if step.stage != "time"]
         return [*first, *(step for step in rest if step not in first)]
+
+    def datasets(self, gain: float) -> set[str]:
+        """Those whose steps the time is enough for by estimate: it is not spent on loading the others.
+
+        `gain`: how many jobs the machine does in the time of one, whatever it does side by side.
+        """
+        left, found = gain * (self.end - time.monotonic()), set()
+        for step in self.order(done_steps(self.plan, self.folder)):
+            if left > 0:
+                found.add(self.plan.by_id[step.member].dataset)
+            left -= self.estimates.seconds(step)[0]
+        return found
 
     def _start(self, step: Step, seconds: float) -> None:
         """A process for one step, with so much time. A checkpoint of an earlier campaign is continued."""
@@ -153,7 +153,7 @@ class Campaign:
 
 def print_best(plan: Plan, results: Path, estimates: Estimates, hours: float) -> None:
     """What to do with so many hours, best first."""
-    chooser = Chooser(plan, done_steps(plan, results), lambda step: estimates.seconds(step)[0])
+    chooser = Chooser(plan, done_steps(plan, results, *recorded_folders()), lambda step: estimates.seconds(step)[0])
     choices = chooser.all(3600 * hours)
     print(f"Best value for {hours:g} h, one after the other (how it is weighed: workflow/campaign/priorities.py):")
     spent, worth = 0.0, 0.0

@@ -14,24 +14,21 @@ from workflow.plan.digests import expected_digests
 from workflow.plan.plan import read_plan
 from workflow.plan.row_sizes import from_search
 from workflow.protocol.runs import Run
-from workflow.records.records import BadRecord, read_result, read_search, read_timing, run_folder, timing_path
+from workflow.records.records import (
+    BadRecord,
+    read_predictions,
+    read_result,
+    read_search,
+    read_timing,
+    run_folder,
+    timing_path,
+)
 from workflow.support.errors import UserError
-from workflow.support.files import write_bytes
+from workflow.support.files import read_json, write_bytes
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+ROUNDING = 1e-3  # log-probabilities are kept as half floats
 RUN_FILES = ("run.json", "history.jsonl", "search.json", "result.json", "kernels.npz", "predictions.npz")
-
-
-def _json(path: Path) -> dict:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadRecord(f"{path} is missing") from None
-    except (OSError, ValueError) as error:
-        raise BadRecord(f"{path} cannot be read as JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise BadRecord(f"{path} is no mapping")
-    return value
 
 
 class Collection:
@@ -57,10 +54,10 @@ class Collection:
         path, here = self.folder / "data" / Path(prepared).name / "manifest.json", Path(prepared) / "manifest.json"
         if not path.exists():
             return None
-        splits = _json(path)["splits"]
+        splits = read_json(path, "copy it again")["splits"]
         sums = {split: splits[split]["sha256_images"] for split in ("train", "test")}
         if here.exists():
-            ours = _json(here)["splits"]
+            ours = read_json(here, "prepare that data set again")["splits"]
             if sums != {split: ours[split]["sha256_images"] for split in ("train", "test")}:
                 raise BadRecord(f"the data of {path} is not the data of {here}")
         return sums
@@ -97,6 +94,14 @@ class Collection:
         if stage == "train" and rows[record["epochs"]].get("correct") != record["correct"]:
             raise BadRecord("its history ends with another accuracy")
 
+    def _predictions(self, folder: Path, result: dict) -> None:
+        """The answers to the test images, where they are there, have the result's cross-entropy. Raises BadRecord."""
+        if not (folder / "predictions.npz").exists():
+            return
+        _, likely = read_predictions(folder / "predictions.npz", result["test_images"])
+        if abs(-likely.astype(float).mean() - result["cross_entropy"]) > ROUNDING * (1 + result["cross_entropy"]):
+            raise BadRecord("its predictions are not those of its cross-entropy")
+
     def run(self, run: Run) -> str | None:
         """Check a run; what is to be filed of it in words, None where it has nothing yet. Raises BadRecord."""
         folder, found, sizes = run_folder(self.folder, run.id), [], None
@@ -114,6 +119,7 @@ class Collection:
             sizes = sizes or self._ruled(run)
             self._check(result, run, "train", {"data": train, "sizes": " ".join(map(str, sizes or []))})
             self._history(folder, "train", result)
+            self._predictions(folder, result)
             found.append(f"{result['accuracy']:.2f} % after {result['epochs']} epochs")
         return ", ".join(found) or None
 
@@ -190,5 +196,5 @@ def collect_all(folder: Path, recorded: Path, name: str, *, other_code: bool = F
     for card, found in gpu_pool.read(folder / gpu_pool.HERE.name).items():
         if card not in gpu_pool.read(path := recorded / gpu_pool.HERE.name):
             gpu_pool.keep(card, found, path)
-            print(f"filed    {card}: {found['side_by_side']} jobs side by side")
+            print(f"filed    the self-check of {card}")
     return max(refused)

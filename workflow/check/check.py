@@ -1,9 +1,9 @@
-"""`python -m workflow check`: is this machine ready for measurements? Minutes on any card, about one on a CPU.
+"""`python -m workflow check`: is this machine ready for measurements? Minutes on any card, and on a CPU.
 
 In this order: what stands in the way before anything is downloaded; whether replayed steps are the steps, by kind of training; how
 much memory a job takes and how many of a kind make the most of the card; what the engine's choices gain. What is found is kept in
-results/selfcheck.json under the card's name, with driver, torch and a digest of the code; the number of jobs that share a card is read
-there. On a CPU the same is done, in place of packing with one convolution in each arithmetic.
+results/selfcheck.json under the card's name, with driver, torch and a digest of the code; the number of jobs that share a card and the
+rates that estimates go by are read there. On a CPU the same is done, in place of packing with one convolution in each arithmetic.
 """
 
 import json
@@ -23,11 +23,12 @@ from workflow.records.provenance import now, provenance
 from workflow.support.code_digests import code_digests, text_digest
 from workflow.support.durations import rounded
 from workflow.support.errors import UserError
-from workflow.support.files import ROOT
+from workflow.support.processes import environment
 
 COUNTS = {"train": (1, 2, 4, 6, 8), "growing": (1, 2, 4), "search": (1, 2, 4), "literal": (1,)}
 SECONDS = 3.0  # of each measurement of speed
 PATIENCE = 900.0  # seconds for a process that compares
+TIMED_ON_A_CPU = ("train", "train, bf16", "search")
 SLOW_ON_A_CPU = ("CKConv", "SMPConv, FFT", "capsules")  # large kernels; torch.fx cannot record the last one's routing
 
 
@@ -44,8 +45,8 @@ def place(device: str) -> dict[str, str | None]:
 
 
 def checked(device: str, files: Iterable[Path] = gpu_pool.FILES) -> bool:
-    """Whether this card has been checked with this driver, torch and code."""
-    wanted = place(device)
+    """Whether this card has been checked, not only quickly, with this driver, torch and code."""
+    wanted = {**place(device), "quick": False}
     records = [gpu_pool.read(path).get(str(wanted["device"]), {}) for path in files]
     return any({key: record.get(key) for key in wanted} == wanted for record in records)
 
@@ -68,9 +69,15 @@ class Check:
         before += preflight.on_the_card() if self.plan.device == "cuda" else []
         for text in before:
             self.log(f"  note: {text}")
-        record = {**where, "preflight": before, "quick": self.quick, "equality": self._equality(), "side_by_side": {}}
+        record = {
+            "side_by_side": {},
+            **self._measured(where),
+            **where,
+            "preflight": before,
+            "equality": self._equality(),
+        }
         if not self.quick:
-            record |= self._speed() if self.plan.device == "cuda" else self._speed_of_a_cpu()
+            record |= self._speed()
         record["provenance"] = provenance(device=self.plan.device, threads=1, started=started, data={})
         record["trouble"] = self.trouble
         gpu_pool.keep(str(where["device"]), record)
@@ -78,6 +85,13 @@ class Check:
         verdict = f"{len(self.trouble)} things to mend first" if self.trouble else "ready"
         self.log(f"{verdict}; kept in {gpu_pool.HERE}")
         return int(bool(self.trouble))
+
+    def _measured(self, where: dict) -> dict:
+        """What a quick check lets stand of an earlier one: memory and speed; the whole one, where it holds here."""
+        if not self.quick:
+            return {"quick": False}
+        earlier = gpu_pool.read(gpu_pool.HERE).get(str(where["device"]), {})
+        return {**earlier, "quick": not {**where, "quick": False}.items() <= earlier.items()}
 
     def _equality(self) -> dict[str, dict]:
         """Kind of training -> what `equality.compare` found; each in a process of its own, since a failed capture spoils it."""
@@ -102,11 +116,10 @@ class Check:
 
     def _some_kinds(self, names: list[str]) -> dict[str, dict]:
         command = [sys.executable, "-m", "workflow.check.equality", self.device, *names]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        settings = environment(OMP_NUM_THREADS="1", CUBLAS_WORKSPACE_CONFIG=":4096:8")
         reason = f"took more than {PATIENCE:.0f} s"
         try:
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+            done = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=PATIENCE)
             return json.loads(done.stdout.splitlines()[-1])
         except subprocess.TimeoutExpired:
             pass
@@ -118,45 +131,41 @@ class Check:
         """Memory, speed and the best number of jobs by kind; what the engine does otherwise than it could."""
         import torch
 
-        from workflow.check.side_by_side import JOBS, VARIANTS, measure
+        from workflow.check.side_by_side import JOBS, VARIANTS, macs, measure
         from workflow.machine.lease import lease
 
+        on_gpu, works = self.plan.device == "cuda", {**JOBS, **VARIANTS}
+        rates: dict[str, float] = {}
         memory, speed, together = {}, {}, {}
-        with lease("cuda", exclusive=True) as device:
-            whole = torch.cuda.get_device_properties(device).total_memory / 2**20
-            for name, work in {**JOBS, **VARIANTS}.items():
+        with lease(self.plan.device, exclusive=True) as device:
+            whole = torch.cuda.get_device_properties(device).total_memory / 2**20 if on_gpu else None
+            for name in works if on_gpu else TIMED_ON_A_CPU:
+                work, counts = works[name], COUNTS.get(name, (1,)) if on_gpu else (1,)
                 try:
-                    memory[name], speeds = measure(work, COUNTS.get(name, (1,)), device=device, seconds=SECONDS)
+                    memory[name], speeds = measure(work, counts, device=device, seconds=SECONDS)
                 except UserError as error:
                     self.trouble.append(f"{name}: {error}")
                     continue
                 speed[name] = {str(count): images for count, images in speeds.items()}
+                rates |= {name: speeds[1] * macs(work)} if 1 in speeds else {}
                 text = ", ".join(f"{count}: {images:,.0f}" for count, images in speeds.items())
-                if name in JOBS:
+                if whole and name in JOBS:
                     together[name] = gpu_pool.fitting(speeds, memory[name], whole)
                     text += f"; {together[name]} side by side"
                 self.log(f"    {name}: {memory[name]:,.0f} MB, images/s by number of jobs {text}")
-        return {"memory_mb": memory, "images_per_second": speed, "side_by_side": together, "card_mb": whole}
+        found = {"memory_mb": memory, "images_per_second": speed, "macs_per_second": rates, "side_by_side": together}
+        return {**found, **({"card_mb": whole} if on_gpu else self._convolution())}
 
-    def _speed_of_a_cpu(self) -> dict:
-        from workflow.check.canary import canary, sentences
-        from workflow.check.side_by_side import JOBS, VARIANTS, measure
+    def _convolution(self) -> dict:
+        """What the processor's arithmetics are worth, on one convolution."""
+        from workflow.check.canary import FORMS, WHAT, canary, sentences
 
-        memory, speed = {}, {}
-        for name, work in {
-            "train": JOBS["train"],
-            "train, bf16": VARIANTS["train, bf16"],
-            "search": JOBS["search"],
-        }.items():
-            memory[name], speeds = measure(work, (1,), device="cpu", seconds=SECONDS)
-            speed[name] = {"1": speeds[1]}
-            self.log(f"    {name}: {memory[name]:,.0f} MB, {speeds[1]:,.0f} images/s on one core")
-        convolution = canary()
-        said = ", ".join(f"{name} {1e3 * found:.2f} ms" for name, found in convolution.items() if found)
-        self.log(f"    one convolution: {said}")
-        for text in sentences(convolution):
+        found = canary()
+        said = [f"{FORMS[form]} {1e3 * value:.2f} ms" for form, value in found.items() if isinstance(value, float)]
+        self.log(f"    one convolution ({WHAT}): {', '.join(said)}")
+        for text in sentences(found):
             self.log(f"    note: {text}")
-        return {"memory_mb": memory, "images_per_second": speed, "convolution": convolution}
+        return {"convolution": found}
 
     def _hours(self) -> None:
         estimates = Estimates(self.plan, Path("results") / self.plan.preset)

@@ -31,6 +31,7 @@ from workflow.engine.precision import backend
 from workflow.engine.session import place
 from workflow.protocol.datasets import DATASETS
 from workflow.protocol.recipes import recipe
+from workflow.support.processes import die_with_parent
 
 STEPS = 4  # whole ones of an epoch
 APART = {"fp32": 1e-4, "tf32": 1e-2, "bf16": 2e-2}  # of what the two epochs change, where kernels sum in another order
@@ -213,6 +214,7 @@ def compare(kind: Kind, device: torch.device) -> dict:
 
 def main(where: str, *names: str) -> None:
     """Try some kinds and print what was found of each as JSON."""
+    die_with_parent()
     device = torch.device(where)
     torch.set_num_threads(1)
     if device.type == "cuda":

@@ -12,6 +12,7 @@ from workflow.data.checksums import CHECKSUMS
 from workflow.support.errors import UserError
 from workflow.support.locks import locked
 
+DOWNLOADABLE = ("mnist", "cifar10", "stl10")
 SILENCE = 60  # seconds without a byte after which a connection counts as dead
 
 
@@ -45,8 +46,12 @@ def _fetch(addresses: list[str], folder: Path, name: str, md5: str) -> str:
 
 def download(dataset: str, folder: Path) -> str:
     """Download a data set into folder/DATASET/. Returns why it could not be, for the message; nothing where it could."""
-    if dataset not in ("mnist", "cifar10", "stl10"):
+    if dataset not in DOWNLOADABLE:
         return ""
+    try:
+        files = _addresses(dataset)
+    except (ImportError, OSError, RuntimeError) as error:  # not there, or made for another torch
+        return f", nor could it be downloaded (torchvision cannot be used: {' '.join(str(error).split())[:120]})"
     place = folder / dataset
     before = socket.getdefaulttimeout()
     with locked(folder / f".{dataset}.download.lock"):
@@ -56,7 +61,7 @@ def download(dataset: str, folder: Path) -> str:
         socket.setdefaulttimeout(SILENCE)
         try:
             temporary.mkdir(parents=True)
-            for name, addresses in _addresses(dataset).items():
+            for name, addresses in files.items():
                 if not (place / name).exists():
                     if reason := _fetch(addresses, temporary, name, CHECKSUMS[dataset][name]):
                         return f", nor could it be downloaded ({reason})"
@@ -71,6 +76,3 @@ def download(dataset: str, folder: Path) -> str:
             shutil.rmtree(temporary, ignore_errors=True)
             if made and place.exists() and not any(place.iterdir()):
                 place.rmdir()
-
-
-DOWNLOADABLE = ("mnist", "cifar10", "stl10")

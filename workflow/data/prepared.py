@@ -1,13 +1,13 @@
 """A prepared data set: memory-mapped arrays and their manifest; loading, and checking that nothing has changed."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from workflow.support.errors import UserError
+from workflow.support.files import read_json
 
 SCHEMA = 1
 SPLITS = ("train", "test")
@@ -50,15 +50,10 @@ def _array(path: Path, shape: tuple[int, ...], dtype: str, again: str) -> np.nda
 
 def read_manifest(out: Path) -> dict:
     """The manifest of a prepared folder. Raises UserError where there is none, or none that can be read."""
-    path, again = out / "manifest.json", "prepare the data set again (`python -m workflow prepare NAME`)"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: prepare the data set first (`python -m workflow prepare NAME`).") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}): {again}.") from None
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA or not set(manifest) >= KEYS:
-        raise UserError(f"{path} is of another version: delete it and {again}.")
+    path, command = out / "manifest.json", "(`python -m workflow prepare NAME`)"
+    manifest = read_json(path, f"prepare the data set first {command}.")
+    if manifest.get("schema") != SCHEMA or not set(manifest) >= KEYS:
+        raise UserError(f"{path} is of another version: delete it and prepare the data set again {command}.")
     return manifest
 
 

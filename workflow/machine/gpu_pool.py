@@ -33,12 +33,14 @@ def fitting(speeds: Mapping[int, float], memory_mb: float, card_mb: float) -> in
 
 
 def read(path: Path) -> dict[str, dict]:
-    """Card name -> what was found of it, with `side_by_side` by kind of job; nothing where there is no file."""
+    """Device's name -> what was found of it, with `side_by_side` by kind of job; nothing where there is no file."""
     try:
         found = json.loads(path.read_text())
-        if all(number in range(1, MOST + 1) for record in found.values() for number in record["side_by_side"].values()):
+        numbers = [number for record in found.values() for number in record["side_by_side"].values()]
+        rates = [rate for record in found.values() for rate in record.get("macs_per_second", {}).values()]
+        if all(number in range(1, MOST + 1) for number in numbers) and all(0 < rate < float("inf") for rate in rates):
             return found
-        reason = f"side_by_side must be 1 to {MOST}"
+        reason = f"side_by_side must be 1 to {MOST}, and rates above 0"
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:

@@ -1,30 +1,38 @@
 """What a step of the plan will cost: seconds on a named device, and bytes on disk.
 
-Seconds are epochs times seconds per epoch. These are the row's own where it has been timed on the device, in the results at hand or in
-those kept under results/recorded/; else they follow from multiply-accumulates, three times the forward count for a training step, at
-the median rate of the rows that were timed there, or at a guess where none was. A run that was interrupted costs what is left of it.
+Seconds are epochs times seconds per epoch. These are the row's own where it has been timed on a device of that name, in the results at
+hand, by `python -m workflow times` beside them, or in those kept under results/recorded/. Else they follow from multiply-accumulates,
+three times the forward count for a training step, at the median rate of the rows of the same kind of job that were timed, at the rate
+that `python -m workflow check` measured on such a device, or at a guess. Where nothing at all is known of the device, timings of
+others of its kind (cpu, cuda) are taken. A run that was interrupted costs what is left of it.
 """
 
 import json
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from workflow.machine import gpu_pool
 from workflow.plan.plan import Plan
 from workflow.plan.steps import Step
 from workflow.protocol.datasets import DATASETS
 from workflow.protocol.runs import Run
 from workflow.records.history import last_epoch
+from workflow.records.provenance import device_name
 from workflow.records.records import BadRecord, read_timing, run_folder, timing_path
 from workflow.support.files import ROOT
 
 RECORDED = ROOT / "results" / "recorded"
-# Multiply-accumulates a second in training, by kind of device, where no timing says better. cpu: CIFAR ResNet-20, fp32,
+# Multiply-accumulates a second in training, by kind of device, where nothing measured says better. cpu: CIFAR ResNet-20, fp32,
 # channels-last, one core of a server of 2025 (measured: 580 images/s). cuda: not measured; a quarter of an H100's best in
 # fp32 (33e12).
 RATES = {"cpu": 7.0e10, "cuda": 7.5e12}
+SOURCES = {
+    "timed": "the median of those that were timed", "checked": "measured by the self-check of this device",
+    "guessed": "a guess, perhaps wrong by a factor of several",
+}  # fmt: skip
 STARTUP = 5.0  # seconds to start a process and load the data
 SEARCH_FACTOR = 1.3  # a search epoch in epochs of training, where neither is timed
 CHECKPOINTS = 3  # at once: the last, the one before it, and the one being written
@@ -85,6 +93,12 @@ def network(run: Run) -> Network:
     return _network(run.system, arguments, info.channels, info.classes, info.image_size)
 
 
+def segments(run: Run) -> int:
+    """How many segments the timing of a row has: both ends of a search, the positions of kernels that grow, each way to convolve."""
+    known = network(run)
+    return (2 if run.search else 0) + (3 if known.grows else 1) * known.backends
+
+
 def deployed(run: Run, runs: Mapping[str, Run]) -> tuple[int, int]:
     """(parameters, MACs an image) once sizes are learned, larger kernels costing in proportion. `runs`: the plan's by id."""
     parameters, macs = network(run)[:2]
@@ -96,56 +110,122 @@ def deployed(run: Run, runs: Mapping[str, Run]) -> tuple[int, int]:
 
 
 def _seconds(run: Run, record: Mapping) -> float:
-    """Seconds of one epoch of training by a timing record: with the convolution that the run trains with."""
+    """Seconds of one epoch of training with the convolution that the run trains with. `record`: a timing, which is of one pass."""
     faster = network(run).faster and record.get("faster_seconds")
-    return faster or record["train_seconds"]
+    return run.train.recipe.passes * (faster or record["train_seconds"])
+
+
+def step_macs(system: str, position: str, *, backend: str | None = None, budget: int | None = None) -> float:
+    """Multiply-accumulates of one CIFAR-10 image's training step: what a rate is counted in.
+
+    `position`: of training, where kernels grow; `backend`: how these are convolved; `budget`: of parameters, for a step of the
+    search under it.
+    """
+    import baselines
+    from baselines.growing import GrowingKernels
+    from workflow.overview.generated_kernels import training_macs
+
+    arguments = {"backend": backend} if backend else {}
+    build: Callable[[], Any] = lambda: baselines.build(
+        system, in_channels=3, num_classes=10, image_size=32, **arguments
+    )
+    if isinstance(build(), GrowingKernels):
+        return 3 * training_macs(build, (3, 32, 32), {position: 1.0})
+    found = _network(system, json.dumps(arguments), 3, 10, 32)
+    return 3 * found.macs * (SEARCH_FACTOR * budget / found.parameters if budget else 1.0)
+
+
+def _kind(record: Mapping) -> str:
+    return "cpu" if record["device"] == "cpu" else "cuda"
+
+
+def _name(record: Mapping) -> str:
+    return record["provenance"].get("device") or record["device"]
+
+
+class Rate(NamedTuple):
+    """Multiply-accumulates a second. `source`: timed, checked or guessed."""
+
+    macs: float
+    source: str
 
 
 class Estimates:
-    """Seconds of steps. `device`: a part of the device's name whose timings are to be used; None: the kind of the plan's device."""
+    """Seconds of steps. `device`: a part of the name of the device that is asked about; None: this machine's, as the plan has it."""
 
     def __init__(self, plan: Plan, results: Path, *, recorded: Path = RECORDED, device: str | None = None):
         self.plan, self.results, self.device = plan, results, device
+        self.name = device or device_name(plan.device)
         # A name that no timing has is taken for a GPU's, whatever this machine has: that is what one asks for beforehand.
         self.kind = plan.device if device is None else "cuda"
         self.first: dict[str, Run] = {}
         for run in plan.runs:
             self.first.setdefault(run.place, run)
-        self.timings = {row: found for row, run in self.first.items() if (found := self._timing(run, recorded))}
+        folders = [results.parent / "times", *sorted(path for path in recorded.glob("*") if path.is_dir())]
+        known = gpu_pool.known([base / gpu_pool.HERE.name for base in (results.parent, recorded)])
+        self._checked: dict[str, float] = next(
+            (found.get("macs_per_second", {}) for card, found in known.items() if self._is_it(card)), {}
+        )
+        self.timings = self._timings(folders, lambda record: self._is_it(_name(record)))
+        if device is None and not (self.timings or self._checked):
+            self.timings = self._timings(folders, lambda record: _kind(record) == plan.device)
         if device is not None and self.timings:
-            self.kind = "cpu" if all(record["device"] == "cpu" for record, _ in self.timings.values()) else "cuda"
-        rates = [
-            self._work(self.first[row]) / _seconds(self.first[row], timing) for row, (timing, _) in self.timings.items()
-        ]
-        self.rate = statistics.median(rates) if rates else RATES[self.kind]
-        self.guessed = not rates
+            self.kind = "cpu" if all(_kind(record) == "cpu" for record, _ in self.timings.values()) else "cuda"
+        self._timed = self._timed_rates()
 
-    def _timing(self, run: Run, recorded: Path) -> tuple[dict, str] | None:
-        """A timing of this row that applies, and where it is from."""
-        folders = [self.results, *sorted(path for path in recorded.glob("*") if path.is_dir())]
-        for folder in folders:
-            try:
-                record = read_timing(timing_path(folder, run.dataset, run.row))
-            except BadRecord:
-                continue
-            if folder is self.results and self.device is None:
-                return record, "timed"
-            kind = "cpu" if record["device"] == "cpu" else "cuda"
-            name = record["provenance"].get("device") or record["device"]
-            if self.device is not None and self.device.lower() not in name.lower():
-                continue
-            same = record.get("precision") == run.precision and record.get("batch_size") == run.train.batch_size
-            if (kind == run.device or self.device) and same and self.plan.source == "real":
-                return record, f"timed on {name}"
-        return None
+    def _is_it(self, name: str) -> bool:
+        """Whether this is the name of the device that is asked about."""
+        return name == self.name if self.device is None else self.device.lower() in name.lower()
+
+    def _timings(self, folders: Sequence[Path], applies: Callable[[Mapping], bool]) -> dict[str, tuple[dict, str]]:
+        """Row -> its timing, of the results at hand or one that applies, and where it is from."""
+        found = {}
+        for row, run in self.first.items():
+            for folder in (self.results, *folders):
+                try:
+                    record = read_timing(timing_path(folder, run.dataset, run.row))
+                except BadRecord:
+                    continue
+                same = record.get("precision") == run.precision and record.get("batch_size") == run.train.batch_size
+                if folder is self.results and self.device is None:
+                    found[row] = record, "timed"
+                elif same and self.plan.source == "real" and applies(record):
+                    found[row] = record, f"timed on {_name(record)}"
+                else:
+                    continue
+                break
+        return found
+
+    def _timed_rates(self) -> dict[str, float]:
+        """Kind of job -> the median rate of the rows that were timed."""
+        rates: dict[str, list[float]] = {}
+        for row, (record, _) in self.timings.items():
+            run = self.first[row]
+            for stage, seconds in (("train", _seconds(run, record)), ("search", record.get("search_seconds"))):
+                if seconds and (work := self._work(run, stage)):
+                    rates.setdefault(self._kinds(run, stage)[0], []).append(work / seconds)
+        return {kind: statistics.median(found) for kind, found in rates.items()}
+
+    def _kinds(self, run: Run, stage: str) -> list[str]:
+        """The kind of job that a stage of a run is, and those to go by where it is not known."""
+        kind = gpu_pool.kind_of(run, stage, grows=network(run).grows)
+        return [*([] if run.precision == "fp32" else [f"{kind}, {run.precision}"]), kind, "train"]
+
+    def rate(self, run: Run, stage: str = "train") -> Rate:
+        """How fast a stage of a run is on the device."""
+        for kind in self._kinds(run, stage):
+            for source, rates in (("timed", self._timed), ("checked", self._checked)):
+                if kind in rates:
+                    return Rate(rates[kind], source)
+        return Rate(RATES[self.kind], "guessed")
 
     def images(self, run: Run, stage: str) -> int:
-        """Training images that a stage of a run sees in an epoch."""
+        """Training images that a stage of a run sees in an epoch, each as often as its recipe shows it."""
         made_up = self.plan.prepare[run.data]["synthetic"]
         there = made_up["train"] if made_up else run.constants.train_images
         if stage == "search" and run.search:
             return 0 if run.search.options.get("data_free") else min(there, run.search.images or there)
-        return min(there, run.train.images or there)
+        return run.train.recipe.passes * min(there, run.train.images or there)
 
     def _work(self, run: Run, stage: str = "train") -> float:
         """Multiply-accumulates of one epoch of a stage."""
@@ -154,7 +234,7 @@ class Estimates:
 
     def step_seconds(self, run: Run) -> float:
         """Seconds of one training step of a run, from its MACs."""
-        return self._work(run) / self.rate * run.train.batch_size / self.images(run, "train")
+        return self._work(run) / self.rate(run).macs * run.train.batch_size / self.images(run, "train")
 
     def seconds(self, step: Step) -> tuple[float, str]:
         """Estimated seconds of a step, and what the estimate rests on."""
@@ -170,7 +250,8 @@ class Estimates:
             record, basis = self.timings[row]
             each = record.get("search_seconds") or 0.0 if step.stage == "search" else _seconds(run, record)
             return STARTUP + epochs * each, basis
-        return STARTUP + epochs * self._work(run, step.stage) / self.rate, "from MACs"
+        rate = self.rate(run, step.stage)
+        return STARTUP + epochs * self._work(run, step.stage) / rate.macs, f"from MACs, rate {rate.source}"
 
     def _left(self, run: Run, stage: str) -> float:
         """The share of a stage's epochs that is still to do."""
@@ -182,18 +263,22 @@ class Estimates:
 
     def basis(self) -> str:
         """One sentence on what all of it rests on."""
-        where = f"a device named '{self.device}'" if self.device else f"a {self.kind} device"
-        if self.guessed:
-            return (
-                f"No row has been timed on {where}: hours follow from MACs at a guessed {self.rate:.1e} a second, "
-                "and may be wrong by a factor of several."
-            )
-        rest = len(self.first) - len(self.timings)
-        found = {basis for _, basis in self.timings.values()}
-        return (
-            f"{len(self.timings)} of {len(self.first)} rows have been timed ({', '.join(sorted(found))}); "
-            f"the other {rest} follow from MACs at their median rate, {self.rate:.1e} a second."
-        )
+        where = f"a device named '{self.device}'" if self.device else self.name or f"a {self.kind} device"
+        said = f"No row has been timed on {where}"
+        if self.timings:
+            found = sorted({basis for _, basis in self.timings.values()})
+            said = f"{len(self.timings)} of {len(self.first)} rows have been timed ({', '.join(found)})"
+        kinds: dict[Rate, set[str]] = {}
+        for run in (run for row, run in self.first.items() if row not in self.timings):
+            for stage in ("search", "train") if run.search else ("train",):
+                kinds.setdefault(self.rate(run, stage), set()).add(self._kinds(run, stage)[0])
+        if not kinds:
+            return f"{said}."
+        rates = [
+            f"{rate.macs:.1e} a second ({SOURCES[rate.source]}) for {', '.join(sorted(kinds[rate]))}"
+            for rate in sorted(kinds)
+        ]
+        return f"{said}; {'the others' if self.timings else 'hours'} follow from MACs at {'; '.join(rates)}."
 
 
 def disk(plan: Plan) -> dict[str, int]:

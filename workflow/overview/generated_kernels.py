@@ -6,7 +6,7 @@ the direct one, in direct multiply-accumulates. Needs torch.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
@@ -38,8 +38,10 @@ def _cheaper(layer: CKConv, side: int) -> float:
 COSTS = {"direct": _direct, "fft": _through_fourier, "auto": _cheaper}
 
 
-def training_macs(build: Callable[[], GeneratedKernels], shape: tuple[int, int, int]) -> float:
-    """The mean over a training, with the network's own way to convolve. `build` makes the network anew."""
+def training_macs(
+    build: Callable[[], GeneratedKernels], shape: tuple[int, int, int], positions: Mapping[str, float] = TRAPEZOID
+) -> float:
+    """The mean over a training, with the network's own way to convolve. `build` makes the network anew; `positions`: their weights."""
     with torch.device("meta"):
         shapes = build()
     sides: list[int] = []
@@ -47,7 +49,7 @@ def training_macs(build: Callable[[], GeneratedKernels], shape: tuple[int, int, 
         layer.register_forward_pre_hook(lambda _, inputs: sides.append(inputs[0].shape[-1]))
     start = count_macs(shapes, shape)
     model = build()
-    pretended = {name: weight for name, weight in TRAPEZOID.items() if isinstance(model, GrowingKernels)} or {"": 1.0}
+    pretended = {name: weight for name, weight in positions.items() if isinstance(model, GrowingKernels)} or {"": 1.0}
     total, cost = start - _sum(model, sides, _direct), COSTS[model.backend]
     for position, weight in pretended.items():
         if isinstance(model, GrowingKernels):

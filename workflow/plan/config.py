@@ -104,8 +104,8 @@ def load(user: dict | None = None) -> dict:
     if name not in PRESETS:
         raise UserError(f"config: key 'preset' is {name!r}, but must be one of auto, {', '.join(PRESETS)}: correct it.")
     preset = read_yaml(ROOT / "config" / "presets" / f"{name}.yaml")
-    if "seeds" in given and "fewer_seeds" not in given:  # seeds that are asked for are run for every row
-        preset.pop("fewer_seeds", None)
+    if "seeds" in given and "fewer_seeds" not in given:
+        preset.pop("fewer_seeds", None)  # it shortens the preset's own list; seeds that a user names are all run
     config = merge(preset, {**given, "preset": name})
     for key in ("seeds", "only", "chapters"):
         if key in config:

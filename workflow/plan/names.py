@@ -12,3 +12,9 @@ def check_path(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise UserError(f"the plan has the name {name!r}, which is none of a run, row or job: make the plan again.")
     return name
+
+
+def parts_of(place: str) -> tuple[str, str]:
+    """`dataset/row` -> (data set, row)."""
+    dataset, _, row = place.partition("/")
+    return dataset, row

@@ -3,10 +3,8 @@
 Rests on results/<preset>/primer.json and on the runs of the chapter's rows; each part is shown as soon as it is there.
 """
 
-import html
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from workflow.primer import figures as drawings
 from workflow.primer.readings import EXPERIMENTS, readings, time_ratios
@@ -27,14 +25,13 @@ from workflow.primer.statement import (  # fmt: skip
 )
 from workflow.records.records import BadRecord
 from workflow.report import text
-from workflow.report.figures.style import inline, svg_text
+from workflow.report.figures.dynamics import by_epoch
+from workflow.report.figures.style import Picture, picture
 from workflow.report.results import Evidence, sources
-from workflow.report.rows import rows_in
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from workflow.report.rows import Row, rows_in
 
 NAME = "primer"
+FEW = 7  # positions after which an untrained kernel hardly changes
 SYMBOLS = {
     RIGHT: "✓", ROUNDED: "≈", CUT: "≈", LIMIT: "→", CONDITION: "!", WRONG: "✗", MACHINE: "↔", UNCHECKED: "○",
 }  # fmt: skip
@@ -102,10 +99,44 @@ def _line(*values: object) -> dict:
     )
 
 
-def _drawing(name: str, figure: "Figure", alt: str) -> str:
-    from markupsafe import Markup
+def _curves(rows: list[Row]) -> Picture:
+    """The learning curves of the article's networks."""
+    found = by_epoch(rows)
+    caption = "Test accuracy by epoch, mean over the seeds that got there; the band is their range."
+    cells = lambda line: [
+        line["label"],
+        line["epoch"],
+        *(text.number(line[name]) for name in ("accuracy", "low", "high")),
+        line["n"],
+    ]
+    numbers = {
+        "heads": ("Blocks of", "Epoch", "Mean", "Lowest", "Highest", "n"),
+        "lines": [cells(line) for line in found],
+    }
+    figure, words = drawings.draw_curves(found), drawings.alt_curves(found)
+    return picture("primer-curves", "Learning curves", caption, figure, words, **numbers, total=len(found))
 
-    return Markup(inline(svg_text(figure), f"primer-{name}", html.escape(alt, quote=True)))
+
+def _costs(costs: list[dict]) -> Picture:
+    caption = "Parameters and MACs on logarithmic scales; layers of equal shape share a line, MACs coincide where strides are equal."
+    figure, words = drawings.draw_costs(costs), drawings.alt_costs(costs)
+    return picture("primer-costs", "Cost of a kernel size by layer", caption, figure, words)
+
+
+def _untrained(untrained: dict) -> Picture:
+    """The objection to predicted kernels that an untrained predictor shows."""
+    steps = {
+        place: sum(values) / len(values) for place, values in drawings.by_place(untrained["changes"], "step").items()
+    }
+    moved = [line["moved"] for line in untrained["flips"] if line["size"] > 1]
+    caption = (
+        f"Predictors as they start, mean of {len({line['seed'] for line in untrained['changes']})} with their range. The input of "
+        f"EffConv's recurrent predictor never changes, so that its state nears a fixed point: from the {FEW}th position of a kernel "
+        f"on a position differs from the one before by less than {100 * steps[FEW]:.0f} % of its length. And where a size flips, "
+        f"{100 * min(moved):.0f} to {100 * max(moved):.0f} % of the pixels that both kernels share get another step's values."
+    )
+    figure, words = drawings.draw_untrained(untrained), drawings.alt_untrained(untrained)
+    return picture("primer-untrained", "An untrained kernel predictor", caption, figure, words)
 
 
 def _topics(statements: tuple[Statement, ...]) -> list[tuple[str, list[Statement]]]:
@@ -129,14 +160,14 @@ def _bridge(costs: list[dict]) -> dict:
         "layers": (kinds[0]["numbers"], kinds[-1]["numbers"]),
         "parameters": grown, "macs": work, "milliseconds": time, "batch": costs[0]["batch"],
         "uses": [round(at[low]["macs"] / at[low]["parameters"]) for at in (first, last)],
-        "drawing": _drawing("costs", drawings.draw_costs(costs), drawings.alt_costs(costs)),
+        "figure": _costs(costs),
     }  # fmt: skip
 
 
 def context(evidence: Evidence) -> dict:
     """What templates/chapters/primer.html.j2 prints."""
     record, rows = record_of(evidence), rows_in(evidence, NAME)
-    curves, parts = drawings.curve_lines(rows), readings(evidence)
+    parts = readings(evidence)
     known = isinstance(record, dict)
     held = record if isinstance(record, dict) else {}
     tally = Counter(statement.verdict for statement in held["statements"]) if known else Counter()
@@ -146,10 +177,10 @@ def context(evidence: Evidence) -> dict:
         "topics": _topics(held["statements"]) if known else [], "tally": {name: tally[name] for name in VERDICTS if tally[name]},
         "wrong": [s for s in held["statements"] if s.verdict == WRONG] if known else [],
         "vgg16": held["vgg16"] if known else [], "bridge": _bridge(held["costs"]) if known else None,
+        "untrained": _untrained(held["untrained"]) if held.get("untrained") else None,
         "small": known and evidence.plan.preset == "smoke", "primer_symbols": SYMBOLS, "primer_classes": CLASSES, "rows": rows,
         "experiments": [(e, [part for part in parts if part.experiment == e]) for e in EXPERIMENTS],
-        "times": time_ratios(evidence), "curves": curves,
+        "times": time_ratios(evidence), "curves": _curves(rows),
         "epochs": sorted({s.run.train.epochs for row in rows for s in row.done}),
         "precision": sorted({s.run.precision for row in rows for s in row.done}),
-        "drawing": _drawing("curves", drawings.draw_curves(curves), drawings.alt_curves(curves)),
     }  # fmt: skip

@@ -1,33 +1,14 @@
-"""The primer's two drawings: learning curves of the article's networks, and what a kernel size costs in ResNet-20."""
+"""The primer's drawings: learning curves of the article's networks; what a size costs in ResNet-20; an untrained predictor."""
 
 from typing import TYPE_CHECKING
 
 from workflow.report import text
 from workflow.report.figures.style import MARKERS, SERIES, empty, panels
-from workflow.report.rows import Row
-from workflow.report.stats import sample
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 QUANTITIES = {"parameters": "parameters", "macs": "MACs an image", "milliseconds": "ms a step"}
-
-
-def curve_lines(rows: list[Row]) -> list[dict]:
-    """A line a row and epoch: mean test accuracy over the seeds that got there, their range, and how many there are."""
-    found = []
-    for row in rows:
-        by_epoch: dict[int, list[float]] = {}
-        for state in row.done:
-            for entry in state.history:
-                if entry["stage"] == "train" and entry.get("accuracy") is not None:
-                    by_epoch.setdefault(entry["epoch"], []).append(entry["accuracy"])
-        for epoch, values in sorted(by_epoch.items()):
-            found.append(
-                {"row": row.id, "label": row.name, "epoch": epoch, "accuracy": sample(values).mean, "low": min(values),
-                 "high": max(values), "n": len(values)}
-            )  # fmt: skip
-    return found
 
 
 def draw_curves(found: list[dict]) -> "Figure":
@@ -112,3 +93,43 @@ def alt_costs(costs: list[dict]) -> str:
             f"{text.significant(small['milliseconds'])} and {text.significant(large['milliseconds'])} ms a step."
         )
     return "Cost of a kernel size in each layer of ResNet-20. " + " ".join(parts)
+
+
+def by_place(lines: list[dict], place: str) -> dict[int, list[float]]:
+    """Step, or size, -> the change in each seed."""
+    found: dict[int, list[float]] = {}
+    for line in lines:
+        found.setdefault(line[place], []).append(line["change"])
+    return dict(sorted(found.items()))
+
+
+def draw_untrained(untrained: dict) -> "Figure":
+    """How far a position of an untrained kernel is from the one before, by step; what a flip of the size does to the kernel."""
+    figure, [row] = panels(1, 2, height=2.6)
+    parts = (
+        ("changes", "step", "position of the kernel, in its order of steps"),
+        ("flips", "size", "size before it grows by one"),
+    )
+    for axes, (part, place, label) in zip(row, parts, strict=True):
+        found = by_place(untrained[part], place)
+        places, seeds = list(found), list(found.values())
+        axes.plot(
+            places, [sum(values) / len(values) for values in seeds], color=SERIES[0], marker=MARKERS[0], markersize=3.5
+        )
+        axes.fill_between(
+            places, list(map(min, seeds)), list(map(max, seeds)), color=SERIES[0], alpha=0.13, linewidth=0
+        )
+        axes.set_xlabel(label)
+        axes.set_ylim(bottom=0)
+    row[0].set_title("change from the position before, of its length")
+    row[1].set_title("change of the shared pixels, of the kernel's length")
+    return figure
+
+
+def alt_untrained(untrained: dict) -> str:
+    """The first steps and the flips in words."""
+    mean = lambda found: {place: sum(values) / len(values) for place, values in found.items()}
+    steps, flips = mean(by_place(untrained["changes"], "step")), mean(by_place(untrained["flips"], "size"))
+    words = ", ".join(text.number(change) for change in list(steps.values())[:6])
+    grown = ", ".join(f"{size} to {size + 1}: {text.number(change)}" for size, change in flips.items())
+    return f"Change between positions from the second on: {words}. Change of the kernel when its size grows, {grown}."

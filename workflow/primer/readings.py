@@ -11,6 +11,7 @@ from workflow.report.claims.verdicts import FAILS, HOLDS, NOT_RUN, UNDECIDED, Fi
 from workflow.report.results import Evidence
 from workflow.report.rows import Row, rows_of
 from workflow.report.stats import Interval, welch
+from workflow.support.known import known
 
 SLIGHT, MUCH = 5.0, 2.0
 DATASET = "cifar10"
@@ -68,7 +69,10 @@ def _counts(experiment: Experiment, one: Row, other: Row) -> Part:
     words = f"{light.name} has {'at most half the' if experiment.slightly else 'fewer'} parameters, and fewer MACs"
     if not (heavy.parameters and light.parameters):
         return Part(experiment, "lighter", words, Finding(NOT_RUN, text.NONE))
-    parameters, macs = heavy.parameters.mean / light.parameters.mean, heavy.macs.mean / light.macs.mean
+    parameters, macs = (
+        known(heavy.parameters).mean / known(light.parameters).mean,
+        known(heavy.macs).mean / known(light.macs).mean,
+    )
     holds = parameters > 1 and parameters >= least and macs > 1
     measured = f"parameters {text.times(parameters)}, MACs {text.times(macs)} (whole networks)"
     return Part(experiment, "lighter", words, Finding(HOLDS if holds else FAILS, measured))

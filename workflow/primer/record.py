@@ -1,33 +1,29 @@
 """results/<preset>/primer.json, read with the checks that keep a bad one off the page. Torch-free."""
 
-import json
 import math
 from pathlib import Path
 
 from workflow.primer.statement import Statement
 from workflow.records.records import SCHEMA, BadRecord
 from workflow.support.code_digests import code_digests
+from workflow.support.files import read_json
 
 FILE = "primer.json"
 
 
 def read(path: Path) -> dict:
     """The record, its statements as `Statement`s. BadRecord, with the reason, where it is missing or unsound."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadRecord(f"{path.name} is missing: `python -m workflow primer` computes it") from None
-    except (OSError, ValueError) as error:
-        raise BadRecord(
-            f"{path} cannot be read as JSON ({error}); delete it and run `python -m workflow primer`"
-        ) from None
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+    record = read_json(path, "`python -m workflow primer` computes it", BadRecord)
+    if record.get("schema") != SCHEMA:
         raise BadRecord(f"{path} is not a record of this version (schema {SCHEMA}); delete it and run again")
     try:
         statements = tuple(Statement(**fields) for fields in record["statements"])
         costs, layers = record["costs"], record["vgg16"]
         numbers = [line["milliseconds"] for line in costs] + [s.computed for s in statements]
         record["digests"], record["provenance"], record["effort"]
+        untrained = record.setdefault("untrained", None)  # records of before it was computed are sound
+        if untrained:
+            numbers += [line["change"] for part in ("changes", "flips") for line in untrained[part]]
     except (KeyError, TypeError, ValueError) as error:
         raise BadRecord(f"{path} lacks a sound part ({error}); delete it and run again") from None
     if not (statements and costs and layers):
@@ -40,4 +36,5 @@ def read(path: Path) -> dict:
 def primer_digests() -> dict[str, str]:
     """Digests of the code that computes the primer's statements."""
     topics = ("parameters", "stacking", "blocks", "winners", "shapes", "sliding", "vgg", "costs")
-    return code_digests([f"workflow.primer.{topic}" for topic in topics], within=("workflow.primer", "effconv"))
+    modules = [*(f"workflow.primer.{topic}" for topic in topics), "effconv.untrained"]
+    return code_digests(modules, within=("workflow.primer", "effconv"))

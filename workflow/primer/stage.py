@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from effconv.untrained import position_changes, size_flips
 from workflow.primer import blocks, costs, parameters, shapes, sliding, stacking, vgg, winners
 from workflow.primer.effort import Effort, effort_of
 from workflow.primer.record import FILE, primer_digests
@@ -33,6 +34,7 @@ def compute(preset: str, results: Path, *, say: Callable[[str], None] = print) -
     record = {
         "schema": SCHEMA, "status": "complete", "preset": preset, "effort": asdict(effort), "sources": SOURCES,
         "statements": found, "vgg16": list(vgg.layers()), "costs": costs.layer_costs(effort),
+        "untrained": {"changes": position_changes(), "flips": size_flips()},
         "digests": primer_digests(),
         "provenance": provenance(device="cpu", threads=1, started=started, data={}),
     }  # fmt: skip

@@ -59,7 +59,13 @@ def _graphics() -> tuple[str | None, str | None]:
     """Name and driver version of the first visible CUDA device."""
     listed = _output("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
     name, _, driver = (listed or "").partition(",")
-    return (name.strip() or None), (driver.strip() or None)
+    # A slim container has GPUs and no nvidia-smi.
+    return (name.strip() or next(iter(gpus.cuda_names()), None)), (driver.strip() or None)
+
+
+def device_name(kind: str) -> str | None:
+    """The name of this machine's device: of the first GPU for cuda, None where there is none; of the processor for cpu."""
+    return _graphics()[0] if kind == "cuda" else _processor()
 
 
 @cache

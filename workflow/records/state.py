@@ -22,6 +22,7 @@ from workflow.records.records import (
     run_folder,
     timing_path,
 )
+from workflow.support.files import ROOT
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,17 @@ def state_of(run: Run, results: Path) -> RunState:
     return RunState(run, folder, status, "in its first epoch" if status == "unfinished" else None, search=learned)
 
 
-def done_steps(plan: Plan, results: Path) -> set[Step]:
-    """Steps of a plan whose records are there and current."""
+def done_steps(plan: Plan, *folders: Path) -> set[Step]:
+    """Steps of a plan whose records are there and current, in one of the folders laid out like results/<preset>."""
+    return set().union(*(_done_steps(plan, folder) for folder in folders))
+
+
+def recorded_folders() -> list[Path]:
+    """Those under results/recorded."""
+    return sorted(path for path in (ROOT / "results" / "recorded").glob("*") if path.is_dir())
+
+
+def _done_steps(plan: Plan, results: Path) -> set[Step]:
     found: set[Step] = set()
     timed: set[str] = set()
     for run in plan.runs:

@@ -1,6 +1,7 @@
 """What stands beside a number: by which protocol it was made, on which device, with how many seeds, and where its record lies."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from workflow.report import text
 from workflow.report.claims import protocols
 from workflow.report.groups import Group
 from workflow.report.results import Timing
+from workflow.support.known import known
 
 CAPS = {protocols.PAPER: "◼", protocols.SHORT: "◧", protocols.OTHER: "◻"}
 CHIPS = re.compile(r"\b(?:RTX \d{4}(?: Ti)?|G[BH]\d{3}|[ABHLTV]\d{1,3}[A-Z]?|M\d)\b|EPYC|Xeon|Ryzen|Core")
@@ -52,21 +54,19 @@ def protocol_words(run: Run, protocol: str) -> str:
 
 def devices_words(devices: Mapping[str, int]) -> tuple[str, str]:
     """Device and seeds: (`H100`, `3 seeds`), or with several devices (`3 H100 + 2 EPYC`, `5 seeds`)."""
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for name, count in devices.items():
-        counts[device_word(name)] = counts.get(device_word(name), 0) + count
+        counts[device_word(name)] += count
     total = sum(counts.values())
     where = next(iter(counts)) if len(counts) == 1 else " + ".join(f"{n} {name}" for name, n in counts.items())
     return where, text.counted(total, "seed")
 
 
 def _marks(records: list[dict], stale: bool) -> tuple[str, ...]:
-    """Doubts: made by earlier code; on a GPU, not captured as a graph, or on a card that was never checked."""
+    """Doubts: made by earlier code; on a GPU, not captured as a graph."""
     found = ["earlier code"] if stale else []
     if any(record.get("captured") is False and record.get("uncaptured_reason") for record in records):
         found.append("uncaptured")
-    if any(record.get("card_checked") is False for record in records):
-        found.append("card not checked")
     return tuple(found)
 
 
@@ -76,7 +76,7 @@ def of_group(group: Group) -> Badge:
     words = f"{protocol_words(group.run, group.protocol)} · {where} · {seeds}"
     place = ", ".join(filter(None, group.places))
     return Badge(
-        group.protocol, words, group.run.id, place, _marks([s.result for s in group.states], bool(group.stale))
+        group.protocol, words, group.run.id, place, _marks([known(s.result) for s in group.states], bool(group.stale))
     )
 
 
@@ -84,6 +84,7 @@ def of_timing(timing: Timing) -> Badge:
     """The badge of a row's seconds per epoch."""
     record = timing.record
     place = timing.place.name if timing.place.parent.name == "recorded" else ""
-    disturbed = ("not alone",) if record.get("clocks_agree") is False else ()
+    # Both clocks of a GPU include what other processes do there.
+    disturbed = ("not alone",) if record.get("clocks_agree") is False or record.get("foreign_gpu_processes") else ()
     device = device_word(protocols.device_of(record))
     return Badge(protocols.PAPER, f"timed · {device}", None, place, (*_marks([record], timing.stale), *disturbed))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workflow.report.stats import CONFIDENCE, Interval, sample
+from workflow.support.known import known
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ def components(
     if found is None or found.n < 2 or not groups:
         return None
     many, few = found.n - 1, sum(group.n - 1 for group in groups)
-    total = found.std**2
-    seeds = math.fsum((group.n - 1) * group.std**2 for group in groups) / few
+    total = known(found.std) ** 2
+    seeds = math.fsum((group.n - 1) * known(group.std) ** 2 for group in groups) / few
     low, high = variance_difference(total, many, seeds, few, (1 - confidence) / 2)
     root = lambda variance: math.sqrt(max(0.0, variance))
     return Components(root(total), root(seeds), Interval(root(total - seeds), root(low), root(high)))

@@ -5,6 +5,7 @@ then of present code, then measured here.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from workflow.protocol.runs import Run
 from workflow.records.state import RunState
 from workflow.report.claims import protocols
 from workflow.report.results import place_of
+from workflow.support.known import known
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,7 @@ class Group:
     @property
     def devices(self) -> dict[str, int]:
         """How many of the runs were made on which device."""
-        found: dict[str, int] = {}
-        for state in self.states:
-            name = protocols.device_of(state.result) or "unknown device"
-            found[name] = found.get(name, 0) + 1
-        return found
+        return Counter(protocols.device_of(known(state.result)) or "unknown device" for state in self.states)
 
 
 def alike(state: RunState) -> str:
@@ -51,8 +49,8 @@ def alike(state: RunState) -> str:
     numbers = state.run.numbers("train")
     arguments = {key: value for key, value in numbers.pop("arguments").items() if key != "kernel_sizes"}
     numbers = {key: value for key, value in numbers.items() if key not in ("seed", "sizes")}
-    code = {key: value for key, value in state.result.get("digests", {}).items() if key != "run"}
-    plain = protocols.protocol_of(state.result["run"])
+    code = {key: value for key, value in known(state.result).get("digests", {}).items() if key != "run"}
+    plain = protocols.protocol_of(known(state.result)["run"])
     return json.dumps([plain, arguments, numbers, code, bool(state.stale)], sort_keys=True, default=str)
 
 
@@ -65,7 +63,7 @@ def groups_of(states: Iterable[RunState]) -> tuple[Group, ...]:
     found = []
     for seeds in by_key.values():
         ordered = tuple(seeds[seed] for seed in sorted(seeds))
-        run = ordered[0].result["run"]
+        run = known(ordered[0].result)["run"]
         found.append(Group(protocols.protocol_of(run), protocols.training_of(run), ordered))
     nearness = {name: place for place, name in enumerate(protocols.PROTOCOLS)}
     order = lambda group: (

@@ -65,15 +65,15 @@ def _soft_sizes(row: Row) -> Mapping[int, list[float]]:
 
 def shares_of(rows: Iterable[Row]) -> list[tuple[Row, ImageShare]]:
     """Each searched row that has an image-free twin among `rows`, by the seeds that both have."""
-    searching = [(row, row.run.search) for row in rows if row.run and row.run.search]
+    searching = [(row, row.run.system, row.run.search) for row in rows if row.run and row.run.search]
     twins = {
-        (row.dataset, row.run.system, _settings(search)): row
-        for row, search in searching
+        (row.dataset, system, _settings(search)): row
+        for row, system, search in searching
         if search.options.get("data_free")
     }
     found = []
-    for row, search in searching:
-        twin = twins.get((row.dataset, row.run.system, _settings(search)))
+    for row, system, search in searching:
+        twin = twins.get((row.dataset, system, _settings(search)))
         if twin is None or twin is row:
             continue
         own, other = _soft_sizes(row), _soft_sizes(twin)

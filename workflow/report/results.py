@@ -1,8 +1,8 @@
 """What the report rests on: where the planned runs stand, and every record there is of their rows, measured here or recorded.
 
-Records lie in folders laid out like results/<preset>: those of the presets beside the plan's own, and those under results/recorded.
-A record says itself how it was made; it counts for the row of its name. Those of made-up images are none: they only show that the
-suite works.
+Records lie in folders laid out like results/<preset>: those of the presets and of `times` beside the plan's own, and those under
+results/recorded. A record says itself how it was made; it counts for the row of its name. Those of made-up images are none: they only
+show that the suite works.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from workflow.support.errors import UserError
 Key = tuple[str, str]  # data set, row
 NOT_TIMED = "not timed yet"
 RECORDED = "recorded"
-REAL_PRESETS = ("paper", "short")
+BESIDE = ("paper", "short", "times")  # folders with records of real images, or of seconds, which do not hang on pixels
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,12 @@ def place_of(folder: Path) -> str | None:
 
 
 def sources(results: Path) -> list[Path]:
-    """The other folders with records, nearest first: the real presets beside `results`, then results/recorded/*.
+    """The other folders with records, nearest first: those of BESIDE, then results/recorded/*.
 
     `results` may be results/recorded itself: then there is nothing but what is recorded.
     """
     recorded = results if results.name == RECORDED else results.parent / RECORDED
-    beside = [] if results.name == RECORDED else [results.parent / name for name in REAL_PRESETS]
+    beside = [] if results.name == RECORDED else [results.parent / name for name in BESIDE]
     kept = sorted(path for path in recorded.iterdir() if path.is_dir()) if recorded.is_dir() else []
     return [folder for folder in (*beside, *kept) if folder != results and folder.is_dir()]
 

@@ -17,8 +17,16 @@ from workflow.report.claims import protocols
 from workflow.report.groups import Group, alike, groups_of
 from workflow.report.results import NOT_TIMED, Evidence, Key, Timing
 from workflow.report.stats import Difference, Interval, Sample, sample, welch
+from workflow.support.known import known
 
 PAPER_SEEDS = 3
+PRINTED_AS = {"accuracy": ("acc", "std"), "top5": ("top5", "top5_std")}
+
+
+def as_published(printed: Mapping[str, float], metric: str) -> Sample | None:
+    """A printed mean and spread; without a spread it stands for one run."""
+    mean, std = PRINTED_AS[metric]
+    return Sample(printed[mean], printed.get(std), PAPER_SEEDS if std in printed else 1) if mean in printed else None
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ class Row:
 
     def over_seeds(self, field: str) -> Sample | None:
         """A field of result.json over the seeds of the best group."""
-        return sample(state.result.get(field) for state in self.done)
+        return sample(known(state.result).get(field) for state in self.done)
 
     @cached_property
     def accuracy(self) -> Sample | None:
@@ -79,7 +87,7 @@ class Row:
     @cached_property
     def by_seed(self) -> dict[int, float]:
         """The accuracy of each finished seed."""
-        return {state.run.seed: state.result["accuracy"] for state in self.done}
+        return {state.run.seed: known(state.result)["accuracy"] for state in self.done}
 
     @cached_property
     def top5(self) -> Sample | None:
@@ -87,20 +95,24 @@ class Row:
 
     @cached_property
     def parameters(self) -> Sample | None:
-        return self.over_seeds("parameters")
+        return self.over_seeds("parameters") or self._counted("parameters")
 
     @cached_property
     def macs(self) -> Sample | None:
-        return self.over_seeds("macs")
+        return self.over_seeds("macs") or self._counted("macs")
+
+    def _counted(self, field: str) -> Sample | None:
+        """A count of the network that was timed, where none was trained."""
+        return sample(timing.record.get(field) for timing in self.timings[:1])
 
     @cached_property
     def wrong(self) -> Sample | None:
         """Test images that are classified wrongly."""
-        return sample(state.result["test_images"] - state.result["correct"] for state in self.done)
+        return wrong_of(self.done)
 
     @property
     def test_images(self) -> int | None:
-        return self.done[0].result["test_images"] if self.done else None
+        return known(self.done[0].result)["test_images"] if self.done else None
 
     @property
     def run(self) -> Run | None:
@@ -113,8 +125,9 @@ class Row:
         return self.timings[0].record if self.timings else None
 
     def timed_on(self, device: str | None) -> dict | None:
-        """The record of the best timing on a device."""
-        return next((t.record for t in self.timings if protocols.device_of(t.record) == device), None)
+        """The record of the best timing on a device: the first that nothing disturbed, if there is one."""
+        found = [timing.record for timing in self.timings if protocols.device_of(timing.record) == device]
+        return min(found, key=lambda record: record.get("clocks_agree") is False, default=None)
 
     @cached_property
     def clock(self) -> Interval | None:
@@ -130,15 +143,12 @@ class Row:
         return self.clock.value if self.clock else None
 
     def published(self, metric: str = "accuracy") -> Sample | None:
-        """The paper's mean and spread; without a printed spread it stands for one run."""
-        mean, std = {"accuracy": ("acc", "std"), "top5": ("top5", "top5_std")}[metric]
-        if mean not in self.paper:
-            return None
-        return Sample(self.paper[mean], self.paper.get(std), PAPER_SEEDS if std in self.paper else 1)
+        """The paper's mean and spread."""
+        return as_published(self.paper, metric)
 
     def against_paper(self, metric: str = "accuracy") -> Difference | None:
         """Measured minus published, where the paper's protocol was followed."""
-        measured = sample(state.result.get(metric) for state in self.at(protocols.PAPER))
+        measured = sample(known(state.result).get(metric) for state in self.at(protocols.PAPER))
         published = self.published(metric)
         return welch(measured, published) if measured and published else None
 
@@ -147,7 +157,7 @@ class Row:
         """The runs whose kernel sizes count, one a seed: by the paper's search before others, here before elsewhere."""
         searches: dict[str, dict[int, RunState]] = {}
         for state in (state for state in self.states if state.sizes):
-            record = (state.search or state.result)["run"]
+            record = sizes_record(state)["run"]
             settings = {"search": record["search"], "precision": record["precision"]} if state.search else alike(state)
             key = json.dumps([protocols.paper_sizes(record), settings], sort_keys=True, default=str)
             searches.setdefault(key, {}).setdefault(state.run.seed, state)
@@ -164,7 +174,7 @@ class Row:
         """measured | n/m seeds | failed | not run | not measured (the suite has no system for it)."""
         if not self.entry.system:
             return "not measured"
-        if self.done:
+        if self.best:
             some = len(self.done) < self.seeds and "" in self.best.places
             return f"{len(self.done)}/{self.seeds} seeds" if some else "measured"
         return "failed" if any(state.status in ("failed", "rejected") for state in self.states) else "not run"
@@ -181,6 +191,16 @@ class Row:
         found = [f"seed {state.run.seed} {state.status}: {state.reason}" for state in self.states if state.reason]
         timed = self.timings or self.timing_reason in (None, NOT_TIMED)
         return found if timed else [*found, f"seconds per epoch: {self.timing_reason}"]
+
+
+def sizes_record(state: RunState) -> dict:
+    """The record that the kernel sizes of a run are from: its search's, else its result."""
+    return state.search or known(state.result)
+
+
+def wrong_of(states: Iterable[RunState]) -> Sample | None:
+    """Test images that finished runs classify wrongly."""
+    return sample(known(state.result)["test_images"] - known(state.result)["correct"] for state in states)
 
 
 def device_shared(rows: Iterable[Row]) -> str | None:
@@ -201,29 +221,30 @@ def at_common(rows: Iterable[Row]) -> tuple[str | None, list[Row]]:
 
 
 def device_of_most(rows: Iterable[Row]) -> str | None:
-    """The device on which most of the rows were timed; seconds of two devices never share a figure."""
-    counts: Counter[str | None] = Counter()
-    for row in rows:
-        counts.update({protocols.device_of(timing.record) for timing in row.timings})
-    return min(counts, key=lambda name: (-counts[name], name or ""), default=None)
+    """The device on which most of the rows were timed, the nearer of equals; seconds of two devices never share a figure."""
+    devices = (dict.fromkeys(protocols.device_of(timing.record) for timing in row.timings) for row in rows)
+    return next((name for name, _ in Counter(name for found in devices for name in found).most_common(1)), None)
 
 
 def rows_of(evidence: Evidence) -> dict[Key, Row]:
     """Every row of the plan's tables and figures by (data set, row), tables first."""
     if evidence.rows:
         return evidence.rows
-    seeds: dict[Key, int] = {}
-    for run in evidence.plan.runs:
-        seeds[run.dataset, run.row] = seeds.get((run.dataset, run.row), 0) + 1
+    seeds = Counter((run.dataset, run.row) for run in evidence.plan.runs)
     for shown in evidence.plan.tables.values():
         for entry in shown.rows:
             key = (shown.dataset, entry.row)
             if key not in evidence.rows:
                 evidence.rows[key] = Row(
                     shown.dataset, entry, tuple(evidence.by_row.get(key, ())), tuple(evidence.timings.get(key, ())),
-                    evidence.timing_reasons.get(key), evidence.planned.get(key), seeds.get(key, 0),
+                    evidence.timing_reasons.get(key), evidence.planned.get(key), seeds[key],
                 )  # fmt: skip
     return evidence.rows
+
+
+def rows_by_id(evidence: Evidence, dataset: str) -> dict[str, Row]:
+    """The rows of a data set."""
+    return {row.id: row for row in rows_of(evidence).values() if row.dataset == dataset}
 
 
 def rows_in(evidence: Evidence, name: str) -> list[Row]:

@@ -131,11 +131,6 @@ def welch(a: Sample, b: Sample) -> Difference:
     return contrast([(1, a), (-1, b)])
 
 
-def paired(a: Sequence[float], b: Sequence[float]) -> Difference:
-    """The mean of a - b, value by value; without bounds for fewer than two pairs."""
-    return sample(x - y for x, y in zip(a, b, strict=True)).estimate
-
-
 def contrast(parts: Iterable[tuple[float, Sample]], *, cautious: bool = False) -> Difference:
     """The sum of coefficient x mean over independent samples (Welch's difference is that of +1 and -1).
 

@@ -3,10 +3,14 @@
 # What a chapter needs beside the runs of its rows.
 BESIDE_RUNS = {"primer": [f"{RESULTS}/primer.json"]}
 
+# What `times` has measured so far: all that shows seconds is made again when there is more of it.
+TIMED = sorted(map(str, Path("results/times/timings").glob("*/*.json")))
+
 
 rule aggregate:
     input:
         stamps(PLAN.report_rows),
+        TIMED,
     output:
         f"{RESULTS}/runs.csv",
         f"{RESULTS}/summary.csv",
@@ -25,6 +29,7 @@ rule aggregate:
 rule table:
     input:
         lambda wildcards: stamps(PLAN.rows_of(wildcards.product)),
+        TIMED,
     output:
         multiext("reports/tables/{product}", ".csv", ".md", ".tex"),
     log:
@@ -48,6 +53,7 @@ use rule table as chapter with:
     input:
         lambda wildcards: stamps(PLAN.rows_of(wildcards.product)),
         lambda wildcards: BESIDE_RUNS.get(wildcards.product, []),
+        TIMED,
     output:
         "reports/chapters/{product}.csv",
 
@@ -55,6 +61,7 @@ use rule table as chapter with:
 rule judge:
     input:
         stamps(PLAN.report_rows),
+        TIMED,
     output:
         "reports/claims.csv",
     log:
@@ -73,6 +80,7 @@ rule page:
     input:
         f"{RESULTS}/summary.csv",
         PAGES_SO_FAR,
+        TIMED,
         [
             file
             for name in CONFIG.get("chapters", [])

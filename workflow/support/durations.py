@@ -2,10 +2,12 @@
 
 
 def rounded(seconds: float) -> str:
-    """45 s, 12 min, 3.4 h: in seconds up to a minute and a half, in minutes up to an hour and a half."""
+    """45 s, 12 min, 3.4 h, 5 days: seconds up to a minute and a half, minutes up to an hour and a half, hours up to three days."""
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 3 * 86400 else f"{seconds / 86400:.0f} days"
 
 
 def spelled_out(seconds: float) -> str:

@@ -66,6 +66,19 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
+def read_json(path: Path, again: str, error: type[Exception] = UserError) -> dict:
+    """The mapping in a JSON file; where there is none, `error` with a sentence that ends with `again`, the next step."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise error(f"{path} is missing: {again}") from None
+    except (OSError, ValueError) as reason:
+        raise error(f"{path} cannot be read as JSON ({reason}): {again}") from None
+    if not isinstance(content, dict):
+        raise error(f"{path} holds no mapping: {again}")
+    return content
+
+
 def read_yaml(path: Path) -> dict:
     """The mapping in a YAML file; a UserError names the file and the line that is wrong."""
     try:

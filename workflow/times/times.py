@@ -4,7 +4,9 @@ Real image shapes, batch sizes and numbers of images; made-up pixels. What is ti
 workflow/engine/measure.py. Row after row, cheapest first, those that claims rest on before others. Each record is
 written when its row is done, so that it can be stopped at any time. The same command goes on: it keeps records of this
 code and this machine, and times rows again that something else disturbed. Slices are short, and few for networks whose
-steps take seconds on a CPU. The folder is laid out like results/<preset>.
+steps take seconds on a CPU. A host's speed drifts within the hour: rows that are soon timed are timed again when all are
+done, `ROUNDS` times in all; the median of the rounds counts, with the least and the greatest slice of all of them. The
+folder is laid out like results/<preset>.
 """
 
 import difflib
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow.jobs import STOPPED
-from workflow.overview.estimates import Estimates, network
+from workflow.overview.estimates import Estimates, network, segments
 from workflow.plan.catalogue import entries_of, load_tables
 from workflow.plan.config import load
 from workflow.plan.digests import expected_digests
@@ -24,19 +26,22 @@ from workflow.plan.plan import SCHEMA, Plan
 from workflow.protocol.runs import Run
 from workflow.records.provenance import now, provenance
 from workflow.records.records import read_cached, read_timing, timing_path, write_record
-from workflow.records.state import changed_digests
+from workflow.records.state import changed_digests, recorded_folders
 from workflow.report.claims.claims import definitions
 from workflow.report.claims.protocols import device_of, seconds_of
 from workflow.report.claims.rules import rests_on
 from workflow.support.durations import rounded
 from workflow.support.errors import UserError
-from workflow.support.files import ROOT, write_json
+from workflow.support.files import write_json
 from workflow.support.locks import locked
 from workflow.times.images import made_up_images
+from workflow.times.rounds import pooled, rounds_of
 from workflow.times.sizes import KnownSizes, budget_steps, by_budget_alone, from_records
 
 SHOWN = ("table1", "table2", "table3", "table4", "figure3a", "figure3b")
 SLICES, FEW_SLICES, SLICE_SECONDS = 5, 2, 0.5
+ROUNDS, SOON = 3, 40.0  # SOON: seconds up to which a row is timed in every round
+FOREIGN = 0.1  # cores that others may keep busy meanwhile
 SETTING_UP = 4.0  # seconds a segment: images and network made, library choices of the first steps
 BUDGET_STEP = 4e-4  # seconds a layer and step of finding sizes by the budget alone; measured on one core
 
@@ -101,15 +106,13 @@ class Times:
         """Seconds that timing a row takes; a rough guess, mended by what the rows so far have taken."""
         from workflow.engine.clock import LONG_STEP
 
-        step = self.estimates.step_seconds(run)
+        step, slices = self.estimates.step_seconds(run), SLICES
         if self._few_slices(run):  # batches that fit into so many slices are chosen
-            parts, slices, step = 3 * network(run).backends, FEW_SLICES, min(step, LONG_STEP * SLICE_SECONDS)
-        else:
-            parts, slices = 3 if run.search else 1, SLICES
+            slices, step = FEW_SLICES, min(step, LONG_STEP * SLICE_SECONDS)
         once, sizes = step > LONG_STEP * SLICE_SECONDS, 0.0
-        if run.search and not from_records(run, self.searched):
+        if run.search and not from_records(run, self.searched) and self.kept(run) is None:
             sizes = BUDGET_STEP * budget_steps(run) * len(network(run).layers)
-        return sizes + parts * (SETTING_UP + (step if once else (2 + slices) * max(step, SLICE_SECONDS)))
+        return sizes + segments(run) * (SETTING_UP + (step if once else (2 + slices) * max(step, SLICE_SECONDS)))
 
     def order(self, runs: Sequence[Run]) -> list[Run]:
         """Rows without a record before rows to be timed again; cheap ones first, for every claim on them as if cheaper."""
@@ -118,6 +121,19 @@ class Times:
             runs, key=lambda run: (recorded(run), self.estimate(run) / (1 + self.claims[run.place]), run.place)
         )
 
+    def lacking(self, runs: Sequence[Run], rounds: int) -> list[Run]:
+        """The rows that were timed in fewer rounds than `rounds`, in their order; slow ones have one only."""
+        found = []
+        for run in self.order(runs):
+            record = self.kept(run)
+            if record is None or (rounds_of(record) < rounds and self.estimate(run) <= SOON):
+                found.append(run)
+        return found
+
+    def undisturbed(self, record: dict) -> bool:
+        """Whether nothing else took the machine's time."""
+        return record["clocks_agree"] and (self.plan.device != "cpu" or record["foreign_load"] <= FOREIGN)
+
     def kept(self, run: Run) -> dict | None:
         """The record of a row if it need not be timed again: sound, of this code and machine, undisturbed, at known sizes."""
         import torch
@@ -125,7 +141,7 @@ class Times:
         record = read_cached(read_timing, timing_path(self.out, run.dataset, run.row))
         if not isinstance(record, dict) or changed_digests(record, expected_digests(run, "time")):
             return None
-        if device_of(record) != self.device or not record["clocks_agree"]:
+        if device_of(record) != self.device or not self.undisturbed(record):
             return None
         if self.plan.device == "cpu" and record["threads"] != torch.get_num_threads():
             return None
@@ -136,25 +152,34 @@ class Times:
         """Time a row and write its record, which is returned."""
         import torch
 
+        from effconv.counting import count_macs, count_parameters
         from workflow import engine
+        from workflow.engine.session import input_shape
+        from workflow.engine.session import network as build
 
-        started, data = now(), made_up_images(run.constants)
+        started, data, earlier = now(), made_up_images(run.constants), self.kept(run)
         found = KnownSizes(None, None)
-        if run.search:
+        if run.search and earlier:
+            found = KnownSizes([int(size) for size in earlier["digests"]["sizes"].split()], earlier["sizes_from"])
+        elif run.search:
             found = from_records(run, self.searched) or by_budget_alone(run, data)
         notes: list[str] = []
         outcome = engine.measure(
             run, data, kernel_sizes=found.sizes, log=notes.append, slice_seconds=SLICE_SECONDS,
             slices=FEW_SLICES if self._few_slices(run) else SLICES,
         )  # fmt: skip
+        model = build(run, data, stage="train", kernel_sizes=found.sizes)
+        counts = {"parameters": count_parameters(model), "macs": count_macs(model, input_shape(data))}
         for note in notes[:-1]:  # the last one is the result, which is said with its spread
             self.log(f"    {note}")
         record = {
             "schema": SCHEMA, "run": run.to_json(), "status": "complete", "row": run.row, "dataset": run.dataset,
             "digests": {**expected_digests(run, "time"), "sizes": _joined(found)},
             "provenance": provenance(device=run.device, threads=torch.get_num_threads(), started=started, data={}),
-            "made_up_pixels": True, "sizes_from": found.source, **outcome,
+            "made_up_pixels": True, "sizes_from": found.source, **counts, **outcome,
         }  # fmt: skip
+        if earlier:
+            record = pooled(run, earlier, record) if self.undisturbed(record) else earlier
         path = timing_path(self.out, run.dataset, run.row)
         write_record(path, record)
         path.with_suffix(".failure.json").unlink(missing_ok=True)
@@ -168,10 +193,21 @@ class Times:
         self.log(f"FAILED {run.place}: {reason}")
 
     def all(self, runs: Sequence[Run], *, deadline: float | None = None) -> int:
-        """Time what is not there yet until `deadline`, a `time.monotonic()` value; the number of rows left."""
-        left = [run for run in self.order(runs) if self.kept(run) is None]
-        if len(left) < len(runs):
-            self.log(f"{len(runs) - len(left)} of {len(runs)} rows are timed already and kept.")
+        """Time what is not there yet, round by round, until `deadline`, a `time.monotonic()` value; the number of rows left."""
+        left = 0
+        for number in range(1, ROUNDS + 1):
+            lacking = self.lacking(runs, number)
+            if number == 1 and len(lacking) < len(runs):
+                self.log(f"{len(runs) - len(lacking)} of {len(runs)} rows are timed already and kept.")
+            elif number > 1 and lacking:
+                self.log(f"Round {number} of {ROUNDS}: {len(lacking)} rows that are soon timed.")
+            left = self._round([run for run in lacking if run.place not in self.failed], deadline)
+            if left:
+                break
+        return left
+
+    def _round(self, left: list[Run], deadline: float | None) -> int:
+        """Time rows one after the other; the number of those that did not fit."""
         expected, spent, done = {run.id: self.estimate(run) for run in left}, 0.0, 0.0
         for number, run in enumerate(left, 1):
             pace = spent / done if done else 1.0
@@ -199,6 +235,8 @@ def _line(run: Run, record: dict) -> str:
     seconds = seconds_of(run.to_json(), record)
     low, high = seconds.ends
     note = "" if record["clocks_agree"] else "  DISTURBED: something else ran, it will be timed again"
+    if others := record["foreign_gpu_processes"]:
+        note += f"  {others} other processes use the GPU"
     sizes = f"  sizes: {record['sizes_from']}" if record["sizes_from"] else ""
     faster = f"  (faster convolution: {record['faster_seconds']:.4g} s)" if record["faster_seconds"] else ""
     return f"{run.place:42} {seconds.value:9.4g} s per epoch, {low:.4g} to {high:.4g}{faster}{sizes}{note}"
@@ -207,7 +245,7 @@ def _line(run: Run, record: dict) -> str:
 def searched_folders(results: Path) -> list[Path]:
     """Folders laid out like results/<preset> in which searches may lie: those here, then those kept with the code."""
     own = sorted(path for path in results.glob("*") if path.is_dir() and path.name not in ("recorded", "smoke"))
-    return [*own, *sorted(path for path in (ROOT / "results" / "recorded").glob("*") if path.is_dir())]
+    return [*own, *recorded_folders()]
 
 
 def time_rows(plan: Plan, out: Path, runs: Sequence[Run], *, minutes: float | None = None) -> int:

@@ -1,6 +1,8 @@
 """The self-check: on the CPU for real, on a GPU by pretended answers; what it keeps, and what it says is wrong."""
 
 import json
+import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,8 +12,10 @@ from workflow.check import canary, check, preflight, side_by_side
 from workflow.check.equality import KINDS, QUICK, compare
 from workflow.check.side_by_side import VARIANTS, Work, measure
 from workflow.machine import gpu_pool
+from workflow.overview import estimates
 from workflow.plan.config import load
 from workflow.plan.make import make_plan
+from workflow.plan.steps import Step
 from workflow.support.errors import UserError
 
 pytestmark = pytest.mark.slow
@@ -34,24 +38,45 @@ def test_a_quick_check_of_this_machine(plan, tmp_path):
     assert set(record["equality"]) == set(QUICK)
     assert record["equality"]["SGD, even kernels"]["text"] == "equal to the last bit"
     assert said[-1] == "ready; kept in results/selfcheck.json"
-    assert check.checked("cpu")
+    assert not check.checked("cpu")  # a campaign still does the whole one
 
 
 def test_a_check_holds_for_its_card_driver_torch_and_code(plan, monkeypatch):
     where = {"device": "NVIDIA H100", "driver": "580.1", "torch": "2.13.0", "code": "abc"}
     monkeypatch.setattr(check, "place", lambda device: dict(where))
     assert not check.checked("cuda")
-    gpu_pool.keep("NVIDIA H100", {**where, "side_by_side": {"train": 4}})
+    gpu_pool.keep("NVIDIA H100", {**where, "side_by_side": {"train": 4}, "quick": False})
     assert check.checked("cuda")
     for key in where:
         monkeypatch.setattr(check, "place", lambda device, key=key: {**where, key: "another"})
         assert not check.checked("cuda")
 
 
-def test_what_is_not_the_step_is_trouble_and_the_status_says_so(plan, monkeypatch):
-    answers = {"SGD, even kernels": {"equal": False, "text": "apart by 3.0e-01 of what training changes"}}
+def answering(monkeypatch, **answers):
+    """Every kind of training is found equal, but those that are given."""
     equal = {"equal": True, "text": ""}
     monkeypatch.setattr(check.Check, "_some_kinds", lambda self, names: {n: answers.get(n, equal) for n in names})
+
+
+def test_a_quick_check_lets_the_speed_stand_that_a_whole_one_has_measured(plan, monkeypatch):
+    answering(monkeypatch)
+    where, speed = check.place("cpu"), {"side_by_side": {}, "macs_per_second": {"train": 4e10}}
+    for earlier, whole in (({**where, "quick": False}, True), ({**where, "code": "older", "quick": False}, False)):
+        gpu_pool.keep(where["device"], {**earlier, **speed})
+        assert check.Check(plan, quick=True, log=lambda text: None).run() == 0
+        (record,) = gpu_pool.read(gpu_pool.HERE).values()
+        assert (
+            speed.items() <= record.items()
+            and where.items() <= record.items()
+            and set(record["equality"]) == set(QUICK)
+        )
+        assert check.checked("cpu") is whole
+
+
+def test_what_is_not_the_step_is_trouble_and_the_status_says_so(plan, monkeypatch):
+    answering(
+        monkeypatch, **{"SGD, even kernels": {"equal": False, "text": "apart by 3.0e-01 of what training changes"}}
+    )
     said = []
     assert check.Check(plan, quick=True, log=said.append).run() == 1
     assert "    WRONG SGD, even kernels: apart by 3.0e-01 of what training changes" in said
@@ -85,7 +110,21 @@ def test_a_process_that_fails_says_why():
         measure(Work(), [2], device="cuda:99", seconds=0.1)
 
 
-def test_on_a_gpu_every_kind_gets_as_many_jobs_as_pay_and_fit(plan, monkeypatch):
+def test_a_process_that_hangs_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(side_by_side, "PATIENCE", 0.1)
+    with pytest.raises(UserError, match=r"failed \(no answer in 0 s\)"):
+        measure(Work(), [1], device="cpu", seconds=0.1)
+
+
+def test_kernels_that_grow_are_taken_in_the_middle_of_training():
+    network = side_by_side.endless(Work("flexnet16"), CPU).step.model
+    sizes = lambda: [side for size in (network.decide(), network.kernel_sizes())[1] for side in size]
+    middle = sizes()
+    network.pretend_sizes("start")
+    assert max(middle) > 2 * max(sizes())
+
+
+def test_on_a_gpu_every_kind_gets_as_many_jobs_as_pay_and_fit(plan, tmp_path, monkeypatch):
     """Pretended speeds and memory of an H100: literal states of 15 GB, growing kernels that the host holds up."""
     from workflow.machine import lease
 
@@ -105,22 +144,47 @@ def test_on_a_gpu_every_kind_gets_as_many_jobs_as_pay_and_fit(plan, monkeypatch)
     monkeypatch.setattr(lease, "lease", lambda *a, **k: __import__("contextlib").nullcontext("cuda:0"))
     properties = SimpleNamespace(total_memory=80 * 2**30)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
-    one = check.Check(plan, quick=False, log=lambda text: None)
+    one = check.Check(replace(plan, device="cuda"), quick=False, log=lambda text: None)
     found = one._speed()
     assert found["side_by_side"] == {"train": 4, "growing": 4, "search": 2, "literal": 1}
     assert one.trouble == ["train, tf32: a job on cuda:0 failed (no tf32): mend that first."]
     assert found["memory_mb"]["literal"] == 15_100
+    # The rates are such that estimates give these speeds back: 50,000 images, 164 epochs of training, 10 of a search.
+    gpu_pool.keep("pretended", found)
+    monkeypatch.setattr(estimates, "device_name", lambda kind: "pretended")
+    rows = {"only": ["cifar10/cifar-resnet-20", "cifar10/effconv-20-0.66m"], "seeds": [0]}
+    options = {"search_options": {"kernel_predictor": "projected"}}
+    paper = make_plan(load({"preset": "paper", "device": "cuda", "cluster": True, **rows, **options}))
+    cost = estimates.Estimates(paper, tmp_path / "results" / "paper", recorded=tmp_path)
+    expected = {
+        Step("train", "cifar10/cifar-resnet-20/seed0"): 164 * 50_000 / 40_000,
+        Step("search", "cifar10/effconv-20-0.66m/seed0"): 10 * 50_000 / 20_000,
+    }
+    for step, seconds in expected.items():
+        assert cost.seconds(step) == (pytest.approx(estimates.STARTUP + seconds, rel=1e-3), "from MACs, rate checked")
+    # By hand: 40,551,040 multiply-accumulates an image of ResNet-20, three times in training.
+    assert found["macs_per_second"]["train"] == 40_000 * 3 * 40_551_040
 
 
 def test_what_loses_on_a_processor_is_said():
     assert canary.sentences({"fp32": 1.0, "bf16": 0.5, "compiled": 0.9}) == []
-    slow, none = canary.sentences({"fp32": 1.0, "bf16": 14.0, "compiled": None})
-    assert slow.startswith("bfloat16 takes 14.0 times as long as float32") and "nothing can be compiled here" in none
+    slow, none = canary.sentences({"fp32": 1.0, "bf16": 14.0, "compiled": "cannot be run here"})
+    assert slow.startswith("bfloat16 takes 14.0 times as long as float32")
+    assert none == "compiled code cannot be run here: leave it off."
 
 
 def test_the_canary_times_a_real_convolution():
-    found = canary.canary()
-    assert found["fp32"] > 0 and found["bf16"] > 0 and (found["compiled"] is None or found["compiled"] > 0)
+    found = canary.canary(limit=60)
+    assert set(found) == set(canary.FORMS) and 0 < found["fp32"] < 10 and 0 < found["bf16"] < 10
+
+
+def test_a_compiler_that_does_not_come_back_is_ended(tmp_path, monkeypatch):
+    stuck = tmp_path / "python"
+    stuck.write_text("#!/bin/sh\necho '{\"fp32\": 0.5}'\nsleep 600\n")
+    stuck.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(stuck))
+    late = "was not ready after 1 s"
+    assert canary.canary(limit=1) == {"fp32": 0.5, "bf16": late, "compiled": late}
 
 
 SMI = """#!/bin/sh

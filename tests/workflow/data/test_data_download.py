@@ -1,6 +1,7 @@
 """Downloads: from torchvision's addresses, checked by its checksums, moved into place when whole."""
 
 import hashlib
+import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -44,6 +45,15 @@ def test_a_download_is_checked_and_moved_into_place(small, tmp_path, monkeypatch
     assert manifest["files"][0]["verified"] and [path.name for path in (tmp_path / "data" / "cifar10").iterdir()] == [
         name
     ]
+
+
+def test_without_torchvision_one_sentence_says_what_to_do(tmp_path, monkeypatch):
+    """As on a borrowed machine that has torch alone."""
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    expected = r"nor could it be downloaded \(torchvision cannot be used: .+\): put cifar-10-python\.tar\.gz "
+    with pytest.raises(UserError, match=expected):
+        prepare("cifar10", source="auto", folder=tmp_path / "data", out=tmp_path / "out")
+    assert not (tmp_path / "data").exists()
 
 
 def test_the_download_addresses_are_torchvisions():

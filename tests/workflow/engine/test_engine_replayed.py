@@ -9,7 +9,7 @@ import torch
 from engine_helpers import training_images
 
 import baselines
-from effconv import FixedShapeSearch, SearchOptions, cifar_resnet
+from effconv import FixedShapeSearch, SearchOptions, cifar_resnet, fixed_shapes
 from workflow.check.equality import Counts, Plain, Recorded
 from workflow.engine.graphs import WARM_STEPS
 from workflow.engine.optimisation import for_recipe, for_search
@@ -73,7 +73,11 @@ def test_training_replayed_is_training(system, dataset, name, arguments):
 
 
 @pytest.mark.parametrize("predictor", ["literal", "projected"])
-def test_a_search_replayed_is_the_search(predictor):
+def test_a_search_replayed_is_the_search(predictor, monkeypatch):
+    monkeypatch.setattr(
+        fixed_shapes, "LOG_STEPS", -(-IMAGES // BATCH)
+    )  # the device has room for the steps of one epoch
+
     def search(kind):
         torch.manual_seed(0)
         network = cifar_resnet(8, **SMALL)

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from workflow import engine
+from workflow.check.equality import Plain, Recorded
 from workflow.engine import random_search
 from workflow.engine.errors import OutOfTime
 from workflow.engine.random_search import rounds_of
@@ -64,6 +66,25 @@ def test_a_search_that_is_stopped_ends_with_the_same_sizes(tiny, tmp_path, monke
     again = find(case(tiny), tiny.data, tmp_path / "cut")
     assert again["sizes"] == whole["sizes"] and again["trajectory"] == whole["trajectory"]
     assert len(calls) == 3 + 3  # what was done before is not done again: candidates 3, and both of round 2
+
+
+def test_replayed_steps_find_the_same(tiny, tmp_path, monkeypatch):
+    """On a GPU its candidates' steps are captured ones, as everybody's; recorded and replayed here."""
+    steps, run = [], case(tiny, epochs=6, options={"candidates": 2})
+
+    def make_step(kind):
+        def make(model, plan, images, *, precision):
+            steps.append(kind(model, plan(True), images, precision=precision))
+            return steps[-1]
+
+        return make
+
+    for kind in (Plain, Recorded):
+        monkeypatch.setattr(random_search, "make_step", make_step(kind))
+        find(run, tiny.data, tmp_path / kind.__name__)
+    for plain, recorded in zip(steps[:2], steps[2:], strict=True):
+        assert recorded.replays > 0
+        torch.testing.assert_close(list(recorded.model.parameters()), list(plain.model.parameters()), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(

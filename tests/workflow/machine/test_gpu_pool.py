@@ -53,6 +53,7 @@ def test_cards_are_kept_by_name_and_a_local_check_wins(tmp_path):
         '{"NVIDIA H200": {"side_by_side": {"train": 0}}}',
         '{"a": {"side_by_side": {"train": 17}}}',
         '{"a": 3}',
+        '{"a": {"side_by_side": {}, "macs_per_second": {"train": 0}}}',
     ],
 )
 def test_a_damaged_file_is_named_with_what_to_do(tmp_path, content):

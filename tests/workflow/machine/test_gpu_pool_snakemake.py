@@ -35,7 +35,7 @@ def gpus_of(tmp_path, root):
              "--config", *settings],
             env=environment, capture_output=True, text=True,
         )  # fmt: skip
-        text = done.stdout + done.stderr
+        plan.text = text = done.stdout + done.stderr
         if done.returncode:
             return text
         rules = [block for block in re.split(r"\n(?=rule )", text) if block.startswith("rule ")]
@@ -50,6 +50,7 @@ def gpus_of(tmp_path, root):
 
 def test_timing_takes_the_whole_pool_and_training_one(gpus_of):
     assert gpus_of() == {"train": {"1"}, "time": {"4"}}
+    assert "so_far_table1.log" in gpus_of.text  # the page is made anew when a table's rows are trained
 
 
 def test_the_users_number_of_gpus_wins(gpus_of):

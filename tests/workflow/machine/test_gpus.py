@@ -3,6 +3,7 @@
 import pytest
 
 from workflow.machine import gpus
+from workflow.records import provenance
 from workflow.support.errors import UserError
 
 TORCH = """
@@ -56,8 +57,11 @@ def test_torch_says_which_devices_there_are_and_heeds_the_visible_list(machine):
     assert machine("one", "two", visible="").cuda_names() == []
 
 
-def test_a_slim_container_without_nvidia_smi_uses_its_gpu(machine):
+def test_a_slim_container_without_nvidia_smi_uses_its_gpu_and_calls_it_by_its_name(machine):
     assert machine("one", smi=None, proc=True).cuda_names() == ["one"]
+    provenance._graphics.cache_clear()
+    assert provenance.provenance(device="cuda", threads=1, started="", data={})["device"] == "one"
+    provenance._graphics.cache_clear()
 
 
 def test_a_driver_too_old_for_torch_is_one_sentence_with_both_versions(machine):
@@ -96,9 +100,7 @@ def test_how_the_card_is_set_up_goes_into_provenance(machine, tmp_path, monkeypa
     assert gpus.state() == expected
     (tmp_path / "control").touch()
     assert gpus.state()["mps"] is True
-    from workflow.records.provenance import provenance
-
-    found = provenance(device="cuda", threads=1, started="", data={})
+    found = provenance.provenance(device="cuda", threads=1, started="", data={})
     assert found["gpu"]["power_limit_w"] == "350.00" and found["arithmetic"] is None or found["arithmetic"]["onednn"]
     machine(smi=None)
     assert gpus.state() is None

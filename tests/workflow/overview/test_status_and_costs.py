@@ -11,6 +11,7 @@ from tests.workflow.made_plans import plan_of, result_of, timing_of
 from workflow.overview import plan_listing, status
 from workflow.overview.estimates import STARTUP, Estimates
 from workflow.plan.digests import expected_digests
+from workflow.plan.steps import Step
 from workflow.records.records import run_folder, timing_path, write_record
 from workflow.support.files import write_json
 
@@ -61,7 +62,7 @@ def test_plan_says_why_and_what_it_costs(plan, tmp_path, capsys):
     run_folder(tmp_path, stopped.id).mkdir(parents=True)
     (run_folder(tmp_path, stopped.id) / "train.pt").touch()
     assert plan_listing.print_plan(plan, tmp_path) == 0
-    assert "(from MACs)" in capsys.readouterr().out
+    assert "(from MACs, rate guessed)" in capsys.readouterr().out
     write_timing(tmp_path, new, 60.0, 120.0)
     plan_listing.print_plan(plan, tmp_path)
     lines = capsys.readouterr().out.splitlines()[1:]
@@ -118,3 +119,15 @@ def test_shortened_training_and_searches_without_images_cost_less(tmp_path):
     assert short["budget-only-20-0.66m"] == pytest.approx(whole["budget-only-20-0.66m"] / 10)
     # Ten epochs of search, which cost 1.3 of training each, and 164 epochs of training.
     assert whole["no-mask-20-0.66m"] / whole["budget-only-20-0.66m"] == pytest.approx(1 + 10 * 1.3 / 164)
+
+
+def test_seconds_of_ones_own_times_count_and_an_epoch_of_two_passes_costs_two(tmp_path):
+    """WRN-28-1's 40 epochs show every image twice (Chrabaszcz et al.): 80 passes of 100 s."""
+    plan = plan_of("imagenet32/wrn-28-1", preset="paper", seeds=[0])
+    (run,) = plan.runs
+    record = timing_of(
+        run, train_seconds=100.0, precision="fp32", batch_size=run.train.batch_size, provenance={"device": "EPYC"}
+    )
+    write_record(timing_path(tmp_path / "times", run.dataset, run.row), record)
+    seconds, basis = Estimates(plan, tmp_path / "paper", recorded=tmp_path).seconds(Step("train", run.id))
+    assert seconds == STARTUP + 80 * 100 and basis == "timed on EPYC"

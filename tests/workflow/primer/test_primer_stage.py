@@ -23,6 +23,8 @@ def test_the_command_writes_a_record_that_reads_back(short, capsys):
     assert [s.key for s in found["statements"]][:2] == ["conv-weights", "dense-weights"]
     assert found["statements"][2].computed == pytest.approx(32**4 / 121)
     assert len(found["costs"]) == 18 * 7 and len(found["vgg16"]) == 22
+    assert {line["step"] for line in found["untrained"]["changes"]} == set(range(2, 50))  # of 7 x 7 positions
+    assert {line["size"] for line in found["untrained"]["flips"]} == set(range(1, 7))
     assert found["provenance"]["threads"] == 1 and found["digests"] == record.primer_digests()
     assert found["effort"]["outputs"] == 256  # smoke: the small one
     assert "8,666" in capsys.readouterr().out

@@ -157,7 +157,8 @@ def test_where_a_run_stands(plan, run, tmp_path):
     write_record(folder / "result.json", result_of(run))
     write_record(timing_path(tmp_path, run.dataset, run.row), timing_of(run))
     assert state() == ("done", None)
-    assert done_steps(plan, tmp_path) == {Step("search", run.id), Step("train", run.id), Step("time", run.place)}
+    everything = {Step("search", run.id), Step("train", run.id), Step("time", run.place)}
+    assert done_steps(plan, tmp_path) == done_steps(plan, tmp_path / "campaign", tmp_path) == everything
 
 
 def test_a_result_of_another_run_is_rejected(plan, run, tmp_path):

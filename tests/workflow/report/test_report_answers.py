@@ -35,8 +35,8 @@ def asked(rule, rows, others, **fields):
     return {"id": "q", "asks": "Is it?", "rule": rule, "row": rows, "others": others, **fields}
 
 
-def answer(question, rows, made_up=False):
-    return answers.answers([question], {r.id: r for r in rows}, made_up=made_up)[0]
+def answer(question, rows):
+    return answers.answers([question], {r.id: r for r in rows})[0]
 
 
 def test_a_contrast_of_two_is_welchs_interval_by_scipy():
@@ -60,18 +60,17 @@ def test_a_row_in_two_pairs_enters_once():
 
 
 @pytest.mark.parametrize(
-    ("own", "other", "made_up", "verdict"),
+    ("own", "other", "verdict"),
     [
-        ([92.0, 92.1, 92.2], [90.0, 90.1, 90.2], False, "yes"),
-        ([90.0, 90.1, 90.2], [92.0, 92.1, 92.2], False, "no"),
-        ([92.0, 92.1, 92.2], [91.9, 92.1, 92.3], False, "undecided"),
-        ([92.0, 92.1, 92.2], [90.0, 90.1, 90.2], True, "undecided"),  # made-up images decide nothing
-        ([99.0], [10.0, 10.1, 10.2], False, "undecided"),  # one run has no spread, however far apart
-        ([], [10.0, 10.1], False, "not measured"),
+        ([92.0, 92.1, 92.2], [90.0, 90.1, 90.2], "yes"),
+        ([90.0, 90.1, 90.2], [92.0, 92.1, 92.2], "no"),
+        ([92.0, 92.1, 92.2], [91.9, 92.1, 92.3], "undecided"),
+        ([99.0], [10.0, 10.1, 10.2], "undecided"),  # one run has no spread, however far apart
+        ([], [10.0, 10.1], "not measured"),
     ],
 )
-def test_the_verdict_is_cautious(own, other, made_up, verdict):
-    found = answer(asked("pairs", ["a"], ["b"]), [row("a", own), row("b", other)], made_up)
+def test_the_verdict_is_cautious(own, other, verdict):
+    found = answer(asked("pairs", ["a"], ["b"]), [row("a", own), row("b", other)])
     assert found.verdict == verdict
 
 
@@ -85,7 +84,7 @@ def test_an_interval_that_touches_zero_is_undecided():
 def test_what_is_said_of_the_numbers():
     """The counts behind an answer, in the singular and the plural."""
     a, b, c = row("a", [92.0, 92.2]), row("b", [90.0, 90.2]), row("c", [93.0])
-    said = lambda *arguments, **options: answer(*arguments, **options).because
+    said = lambda *arguments: answer(*arguments).because
     assert said(asked("pairs", ["a"], ["b"]), [a, b]).endswith(
         " points, one pair of networks, 4 runs, judged unpaired (not judged by: seed by seed +2.00 [2.00, 2.00])."
     )
@@ -97,7 +96,6 @@ def test_what_is_said_of_the_numbers():
     assert " points, 2 draws, 5 runs, 50% of the draws below; a difference of " in words and words.endswith(
         "could have been seen."
     )
-    assert "the images are made up" in said(asked("pairs", ["a"], ["b"]), [a, b], made_up=True)
 
 
 @pytest.mark.parametrize("rows", [[], [("a", [92.0])], [("b", [90.0]), ("c", [90.0])], [("a", []), ("b", [90.0])]])
@@ -201,7 +199,7 @@ def test_questions_of_a_chapter_are_judged_together():
         return row(name, [80 - centre - 1, 90 - centre, 70 - centre + 1])
 
     rows = {r.id: r for r in [row("a", [80.0, 90.0, 70.0]), *map(shifted, "bcd", (0.02, 0.03, 0.9))]}
-    found = answers.answers([asked("pairs", ["a"], [name], paired=True) for name in "bcd"], rows, made_up=False)
+    found = answers.answers([asked("pairs", ["a"], [name], paired=True) for name in "bcd"], rows)
     assert [f.p for f in found] == pytest.approx([0.02, 0.03, 0.9]) and [f.adjusted for f in found] == pytest.approx(
         [0.06, 0.06, 0.9]
     )
@@ -272,10 +270,6 @@ def test_made_up_images_answer_nothing(tmp_path):
     products.write("index", plan, results, tmp_path / "out")
     assert 'id="sizes-matter"' not in (tmp_path / "out" / "index.html").read_text()
     assert not any(row.accuracy for row in rows_of(gather(plan, results)).values())
-    plan, results = planned(tmp_path)
-    rows = {row: found for (dataset, row), found in rows_of(gather(plan, results)).items() if dataset == "cifar10"}
-    found = answers.answers(CHAPTER["questions"], rows, made_up=True)
-    assert {found.verdict for found in found} == {"undecided", "not measured"}
 
 
 def test_the_chapters_csv_charges_the_search_to_the_row(tmp_path):

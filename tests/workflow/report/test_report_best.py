@@ -7,7 +7,7 @@ import report_factory as factory
 
 from workflow.report import badges, figures
 from workflow.report.claims import protocols
-from workflow.report.results import gather, sources
+from workflow.report.results import Timing, gather, sources
 from workflow.report.rows import at_common, device_shared, rows_of
 from workflow.report.tables.cells import view
 
@@ -100,6 +100,20 @@ def test_badges_have_real_epochs_and_images_where_a_protocol_has_no_name(tmp_pat
     assert str(badges.of_group(group)) == "◻ 2 ep, 20k images · Example GPU · 1 seed"
 
 
+@pytest.mark.parametrize(
+    ("changes", "marks"),
+    [
+        ({"captured": True, "uncaptured_reason": None, "foreign_gpu_processes": 0}, ()),
+        ({"captured": False, "uncaptured_reason": "the step could not be captured"}, ("uncaptured",)),
+        ({"foreign_gpu_processes": 2}, ("not alone",)),  # both clocks of a GPU include what others do there
+        ({"clocks_agree": False}, ("not alone",)),
+    ],
+)
+def test_what_casts_doubt_on_seconds_is_marked(tmp_path, changes, marks):
+    record = {"device": "Example GPU", "clocks_agree": True, **changes}
+    assert badges.of_timing(Timing(record, tmp_path)).marks == marks
+
+
 def test_no_difference_to_the_paper_from_another_protocol(tmp_path):
     plan = plans()["short"]
     write(tmp_path / "short", plan, "a", [80.0, 81.0])
@@ -141,6 +155,8 @@ def test_figures_show_one_protocol(tmp_path):
     assert protocol == "short" and [row.accuracy.mean for row in rows] == [80.0, 81.0]
     found = [line for line in figures.lines_of("accuracy-time", evidence) if line["source"] == "measured"]
     assert {line["protocol"] for line in found} == {"short"} and len(found) == 2
+    curves = figures.lines_of("curves", evidence)
+    assert {line["protocol"] for line in curves} == {"short"} and {line["row"] for line in curves} == {"a", "b"}
 
 
 def test_made_up_images_are_no_evidence_wherever_they_lie(tmp_path):
@@ -156,11 +172,11 @@ def test_made_up_images_are_no_evidence_wherever_they_lie(tmp_path):
 
 
 def test_the_folders_that_are_read(tmp_path):
-    for name in ("paper", "short", "smoke", "recorded/b", "recorded/a"):
+    for name in ("paper", "short", "smoke", "times", "recorded/b", "recorded/a"):
         (tmp_path / name).mkdir(parents=True)
     names = lambda results: [folder.relative_to(tmp_path).as_posix() for folder in sources(tmp_path / results)]
-    assert names("smoke") == ["paper", "short", "recorded/a", "recorded/b"]
-    assert names("short") == ["paper", "recorded/a", "recorded/b"]
+    assert names("smoke") == ["paper", "short", "times", "recorded/a", "recorded/b"]
+    assert names("short") == ["paper", "times", "recorded/a", "recorded/b"]
     assert names("recorded") == ["recorded/a", "recorded/b"]  # the page that is kept with the code
 
 

@@ -75,6 +75,7 @@ frame.addEventListener("load", async () => {
     if (!(e.textContent.trim() || e.getAttribute("aria-label"))) fault("control without a name", e);
   for (const e of all("select, input")) if (!e.closest("label") && !e.getAttribute("aria-label")) fault("field without a label", e);
   for (const e of all("th")) if (!e.scope) fault("heading cell without scope", e);
+  for (const e of all(".pill")) if (view.getComputedStyle(e, "::before").content !== "none") fault("a word before a badge", e);
   for (const e of all("table")) if (!e.caption) fault("table without caption", e);
   for (const e of all("[tabindex]")) if (e.tabIndex > 0) fault("order of focus changed", e);
   for (const e of all(".wide"))

@@ -15,6 +15,7 @@ from workflow.report.claims import claims, protocols, verdicts
 from workflow.report.claims.rules import RULES, Setting, rests_on
 from workflow.report.claims.verdicts import DIRECTIONS, FAILS, HOLDS, NOT_RUN, SAME, UNDECIDED
 from workflow.report.figures import DRAWINGS
+from workflow.report.page import claim_lines
 from workflow.report.results import gather
 from workflow.support.errors import UserError
 
@@ -128,6 +129,12 @@ def test_a_printed_spread_below_the_floor_is_raised_and_said(printed):
 
 def findings(root):
     return yaml.safe_load((root / "config" / "findings.yaml").read_text())["findings"]
+
+
+def test_claims_that_rest_on_a_doubtful_figure_are_marked(root):
+    doubts = claim_lines.doubts(findings(root))
+    assert set(doubts) < {claim["id"] for claim in claims.definitions()}
+    assert doubts["passes"] == ["Method, cost of FlexConv"] and "search-cheap" not in doubts
 
 
 def test_the_figures_of_the_findings(root):

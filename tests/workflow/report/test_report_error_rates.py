@@ -71,7 +71,7 @@ def asked(rule, **fields):
             )
             for name, values in accuracies.items()
         }
-        return answers.answer(question, rows, made_up=False).verdict
+        return answers.answer(question, rows).verdict
 
     return judge
 

@@ -1,6 +1,8 @@
 """Figures: the lines they are drawn from, the files, and how they stand on a page."""
 
 import csv
+import html
+import itertools
 import re
 
 import numpy
@@ -8,7 +10,7 @@ import pytest
 import report_factory as factory
 
 from workflow.report import products as report
-from workflow.report.figures import DRAWINGS, alt_of, lines_of
+from workflow.report.figures import DRAWINGS, alt_of, lines_of, scatter
 from workflow.report.figures.dynamics import thin
 from workflow.report.figures.style import inline
 from workflow.report.results import gather
@@ -58,6 +60,30 @@ def test_alternative_text_has_the_numbers(partial):
     assert set(layer5) == {7.0} and text.count(", 7,") == 2
 
 
+def test_curves_are_means_over_the_seeds_that_got_there(tmp_path):
+    rows = [factory.entry("a")]
+    plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": rows}}, seeds=(0, 1))
+    for run, accuracy in zip(plan.runs, (90.0, 92.0), strict=True):
+        factory.write_result(tmp_path, run, accuracy)
+    last = lines_of("curves", gather(plan, tmp_path))[-1]
+    assert (last["epoch"], last["accuracy"], last["low"], last["high"], last["n"]) == (4, 91.0, 90.0, 92.0, 2)
+
+
+def test_names_in_accuracy_against_time_lie_on_nothing():
+    """As the renderer sets them: no name on another, none on a point; with 24 networks in a crowd."""
+    point = lambda n: {
+        "row": f"r{n}", "label": f"EffConv-{n} (0.66M)", "source": "measured", "accuracy": 90 + n % 5, "std": 0.1, "seconds": 10.0 + n,
+        "protocol": "paper",
+    }  # fmt: skip
+    figure = scatter.draw([*map(point, range(24)), {**point(3), "row": "far", "accuracy": 20.0}], None)
+    (axes,) = figure.axes
+    names = [note.get_window_extent() for note in axes.texts]
+    assert len(names) > 5 and any("(below)" in note.get_text() for note in axes.texts)
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(names, 2))
+    points = axes.transData.transform([(10.0 + n, 90 + n % 5) for n in range(24)])
+    assert not any(name.contains(*place) for name in names for place in points)
+
+
 @pytest.mark.parametrize("name", ["figure2", "figure3b", "accuracy-time"])
 def test_files_and_no_second_drawing(partial, tmp_path, name):
     plan, results = partial
@@ -89,8 +115,9 @@ def test_inline_svg_has_own_ids_themed_colours_and_no_addresses():
         'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">'
         '<g id="unused"><path id="m1" style="fill: #0072b2"/></g><use xlink:href="#m1"/><g clip-path="url(#m1)"/></svg>'
     )
-    found = inline(svg, "fig", "a &quot;b&quot;")
+    found = inline(svg, "fig", 'a "b" <c>')
     assert "http" not in found and "unused" not in found and "var(--blue)" in found
     assert re.findall(r'id="([^"]+)"', found) == ["fig-0"] and 'href="#fig-0"' in found and "url(#fig-0)" in found
     assert found.count("<g") == 1 and "</g>" not in found  # the bare group is gone, the one that clips is not
-    assert 'aria-label="a &quot;b&quot;"' in found
+    label = re.search(r'aria-label="([^"]*)"', found)[1]
+    assert html.unescape(label) == 'a "b" <c>' and "<c>" not in found

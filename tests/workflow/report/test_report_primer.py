@@ -47,7 +47,11 @@ def page_of(plan, results, tmp_path):
 def chapter_of(plan, results):
     """The chapter without the rest of the page, whose figures take longer than everything else here."""
     frame = '{% import "parts.html.j2" as parts with context %}{% include "chapters.html.j2" %}'
-    return _environment().from_string(frame).render(chapters=sections(gather(plan, results)), plan=plan)
+    return (
+        _environment()
+        .from_string(frame)
+        .render(chapters=sections(gather(plan, results)), waiting_chapters=[], plan=plan)
+    )
 
 
 @pytest.fixture
@@ -169,7 +173,7 @@ def test_statements_of_earlier_code_are_marked(planned):
     "content, words",
     [
         ("{", "cannot be read as JSON"),
-        ("[]", "not a record of this version"),
+        ("[]", "holds no mapping"),
         (json.dumps({**primer.record(), "schema": 1}), "schema 2"),
         (json.dumps({**primer.record(), "statements": []}), "is empty"),
         (json.dumps({**primer.record(), "statements": [primer.statement("a", "perhaps")]}), "verdict is 'perhaps'"),
@@ -197,3 +201,17 @@ def test_layers_by_shape():
     kinds = kinds_of(primer.record()["costs"])
     assert [kind["numbers"] for kind in kinds] == ["1 to 6", "7", "8 to 12", "13", "14 to 18"]
     assert kinds[1]["label"] == "16 → 32, 16x16"
+
+
+def test_an_untrained_predictor_is_drawn_where_it_was_computed(planned, tmp_path):
+    plan, results = planned
+    changes = [
+        {"seed": seed, "step": step, "change": 1 / step + seed / 100} for seed in (0, 1) for step in range(2, 50)
+    ]
+    flips = [{"seed": 0, "size": size, "moved": size / 10, "change": 0.5} for size in range(1, 7)]
+    primer.save(results, untrained={"changes": changes, "flips": flips})
+    _, chapter = page_of(plan, results, tmp_path)
+    words = " ".join(re.sub(r"<[^>]+>", " ", chapter).split())
+    assert "mean of 2 with their range" in words and "by less than 15 % of its length" in words  # 1 / 7 + 0.005
+    assert "20 to 60 % of the pixels" in words
+    assert "from the second on: 0.51, 0.34" in chapter and "1 to 2: 0.50" in chapter

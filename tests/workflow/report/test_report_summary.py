@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 import report_factory as factory
 
+from workflow.machine import gpu_pool
 from workflow.report.page import claim_lines, summary
 from workflow.report.page.runs import arithmetic
 from workflow.report.results import gather
+from workflow.support.files import write_json
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def written(results, run, **provenance):
 
 def said(three):
     """What is said besides that no card was checked."""
-    return [sentence for sentence in summary.warnings(gather(*three)) if "self-check" not in sentence]
+    return [sentence for sentence in summary.warnings(gather(*three)) if "has not been checked" not in sentence]
 
 
 def test_nothing_to_beware_of(three):
@@ -93,11 +95,36 @@ def test_disturbed_clocks_are_told(three):
     ]
 
 
+UNCHECKED = "Example GPU has not been checked: run python -m workflow check."
+
+
 def test_a_card_that_was_never_checked_is_told(three):
     plan, results = three
-    assert summary.warnings(gather(plan, results)) == ["No self-check of Example GPU is recorded."]
-    (results / "selfcheck.json").write_text("{}")
+    found = lambda: summary.warnings(gather(plan, results))
+    assert found() == [UNCHECKED]
+    gpu_pool.keep("Another GPU", {"side_by_side": {}}, results.parent / "selfcheck.json")
+    assert found() == [UNCHECKED]  # of another card
+    gpu_pool.keep("Example GPU", {"side_by_side": {}, "trouble": ["no capture"]}, results.parent / "selfcheck.json")
+    assert found() == ["The self-check of Example GPU found 1 thing to mend: no capture."]
+    gpu_pool.keep("Example GPU", {"side_by_side": {}, "trouble": []}, results.parent / "selfcheck.json")
+    assert found() == [] and set(summary.selfcheck(gather(plan, results))["cards"]) == {"Another GPU", "Example GPU"}
+    (results.parent / "selfcheck.json").write_text("{")
+    assert len(found()) == 1 and "selfcheck.json is damaged" in found()[0]
+
+
+def test_a_card_that_was_checked_elsewhere_is_known_by_its_record(three):
+    plan, results = three
+    gpu_pool.keep("Example GPU", {"side_by_side": {}}, results.parent / "recorded" / "selfcheck.json")
     assert summary.warnings(gather(plan, results)) == []
+
+
+def test_a_card_that_has_only_timed_is_told_and_a_processor_is_not(tmp_path):
+    plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": [factory.entry("a")]}})
+    record = factory.write_timing(tmp_path / "times", plan.runs[0], 2.0)
+    assert summary.warnings(gather(plan, tmp_path / "paper")) == [UNCHECKED]
+    record |= {"device": "cpu", "provenance": {**factory.PROVENANCE, "driver": None}}
+    write_json(tmp_path / "times" / "timings" / "cifar10" / "a.json", record)
+    assert summary.warnings(gather(plan, tmp_path / "paper")) == []
 
 
 def test_environments_are_counted_most_used_first(three):

@@ -7,7 +7,17 @@ from workflow.support.durations import rounded, spelled_out
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0 s"), (44.6, "45 s"), (89, "89 s"), (90, "2 min"), (720, "12 min"), (5340, "89 min"), (12240, "3.4 h")],
+    [
+        (0, "0 s"),
+        (44.6, "45 s"),
+        (89, "89 s"),
+        (90, "2 min"),
+        (720, "12 min"),
+        (5340, "89 min"),
+        (12240, "3.4 h"),
+        (258_000, "71.7 h"),
+        (432_000, "5 days"),
+    ],
 )
 def test_an_estimate_is_rounded(seconds, words):
     assert rounded(seconds) == words

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from workflow.support.errors import UserError
-from workflow.support.files import read_yaml, write_json, write_text
+from workflow.support.files import read_json, read_yaml, write_json, write_text
 
 
 def test_writing_is_whole_or_not_at_all(tmp_path):
@@ -45,3 +45,24 @@ def test_broken_yaml_names_file_and_line(tmp_path):
         read_yaml(path)
     with pytest.raises(UserError, match="cannot be read"):
         read_yaml(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "is missing"),
+        (b"{", "cannot be read as JSON (Expecting"),
+        (b"\xff", "cannot be read as JSON ('utf-8'"),
+        (b"[]", "holds no mapping"),
+    ],
+)
+def test_json_that_is_no_mapping_is_one_sentence_with_the_next_step(tmp_path, content, reason):
+    path = tmp_path / "record.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(KeyError) as caught:
+        read_json(path, "run again", KeyError)
+    (sentence,) = caught.value.args
+    assert sentence.startswith(f"{path} {reason}") and sentence.endswith(": run again")
+    write_json(path, {"a": 1})
+    assert read_json(path, "run again") == {"a": 1}

@@ -32,6 +32,8 @@ def plan():
 @pytest.fixture(autouse=True)
 def short_slices(monkeypatch):
     monkeypatch.setattr(times_module, "SLICES", 2)
+    monkeypatch.setattr(times_module, "ROUNDS", 1)
+    monkeypatch.setattr(times_module, "FOREIGN", 9.0)  # tests run side by side
     monkeypatch.setattr(times_module, "SLICE_SECONDS", 0.2)
     monkeypatch.setattr(sizes_module, "MOST_STEPS", 20)
 
@@ -70,6 +72,7 @@ def test_a_rows_record_is_scaled_to_the_whole_data_set(plan, place, tmp_path):
     (part,) = found["segments"]
     images = {"cifar10": 50_000, "stl10": 5_000}[run.dataset]
     assert part["seconds_per_epoch"] * part["images_per_second"] == pytest.approx(images)
+    assert found["parameters"] == pytest.approx({"cifar10": 270_000, "stl10": 11_180_000}[run.dataset], rel=0.01)
     assert part["batch_size"] == 128 and part["steps_per_epoch"] == -(-images // 128) and part["low"] <= part["high"]
     assert found["seconds_per_epoch"] == pytest.approx(part["seconds_per_epoch"]) == record["seconds_per_epoch"]
     assert {**expected_digests(run, "time"), "sizes": ""} == found["digests"]
@@ -186,6 +189,15 @@ def test_cheap_rows_come_first_and_those_of_claims_before_others(plan, tmp_path)
     assert sum(times.estimate(run) for run in plan.runs) < 2 * 3600  # on one core, by its own estimate
 
 
+def test_growing_kernels_are_timed_at_three_positions_by_each_convolution(tmp_path, monkeypatch):
+    """On a GPU, where steps are short: of slices and setting up. The published convolution and the faster one; ResNet has one."""
+    monkeypatch.setattr(times_module, "SETTING_UP", 100.0)
+    on_gpu = times_plan({"device": "cuda", "cluster": True})
+    times = Times(on_gpu, tmp_path, [])
+    parts = {place: round(times.estimate(run_of(on_gpu, place)) / 100) for place in ("cifar10/flexnet-16", PLAIN)}
+    assert parts == {"cifar10/flexnet-16": 6, PLAIN: 1}
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -206,3 +218,35 @@ def test_another_methods_sizes_do_not_follow_from_a_budget(plan):
     other = replace(run, search=replace(run.search, method="super-kernel"))
     with pytest.raises(UserError, match="search it first"):
         by_budget_alone(other, made_up_images(run.constants))
+
+
+def test_rows_that_are_soon_timed_are_timed_in_rounds_and_the_median_counts(plan, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(times_module, "ROUNDS", 3)
+    monkeypatch.setattr(times_module, "SOON", 1e9)
+    monkeypatch.setattr(Times, "undisturbed", lambda self, record: True)  # whatever else this machine does
+    run = run_of(plan, LEARNED)
+    assert time_rows(plan, tmp_path / "times", [run]) == 0
+    assert "Round 3 of 3: 1 rows" in capsys.readouterr().out
+    record = read_timing(timing_path(tmp_path / "times", run.dataset, run.row))
+    for part in record["segments"]:
+        assert part["seconds_per_epoch"] == sorted(part["rounds"])[1] and len(part["rounds"]) == 3
+        assert part["low"] <= min(part["rounds"]) and max(part["rounds"]) <= part["high"] and part["slices"] == 6
+        assert part["images_per_second"] * part["seconds_per_epoch"] == pytest.approx(50_000)
+    start, end, train = (part["seconds_per_epoch"] for part in record["segments"])
+    assert record["seconds_per_epoch"] == pytest.approx((10 * (start + end) / 2 + 164 * train) / 174)
+    assert record["parameters"] == pytest.approx(660_000, rel=0.02) and 60e6 < record["macs"] < 110e6
+    assert time_rows(plan, tmp_path / "times", [run]) == 0  # nothing is left
+
+
+def test_slow_rows_have_one_round_and_a_disturbed_round_is_left_out(plan, tmp_path, monkeypatch):
+    monkeypatch.setattr(times_module, "ROUNDS", 2)
+    run = run_of(plan, PLAIN)
+    path = timing_path(tmp_path / "times", run.dataset, run.row)
+    monkeypatch.setattr(times_module, "SOON", 0.0)
+    time_rows(plan, tmp_path / "times", [run])
+    first = read_timing(path)
+    assert "rounds" not in first["segments"][0]
+    monkeypatch.setattr(times_module, "SOON", 1e9)
+    monkeypatch.setattr(Times, "undisturbed", lambda self, record: record == first)
+    time_rows(plan, tmp_path / "times", [run])
+    assert read_timing(path) == first

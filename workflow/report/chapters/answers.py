@@ -9,8 +9,8 @@
   Welch's test answers falsely in 7 % of ties instead of 5 %.
 
 A question judges *unpaired*, or, with `paired: true`, seed by seed over the seeds that all its rows share: for rows that differ in
-their sizes alone, whose equal seeds mean equal initial weights and equal order of images. The other interval stands beside it. Images
-that were made up decide nothing. Beside the raw answer stands the one by Holm's p values over the questions of its `family`.
+their sizes alone, whose equal seeds mean equal initial weights and equal order of images. The other interval stands beside it.
+Beside the raw answer stands the one by Holm's p values over the questions of its `family`.
 """
 
 import math
@@ -23,6 +23,7 @@ from workflow.report.claims import protocols
 from workflow.report.rows import Row
 from workflow.report.stats import LEVEL, Difference, Sample, contrast, exact_interval, holm, sample
 from workflow.support.errors import UserError
+from workflow.support.known import known
 
 
 @dataclass(frozen=True)
@@ -58,21 +59,19 @@ class Answer:
         return self.difference.detectable() if self.difference and self.difference.decided else None
 
 
-def _answer(question: Mapping, found: Difference, made_up: bool, what: str, **fields) -> Answer:
+def _answer(question: Mapping, found: Difference, what: str, **fields) -> Answer:
     """An answer to the judging difference; `what` it rests on, in words."""
     rule, within = question["rule"], question.get("within", 0.0)
-    verdict = UNDECIDED if made_up else verdict_of(found, rule, within)
-    way = UNDECIDED if made_up or not found.decided else way_of(found, within)
+    verdict = verdict_of(found, rule, within)
+    way = way_of(found, within) if found.decided else UNDECIDED
     said = f"{text.difference(found)} points, {what}"
-    if made_up:
-        said += "; the images are made up, so that nothing follows."
-    elif not found.decided:
+    if not found.decided:
         said += "; without a second run on each side there is no interval."
     elif verdict == UNDECIDED:
         said += f"; a difference of {text.number(found.detectable())} could have been seen."
     else:
         said += "."
-    p = None if made_up or not found.decided else p_of(found, rule, within, verdict)
+    p = p_of(found, rule, within, verdict) if found.decided else None
     family = question.get("family", "")
     return Answer(question["id"], question["asks"], rule, verdict, said, found, way=way, p=p, family=family, **fields)
 
@@ -81,7 +80,7 @@ def _unknown(question: Mapping, because: str, asked: int) -> Answer:
     return Answer(question["id"], question["asks"], question["rule"], UNKNOWN, because, None, 0, asked, 0)
 
 
-def pairs(question: Mapping, rows: Mapping[str, Row], *, made_up: bool) -> Answer:
+def pairs(question: Mapping, rows: Mapping[str, Row]) -> Answer:
     """The answer by mean difference over the pairs of which both sides were measured."""
     names = list(zip(question["row"], question["others"], strict=True))
     there = [pair for pair in names if all(name in rows and rows[name].accuracy for name in pair)]
@@ -91,29 +90,20 @@ def pairs(question: Mapping, rows: Mapping[str, Row], *, made_up: bool) -> Answe
     for row, other in there:
         coefficients[row] = coefficients.get(row, 0) + 1 / len(there)
         coefficients[other] = coefficients.get(other, 0) - 1 / len(there)
-    apart = contrast((value, rows[name].accuracy) for name, value in coefficients.items())
+    apart = contrast((value, known(rows[name].accuracy)) for name, value in coefficients.items())
     by_seed = sample(_seed_by_seed(coefficients, rows))
     alike, paired = by_seed.estimate if by_seed else None, question.get("paired", False)
     if paired and alike is None:
         return _unknown(question, "No seed was run on both sides of a pair.", len(names))
     judging, beside = (alike, apart) if paired else (apart, alike)
-    runs = sum(rows[name].accuracy.n for name in coefficients)
+    runs = sum(known(rows[name].accuracy).n for name in coefficients)
     count = f"{len(there)} pairs of networks" if len(there) > 1 else "one pair of networks"
     judged, other = ("seed by seed", "unpaired") if paired else ("unpaired", "seed by seed")
     words = f"{count}, {runs} runs, judged {judged}"
     if beside and beside.decided:
         words += f" (not judged by: {other} {text.difference(beside)})"
-    return _answer(
-        question,
-        judging,
-        made_up,
-        words,
-        compared=len(there),
-        asked=len(names),
-        runs=runs,
-        beside=beside,
-        paired=paired,
-    )
+    counts = {"compared": len(there), "asked": len(names), "runs": runs}
+    return _answer(question, known(judging), words, **counts, beside=beside, paired=paired)
 
 
 def _seed_by_seed(coefficients: Mapping[str, float], rows: Mapping[str, Row]) -> list[float]:
@@ -124,24 +114,24 @@ def _seed_by_seed(coefficients: Mapping[str, float], rows: Mapping[str, Row]) ->
     ]
 
 
-def cloud(question: Mapping, rows: Mapping[str, Row], *, made_up: bool) -> Answer:
+def cloud(question: Mapping, rows: Mapping[str, Row]) -> Answer:
     """The answer by one row's place among many others."""
     (name,), others = question["row"], question["others"]
     there = [other for other in others if other in rows and rows[other].accuracy]
     if not there or name not in rows or not rows[name].accuracy:
         return _unknown(question, "Nothing to compare was measured.", len(others))
-    own, means = rows[name].accuracy, [value for other in there for value in _draws(rows[other])]
-    found = contrast([(1, own), (-1, sample(means))], cautious=True)
+    own, means = known(rows[name].accuracy), [value for other in there for value in draws_of(rows[other])]
+    found = contrast([(1, own), (-1, known(sample(means)))], cautious=True)
     below = share_below(own, means)
-    runs = own.n + sum(rows[other].accuracy.n for other in there)
+    runs = own.n + sum(known(rows[other].accuracy).n for other in there)
     draws = f"{len(means)} draw{'s' if len(means) > 1 else ''}"
     words = f"{draws}, {runs} runs, {below[0]:.0f}% of the draws below"
-    return _answer(question, found, made_up, words, compared=len(there), asked=len(others), runs=runs, below=below)
+    return _answer(question, found, words, compared=len(there), asked=len(others), runs=runs, below=below)
 
 
-def _draws(row: Row) -> list[float]:
-    """What a row counts as in a cloud: the results of its seeds, where each seed has a draw of its own, else their mean."""
-    return list(row.by_seed.values()) if row.entry.draws else [row.accuracy.mean]
+def draws_of(row: Row) -> list[float]:
+    """What a row that was measured counts as in a cloud: its seeds' results, where each has a draw of its own, else their mean."""
+    return list(row.by_seed.values()) if row.entry.draws else [known(row.accuracy).mean]
 
 
 def share_below(own: Sample, others: Sequence[float]) -> tuple[float, float, float]:
@@ -155,7 +145,7 @@ def share_below(own: Sample, others: Sequence[float]) -> tuple[float, float, flo
 RULES = {"pairs": pairs, "equal": pairs, "not_smaller": pairs, "cloud": cloud}
 
 
-def answer(question: Mapping, rows: Mapping[str, Row], *, made_up: bool) -> Answer:
+def answer(question: Mapping, rows: Mapping[str, Row]) -> Answer:
     """The answer to one question. `rows`: those of the chapter's data set by name.
 
     UserError for a question that lacks what its rule needs.
@@ -164,7 +154,7 @@ def answer(question: Mapping, rows: Mapping[str, Row], *, made_up: bool) -> Answ
         raise UserError(
             f"question '{question['id']}': rule '{question['rule']}' needs 'within', the points that count as equal: add it."
         )
-    return RULES[question["rule"]](question, rows, made_up=made_up)
+    return RULES[question["rule"]](question, rows)
 
 
 def adjusted(found: Sequence[Answer]) -> list[Answer]:
@@ -172,18 +162,15 @@ def adjusted(found: Sequence[Answer]) -> list[Answer]:
     p_values: dict[int, float] = {}
     for family in {one.family for one in found}:
         tested = [number for number, one in enumerate(found) if one.p is not None and one.family == family]
-        p_values |= zip(tested, holm([found[number].p for number in tested]), strict=True)
+        p_values |= zip(tested, holm([known(found[number].p) for number in tested]), strict=True)
+    survives = lambda number, one: one.verdict not in (YES, NO) or p_values[number] < LEVEL
     return [
-        replace(
-            one,
-            adjusted=p_values.get(number),
-            holm=UNDECIDED if one.verdict in (YES, NO) and p_values[number] >= LEVEL else one.verdict,
-        )
+        replace(one, adjusted=p_values.get(number), holm=one.verdict if survives(number, one) else UNDECIDED)
         for number, one in enumerate(found)
     ]
 
 
-def answers(questions: Sequence[Mapping], rows: Mapping[str, Row], *, made_up: bool) -> list[Answer]:
+def answers(questions: Sequence[Mapping], rows: Mapping[str, Row]) -> list[Answer]:
     """One answer a question, each at the best protocol that its rows have in common."""
     by_protocol = [
         (protocol, {name: of_protocol(row, protocol) for name, row in rows.items()}) for protocol in protocols.PROTOCOLS
@@ -191,7 +178,7 @@ def answers(questions: Sequence[Mapping], rows: Mapping[str, Row], *, made_up: b
     found = []
     for question in questions:
         for protocol, own in by_protocol:
-            one = replace(answer(question, own, made_up=made_up), protocol=protocol)
+            one = replace(answer(question, own), protocol=protocol)
             if one.compared:
                 break
         found.append(one if one.compared else replace(one, protocol=None))

@@ -10,16 +10,17 @@ from functools import cached_property
 
 from workflow.plan.plan import Entry
 from workflow.report import badges, text
-from workflow.report.chapters.answers import Answer, answers, of_protocol
+from workflow.report.chapters.answers import Answer, answers, draws_of, of_protocol
 from workflow.report.chapters.decisions import BETTER, EQUAL, NO, UNDECIDED, UNKNOWN, WORSE, YES
 from workflow.report.components import Components, components
 from workflow.report.image_share import ImageShare, shares_of
 from workflow.report.results import Evidence
-from workflow.report.rows import Row, rows_of
+from workflow.report.rows import Row, rows_by_id
 from workflow.report.stats import Difference
+from workflow.support.known import known
 
 CHAPTER = "central"
-ASSAY, DRAWS = "assay", "draws"
+ASSAY = "assay"
 ALIKE = 0.02  # counts that differ by less than this share are equal
 
 
@@ -145,14 +146,20 @@ class Central:
     @cached_property
     def reach(self) -> float:
         """How far the axis goes either way: the contrasts and the draws, from one point to three. Positive controls may lie beyond."""
-        shown = [one.answer.difference for family in self.families.values() for one in family if one.measured]
+        shown = [known(one.answer.difference) for family in self.families.values() for one in family if one.measured]
         ends = [abs(end) for found in shown for end in (found.value, *(found.ends if found.decided else ()))]
-        ends += [abs(cloud.own.accuracy.mean - value) for cloud in self.clouds for value in cloud.draws]
+        ends += [abs(known(cloud.own.accuracy).mean - value) for cloud in self.clouds for value in cloud.draws]
         return min(3.0, max(1.0, math.ceil(2 * max(ends, default=1)) / 2))
 
     @property
     def lines(self) -> list[Contrast]:
         return [*(contrast for family in self.families.values() for contrast in family), *self.assay]
+
+    @property
+    def waiting(self) -> list[Row]:
+        """The rows that contrasts wait for."""
+        sides = [row for contrast in self.lines if not contrast.measured for row in (contrast.own, contrast.other)]
+        return list({row.key: row for row in sides if not row.done}.values())
 
 
 def _contrast(entry: Entry, question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Contrast:
@@ -162,14 +169,10 @@ def _contrast(entry: Entry, question: Mapping, answer: Answer, rows: Mapping[str
 
 
 def _cloud(question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Cloud:
-    own = of_protocol(rows[question["row"][0]], answer.protocol)
-    others = [of_protocol(rows[name], answer.protocol) for name in question["others"]]
-    draws = tuple(
-        value
-        for row in others
-        if row.accuracy
-        for value in (row.by_seed.values() if row.entry.draws else [row.accuracy.mean])
-    )
+    protocol = known(answer.protocol)
+    own = of_protocol(rows[question["row"][0]], protocol)
+    others = [of_protocol(rows[name], protocol) for name in question["others"]]
+    draws = tuple(value for row in others if row.accuracy for value in draws_of(row))
     return Cloud(answer, own, draws, components(draws, [list(own.by_seed.values())]))
 
 
@@ -178,10 +181,10 @@ def central(evidence: Evidence) -> Central | None:
     entry = evidence.plan.tables.get(CHAPTER)
     if entry is None:
         return None
-    rows = {key[1]: row for key, row in rows_of(evidence).items() if key[0] == entry.dataset}
+    rows = rows_by_id(evidence, entry.dataset)
     families: dict[str, list[Contrast]] = {}
     assay, clouds, further = [], [], []
-    for question, answer in zip(entry.questions, answers(entry.questions, rows, made_up=False), strict=True):
+    for question, answer in zip(entry.questions, answers(entry.questions, rows), strict=True):
         family = question.get("family", "")
         if question["rule"] == "cloud":
             clouds += [_cloud(question, answer, rows)] if answer.compared else []

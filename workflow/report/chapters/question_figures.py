@@ -2,94 +2,89 @@
 front of accuracy against arithmetic and time. Each is drawn only where there is something to see."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from workflow.plan.plan import Entry
 from workflow.report import text
 from workflow.report.chapters.answers import Answer
 from workflow.report.chapters.decisions import NO, UNDECIDED, UNKNOWN, YES
-from workflow.report.figures.style import BLUE, GREEN, MUTED, SURFACE, VERMILION, panels
+from workflow.report.figures.style import BLUE, GREEN, MUTED, SURFACE, VERMILION, Picture, panels, picture
 from workflow.report.rows import Row
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from workflow.support.known import known
 
 CLASSES = {YES: "holds", NO: "fails", UNDECIDED: "open", UNKNOWN: "idle"}
 COLOURS = {YES: GREEN, NO: VERMILION, UNDECIDED: MUTED}
-Drawn = tuple[str, str, str, "Figure", str]  # id, title, caption, figure, alternative text
 FAMILIES = (("ours", "ours", VERMILION, "D"), ("effconv", "EffConv", BLUE, "o"), ("", "others", MUTED, "s"))
 
 
-def drawings(entry: Entry, rows: Mapping[str, Row], given: Sequence[Answer]) -> Iterator[Drawn]:
+def drawings(name: str, entry: Entry, rows: Mapping[str, Row], given: Sequence[Answer]) -> Iterator[Picture]:
     """The figures of a chapter (its entry in the plan) for which there are numbers."""
     if shown := [answer for answer in given if answer.difference]:
-        yield _differences(shown)
+        yield _differences(name, shown)
     for question, answer in zip(entry.questions, given, strict=True):
         if question["rule"] == "cloud" and answer.compared >= 2:
-            yield _cloud(question, answer, rows)
+            yield _cloud(name, question, answer, rows)
     for question in entry.questions:
-        if question["id"] == "order" and (drawn := _pairs(question, rows)):
-            yield drawn
+        if question["id"] == "order" and (found := _joined(question, rows)):
+            yield _pairs(name, found)
     own = [rows[row.row] for row in entry.rows if row.row in rows and rows[row.row].accuracy]
     if len(own) >= 2:
-        yield _front(own)
+        yield _front(name, own)
 
 
-def _differences(shown: Sequence[Answer]) -> Drawn:
+def _differences(name: str, shown: Sequence[Answer]) -> Picture:
     figure, [[axes]] = panels(1, 1, height=0.9 + 0.27 * len(shown))
     for place, answer in enumerate(reversed(shown)):
-        gap, colour = answer.difference, COLOURS[answer.verdict]
+        gap, colour = known(answer.difference), COLOURS[answer.verdict]
         if gap.decided:
             axes.plot([gap.low, gap.high], [place, place], color=colour, linewidth=1.6)
-        axes.plot(
-            [gap.value],
-            [place],
-            marker="o",
-            markersize=5,
-            color=colour,
-            markerfacecolor=colour if gap.decided else SURFACE,
-        )
+        face = colour if gap.decided else SURFACE
+        axes.plot([gap.value], [place], marker="o", markersize=5, color=colour, markerfacecolor=face)
     axes.axvline(0, color=MUTED, linewidth=0.8)
     axes.set_yticks(range(len(shown)), [answer.id for answer in reversed(shown)])
     axes.set_xlabel("difference of accuracies, points")
     words = " ".join(f"{answer.id}: {text.difference(answer.difference)}, {answer.verdict}." for answer in shown)
     caption = "Mean difference of each question with its 95% interval; hollow: no interval yet. "
     caption += "Right of zero the row asked about is better."
-    return "answers", "The answers", caption, figure, words
+    return picture(f"{name}-answers", "The answers", caption, figure, words)
 
 
-def _cloud(question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Drawn:
+def _cloud(name: str, question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Picture:
     own = rows[question["row"][0]]
-    others = [rows[name] for name in question["others"] if name in rows and rows[name].accuracy]
+    others = [rows[other] for other in question["others"] if other in rows and rows[other].accuracy]
     figure, [[axes]] = panels(1, 1, height=2.9)
-    levels = [other.accuracy.mean for other in others]
-    axes.plot([r.macs.mean / 1e6 for r in others], levels, "s", color=MUTED, markersize=4.5,
+    levels, level = [known(other.accuracy).mean for other in others], known(own.accuracy)
+    axes.plot([known(r.macs).mean / 1e6 for r in others], levels, "s", color=MUTED, markersize=4.5,
               markerfacecolor=SURFACE, label="random draws")  # fmt: skip
-    axes.errorbar([own.macs.mean / 1e6], [own.accuracy.mean], yerr=[own.accuracy.std or 0], fmt="o", color=BLUE, markersize=6,
+    axes.errorbar([known(own.macs).mean / 1e6], [level.mean], yerr=[level.std or 0], fmt="o", color=BLUE, markersize=6,
                   label=own.name)  # fmt: skip
-    axes.axhline(own.accuracy.mean, color=BLUE, linewidth=0.6, linestyle="--")
+    axes.axhline(level.mean, color=BLUE, linewidth=0.6, linestyle="--")
     axes.set_xlabel("multiply-accumulates an image, millions")
     axes.set_ylabel("accuracy, %")
     axes.legend(loc="best")
-    share, low, high = answer.below
+    share, low, high = known(answer.below)
     caption = (
-        f"{own.name} (mean ± standard deviation of {own.accuracy.n} seeds) among {len(others)} draws of its parameters: "
+        f"{own.name} (mean ± standard deviation of {level.n} seeds) among {len(others)} draws of its parameters: "
         f"{share:.0f}% lie below it (95% interval {low:.0f} to {high:.0f}%)."
     )
     words = f"{caption} Draws lie between {text.number(min(levels))} and "
     words += f"{text.number(max(levels))} percent."
-    return f"cloud-{question['id']}", f"Where {own.name} lies among random sizes", caption, figure, words
+    return picture(
+        f"{name}-cloud-{question['id']}", f"Where {own.name} lies among random sizes", caption, figure, words
+    )
 
 
-def _pairs(question: Mapping, rows: Mapping[str, Row]) -> Drawn | None:
-    """Each seed's learned sizes and their permutations, joined."""
+def _joined(question: Mapping, rows: Mapping[str, Row]) -> list[tuple[int, float, float]]:
+    """(seed, accuracy, accuracy of the other) of every seed that both rows of a pair have."""
     found = []
     for name, other in zip(question["row"], question["others"], strict=True):
         if name in rows and other in rows:
             first, second = rows[name].by_seed, rows[other].by_seed
             found += [(seed, first[seed], second[seed]) for seed in sorted(first.keys() & second.keys())]
-    if not found:
-        return None
+    return found
+
+
+def _pairs(name: str, found: Sequence[tuple[int, float, float]]) -> Picture:
+    """Each seed's learned sizes and their permutations, joined."""
     figure, [[axes]] = panels(1, 1, height=2.6)
     for _, before, after in found:
         axes.plot([0, 1], [before, after], marker="o", markersize=4.5, linewidth=1, color=BLUE)
@@ -102,14 +97,14 @@ def _pairs(question: Mapping, rows: Mapping[str, Row]) -> Drawn | None:
         f"A line a seed and permutation; the learned order is better in {better} of {len(found)}."
     )
     words = " ".join(f"Seed {seed}: {text.number(a)} learned, {text.number(b)} permuted." for seed, a, b in found)
-    return "permutations", "Learned order and permuted order", caption, figure, words
+    return picture(f"{name}-permutations", "Learned order and permuted order", caption, figure, words)
 
 
 def _family(name: str) -> tuple[str, str, str]:
     return next((label, colour, marker) for start, label, colour, marker in FAMILIES if name.startswith(start))
 
 
-def _front(own: Sequence[Row]) -> Drawn:
+def _front(name: str, own: Sequence[Row]) -> Picture:
     """Accuracy against multiply-accumulates and, where they were timed, against seconds per epoch."""
     timed = [row for row in own if row.seconds]
     figure, [grid] = panels(1, 2 if len(timed) >= 2 else 1, height=2.9, sharey=True)
@@ -118,8 +113,8 @@ def _front(own: Sequence[Row]) -> Drawn:
     for axes, (cost, points, label) in zip(grid, sides, strict=True):
         seen = set()
         for row in points:
-            family, colour, marker = _family(row.id)
-            axes.errorbar([cost(row)], [row.accuracy.mean], yerr=[row.accuracy.std or 0], fmt=marker, color=colour, markersize=4.5,
+            (family, colour, marker), level = _family(row.id), known(row.accuracy)
+            axes.errorbar([cost(row)], [level.mean], yerr=[level.std or 0], fmt=marker, color=colour, markersize=4.5,
                           elinewidth=0.8, label=None if family in seen else family)  # fmt: skip
             seen.add(family)
         axes.set_xlabel(label)
@@ -129,15 +124,16 @@ def _front(own: Sequence[Row]) -> Drawn:
     caption = "Every row of the chapter. Not beaten in accuracy by any row of fewer multiply-accumulates: "
     caption += ", ".join(row.name for row in best) + "."
     words = " ".join(
-        f"{row.name}: {text.number(row.accuracy.mean)} percent at {text.millions(row.macs.mean)}." for row in best
+        f"{row.name}: {text.number(known(row.accuracy).mean)} percent at {text.millions(known(row.macs).mean)}."
+        for row in best
     )
-    return "front", "Accuracy against arithmetic and time", caption, figure, words
+    return picture(f"{name}-front", "Accuracy against arithmetic and time", caption, figure, words)
 
 
 def front(own: Sequence[Row]) -> list[Row]:
     """The rows that no row of at most as many multiply-accumulates beats, by rising cost."""
     best: list[Row] = []
-    for row in sorted(own, key=lambda row: (row.macs.mean, -row.accuracy.mean)):
-        if not best or row.accuracy.mean > best[-1].accuracy.mean:
+    for row in sorted(own, key=lambda row: (known(row.macs).mean, -known(row.accuracy).mean)):
+        if not best or known(row.accuracy).mean > known(best[-1].accuracy).mean:
             best.append(row)
     return best

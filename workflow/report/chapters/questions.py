@@ -1,26 +1,20 @@
 """A chapter that asks questions: an answer each, the table of its rows with what they cost, and up to four figures."""
 
-import html
 import math
+from statistics import fmean
 from typing import Any
 
-from workflow.report import badges, text
+from workflow.report import badges
 from workflow.report.chapters import answers, question_figures
 from workflow.report.csv_files import summary_line
 from workflow.report.results import Evidence
-from workflow.report.rows import Row, rows_in, rows_of
+from workflow.report.rows import Row, rows_by_id, rows_in
+from workflow.support.known import known
 
 
 def _answers(name: str, evidence: Evidence) -> list[answers.Answer]:
     entry = evidence.plan.tables[name]
-    rows = {key[1]: row for key, row in rows_of(evidence).items() if key[0] == entry.dataset}
-    return answers.answers(entry.questions, rows, made_up=False)  # made-up images give no evidence
-
-
-def given_answers(evidence: Evidence) -> list[answers.Answer]:
-    """The answers of all chapters to those questions for which something was measured."""
-    chapters = [name for name, entry in evidence.plan.tables.items() if entry.questions]
-    return [answer for name in chapters for answer in _answers(name, evidence) if answer.compared]
+    return answers.answers(entry.questions, rows_by_id(evidence, entry.dataset))
 
 
 def spent(row: Row) -> dict[str, float | None]:
@@ -28,14 +22,13 @@ def spent(row: Row) -> dict[str, float | None]:
 
     The clock of the runs themselves, which may have shared the machine; seconds per epoch are those of the timing stage.
     """
-    searches, totals = [], []
-    for state in row.done:
-        search = math.fsum((state.search or {}).get("seconds_per_epoch", []))
-        searches.append(search)
-        totals.append(search + math.fsum(state.result["seconds_per_epoch"]))
-    if not totals:
+    if not row.done:
         return {"search": None, "total": None}
-    return {"search": math.fsum(searches) / len(searches), "total": math.fsum(totals) / len(totals)}
+    search = fmean(math.fsum((state.search or {}).get("seconds_per_epoch", [])) for state in row.done)
+    return {
+        "search": search,
+        "total": search + fmean(math.fsum(known(state.result)["seconds_per_epoch"]) for state in row.done),
+    }
 
 
 def lines(name: str, evidence: Evidence) -> list[dict]:
@@ -73,24 +66,9 @@ def lines_of_rows(rows: list[Row]) -> list[tuple]:
 
 def context(name: str, evidence: Evidence) -> dict[str, Any]:
     """What the template shows."""
-    rows, given = rows_in(evidence, name), _answers(name, evidence)
+    entry, given = evidence.plan.tables[name], _answers(name, evidence)
+    figures = question_figures.drawings(name, entry, rows_by_id(evidence, entry.dataset), given)
     return {
-        "answers": given, "rows": lines_of_rows(rows), "verdicts": question_figures.CLASSES,
-        "figures": _figures(name, evidence, given),
+        "answers": given, "rows": lines_of_rows(rows_in(evidence, name)), "verdicts": question_figures.CLASSES,
+        "figures": list(figures),
     }  # fmt: skip
-
-
-def _figures(name: str, evidence: Evidence, given: list[answers.Answer]) -> list[dict]:
-    from markupsafe import Markup
-
-    from workflow.report.figures.style import inline, svg_text
-
-    entry = evidence.plan.tables[name]
-    rows = {key[1]: row for key, row in rows_of(evidence).items() if key[0] == entry.dataset}
-    found = []
-    for key, title, caption, figure, words in question_figures.drawings(entry, rows, given):
-        alt = html.escape(f"{title}. {text.plain(words)}", quote=True)
-        found.append({
-            "id": f"{name}-{key}", "title": title, "caption": caption, "svg": Markup(inline(svg_text(figure), f"{name}-{key}", alt)),
-        })  # fmt: skip
-    return found

@@ -5,6 +5,7 @@ from workflow.report.claims import verdicts
 from workflow.report.claims.rules import Missing, RowId, Setting, TableId, paper_rows, rule
 from workflow.report.claims.verdicts import FAILS, HOLDS, TOLERANCE, UNDECIDED, Finding, together
 from workflow.report.stats import LEVEL, NARROW, Difference, Sample, holm, welch
+from workflow.support.known import known
 
 
 def _compared(setting: Setting, better: str, worse: str, metric: str) -> tuple[Difference, str]:
@@ -79,10 +80,10 @@ def best(setting: Setting, *, row: RowId, table: TableId) -> Finding:
         except Missing as missing:
             findings.append(Finding(missing.verdict, str(missing), direction=verdicts.NOT_RUN))
     tested = [finding for finding in findings if finding.found]
-    sure = {id(finding) for finding, p in zip(tested, holm([f.p for f in tested]), strict=True) if p < LEVEL}
+    sure = {id(finding) for finding, p in zip(tested, holm([known(f.p) for f in tested]), strict=True) if p < LEVEL}
     findings = [_undecided(f) if f.verdict == FAILS and id(f) not in sure else f for f in findings]
     closest = min(
-        tested, key=lambda finding: finding.ours.value, default=None
+        tested, key=lambda finding: known(finding.ours).value, default=None
     )  # what the page shows: the nearest rival
     figures = {"ours": closest.ours, "smallest": closest.smallest} if closest else {}
     return together(findings, p=verdicts.joint_p(findings), **figures)

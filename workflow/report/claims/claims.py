@@ -4,19 +4,20 @@ Every part of a claim is judged at the paper's protocol; a part on accuracy has 
 the same rule says of the paper's own means and spreads.
 """
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from workflow.plan.names import parts_of
 from workflow.report.claims import protocols, verdicts
-from workflow.report.claims.rules import PUBLISHED, Missing, Setting, rule_of, sizes_of
+from workflow.report.claims.rules import PUBLISHED, Missing, Setting, rule_of
 from workflow.report.claims.verdicts import Finding, together
 from workflow.report.results import Evidence
-from workflow.report.rows import device_shared, rows_of
+from workflow.report.rows import device_shared, rows_of, sizes_record
 from workflow.report.stats import LEVEL, holm
 from workflow.support.errors import UserError
 from workflow.support.files import ROOT, read_yaml
+from workflow.support.known import known
 
 CLAIMS = ROOT / "config" / "claims.yaml"
 
@@ -55,10 +56,9 @@ class Claim:
         """The verdict where all claims are tested together: undecided where its p value does not survive."""
         tested = [part.finding for part in self.parts if part.finding.p is not None]
         fails_anyway = any(p.finding.verdict == verdicts.FAILS and p.finding.p is None for p in self.parts)
-        open_now = (
-            not tested or fails_anyway or self.adjusted is None or self.adjusted < LEVEL or not self.finding.found
-        )
-        return self.finding.verdict if open_now else verdicts.UNDECIDED
+        survives = self.adjusted is None or self.adjusted < LEVEL
+        stays = not tested or fails_anyway or survives or not self.finding.found
+        return self.finding.verdict if stays else verdicts.UNDECIDED
 
 
 @cache
@@ -109,18 +109,19 @@ def _behind(
     evidence: Evidence, basis: str, rows: dict[str, None], protocol: str
 ) -> tuple[dict[str, int], tuple[str, ...]]:
     """How many records of each row stand behind a finding, and the devices that they come from."""
-    known, seeds, devices = rows_of(evidence), {}, {}
+    seeds: dict[str, int] = {}
+    devices: dict[str, None] = {}
+    row_named = lambda name: rows_of(evidence)[parts_of(name)]
     for name in rows:
-        row = known[tuple(name.split("/", 1))]
+        row = row_named(name)
         if basis == protocols.SECONDS:
-            timing = row.timed_on(device_shared(known[tuple(one.split("/", 1))] for one in rows))
+            timing = row.timed_on(device_shared(map(row_named, rows)))
             records = [timing] if timing else []
         elif basis == protocols.SIZES:
-            found = [record for record, sizes in map(sizes_of, row.searched) if sizes]
-            records = [record for record in found if protocols.paper_sizes(record["run"])]
+            records = [record for record in map(sizes_record, row.searched) if protocols.paper_sizes(record["run"])]
         else:
             states = row.done if basis == protocols.COUNTS else row.at(protocol)
-            records = [state.result for state in states]
+            records = [known(state.result) for state in states]
         seeds[row.name] = len(records)
         devices.update(dict.fromkeys(filter(None, map(protocols.device_of, records))))
     return seeds, tuple(devices)
@@ -135,14 +136,8 @@ def judged(evidence: Evidence) -> list[Claim]:
         finding = together(findings, p=verdicts.joint_p(findings))
         found.append((claim, finding, parts))
     tested = [number for number, (_, finding, _) in enumerate(found) if finding.p is not None]
-    adjusted = dict(zip(tested, holm([found[number][1].p for number in tested]), strict=True))
+    adjusted = dict(zip(tested, holm([known(found[number][1].p) for number in tested]), strict=True))
     return [
         Claim(c["id"], c["says"], c["where"], c["paper"], c["evidence"], finding, parts, adjusted.get(number))
         for number, (c, finding, parts) in enumerate(found)
     ]
-
-
-def counts(claims: list[Claim]) -> dict[str, int]:
-    """How many claims got each verdict, all six listed."""
-    tally = Counter(claim.finding.verdict for claim in claims)
-    return {verdict: tally[verdict] for verdict in verdicts.VERDICTS}

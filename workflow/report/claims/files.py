@@ -9,6 +9,7 @@ from workflow.report.claims.verdicts import Finding, finite, worst_direction
 from workflow.report.csv_files import to_csv
 from workflow.report.results import gather
 from workflow.support.files import write_json, write_text
+from workflow.support.known import known
 
 
 def _words(finding: Finding) -> str:
@@ -27,9 +28,9 @@ def part_line(part: Part) -> dict:
     """One part of a claim for claims.json."""
     published, raised = _numbers(part.paper), _numbers(part.raised)
     if published:
-        published["verdict"] = part.paper.verdict
+        published["verdict"] = known(part.paper).verdict
     if raised:
-        raised["verdict"] = part.raised.verdict
+        raised["verdict"] = known(part.raised).verdict
     short = part.short and {
         "direction": part.short.direction, "measured": _words(part.short), "ours": _numbers(part.short),
         "smallest": finite(part.short.smallest),
@@ -43,7 +44,7 @@ def part_line(part: Part) -> dict:
 
 def line(claim: Claim) -> dict:
     """One claim as a line of claims.csv. `direction`: of its parts on accuracy, at the short protocol."""
-    directions = [part.short.direction for part in claim.parts if part.short]
+    directions = [part.short.direction for part in claim.parts if part.short and part.short.direction]
     return {
         "id": claim.id, "claim": claim.says, "where": claim.where, "paper": claim.paper, "measured": _words(claim.finding),
         "verdict": claim.finding.verdict, "direction": worst_direction(directions) if directions else None,

@@ -15,12 +15,12 @@ from workflow.records.state import RunState
 from workflow.report.claims import protocols
 from workflow.report.claims.verdicts import NOT_COMPARABLE, NOT_RUN, Finding
 from workflow.report.results import Evidence
-from workflow.report.rows import PAPER_SEEDS, Row, device_shared, rows_of, side
+from workflow.report.rows import Row, as_published, device_shared, rows_of, side, sizes_record
 from workflow.report.stats import Interval, Sample, sample, with_floor
 from workflow.support.errors import UserError
+from workflow.support.known import known
 
 PUBLISHED = "published"
-PRINTED_AS = {"accuracy": ("acc", "std"), "top5": ("top5", "top5_std")}
 RowId = NewType("RowId", str)
 TableId = NewType("TableId", str)
 Reads = Callable[
@@ -64,7 +64,7 @@ class Setting:
         row = self.row(name)
         if self.source == PUBLISHED:
             return self._published(row, metric)
-        found = sample(state.result.get(metric) for state in self.runs(row))
+        found = sample(known(state.result).get(metric) for state in self.runs(row))
         if found is None and row.done and self.source == protocols.PAPER:
             raise Missing(f"{row.name}: {len(row.done)} runs, none by the paper's protocol", NOT_COMPARABLE)
         if found is None:
@@ -82,42 +82,45 @@ class Setting:
         return found
 
     def _published(self, row: Row, metric: str) -> Sample:
-        printed, (mean, std) = self.printed(row), PRINTED_AS[metric]
-        if mean not in printed:
+        found = as_published(self.printed(row), metric)
+        if found is None:
             raise Missing(f"{row.name}: not printed")
-        found = Sample(printed[mean], printed.get(std), PAPER_SEEDS if std in printed else 1)
         return with_floor(found, protocols.DATASETS[self.dataset].test_images) if self.floor else found
 
     def seconds(self, *names: str) -> list[Interval]:
         """Seconds per epoch of rows that were timed alike, with the lowest and highest of their slices."""
         rows = [self.row(name) for name in names]
         if self.source == PUBLISHED:
-            printed = [self.printed(row).get("sec") for row in rows]
-            if None in printed:
-                raise Missing(f"{rows[printed.index(None)].name}: not printed")
-            return [Interval(seconds, seconds, seconds) for seconds in printed]
+            return [self._printed_seconds(row) for row in rows]
         device = device_shared(rows)
-        timed = [row.timed_on(device) if device else row.timing for row in rows]
-        for row, timing in zip(rows, timed, strict=True):
-            if timing is None:
-                raise Missing(f"{row.name}: {row.timing_reason or row.status}")
-            if why := protocols.why_not_timed_alike(row.run.to_json(), timing):
-                raise Missing(f"{row.name}: {why}", NOT_COMPARABLE)
+        timed = [self._timed(row, row.timed_on(device) if device else row.timing) for row in rows]
         if not device:
-            devices = sorted({protocols.device_of(timing) for timing in timed})
-            raise Missing(f"timed on different devices: {', '.join(devices)}", NOT_COMPARABLE)
-        return [row.clock_of(timing) for row, timing in zip(rows, timed, strict=True)]
+            devices = sorted(protocols.device_of(timing) or "a device without a name" for timing in timed)
+            raise Missing(f"timed on different devices: {', '.join(dict.fromkeys(devices))}", NOT_COMPARABLE)
+        return [known(row.clock_of(timing)) for row, timing in zip(rows, timed, strict=True)]
+
+    def _printed_seconds(self, row: Row) -> Interval:
+        seconds = self.printed(row).get("sec")
+        if seconds is None:
+            raise Missing(f"{row.name}: not printed")
+        return Interval(seconds, seconds, seconds)
+
+    def _timed(self, row: Row, timing: dict | None) -> dict:
+        """A row's timing, which may stand beside others."""
+        if timing is None:
+            raise Missing(f"{row.name}: {row.timing_reason or row.status}")
+        if why := protocols.why_not_timed_alike(known(row.run).to_json(), timing):
+            raise Missing(f"{row.name}: {why}", NOT_COMPARABLE)
+        return timing
 
     def sizes(self, name: str) -> list[list[float]]:
         """Kernel sizes of every seed of a row, in forward order."""
-        row, found, others = self.row(name), [], 0
-        for state in row.searched if self.source != PUBLISHED else ():
-            record, sizes = sizes_of(state)
-            if sizes and protocols.paper_sizes(record["run"]):
-                found.append([side(size) for size in sizes])
-            others += bool(sizes)
-        if not found and others:
-            raise Missing(f"{row.name}: sizes of {others} runs, none by the paper's protocol", NOT_COMPARABLE)
+        row = self.row(name)
+        searched = row.searched if self.source != PUBLISHED else ()
+        of_paper = [state for state in searched if protocols.paper_sizes(sizes_record(state)["run"])]
+        found = [[side(size) for size in state.sizes] for state in of_paper]
+        if not found and searched:
+            raise Missing(f"{row.name}: sizes of {len(searched)} runs, none by the paper's protocol", NOT_COMPARABLE)
         if not found:
             raise Missing(f"{row.name}: no sizes have been learned ({row.status})")
         return found
@@ -132,12 +135,6 @@ class Setting:
         if self.source != PUBLISHED and row.key in self.evidence.counts:
             return self.evidence.counts[row.key]
         raise Missing(f"{row.name}: {'not printed' if self.source == PUBLISHED else row.status}")
-
-
-def sizes_of(state: RunState) -> tuple[dict, list]:
-    """The record that has a run's sizes (its search's, else its result's), and the sizes."""
-    record = state.search or state.result or {}
-    return record, record.get("sizes") or record.get("kernel_sizes") or []
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from statistics import fmean
 from workflow.records.state import RunState
 from workflow.report import text
 from workflow.report.claims import protocols, verdicts
-from workflow.report.claims.rules import Missing, RowId, Setting, rule, sizes_of
+from workflow.report.claims.rules import Missing, RowId, Setting, rule
 from workflow.report.claims.verdicts import Finding
 from workflow.report.rows import Row, rows_of
+from workflow.support.known import known
 
 
 def _means(seeds: list[list[float]]) -> list[float]:
@@ -97,9 +98,8 @@ def searches_settle(setting: Setting, *, budget: float, drift: float) -> Finding
     own = set(_searches(setting.dataset, {}, setting.evidence.plan.tables))
     for row in rows_of(setting.evidence).values():
         for state in _one_a_seed(row) if f"{row.dataset}/{row.id}" in own and setting.source == protocols.PAPER else ():
-            record, _ = sizes_of(state)
-            wanted = record["run"]["search"].get("parameters") if state.search else None
-            if not wanted:
+            record = known(state.search)
+            if not (wanted := record["run"]["search"].get("parameters")):
                 continue
             if not protocols.paper_search(record["run"]):
                 others += 1

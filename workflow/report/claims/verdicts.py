@@ -78,11 +78,11 @@ def joint_p(findings: Iterable[Finding]) -> float | None:
 
     None where no test was made.
     """
-    tested = [finding for finding in findings if finding.p is not None]
+    tested = [(finding.p, finding.verdict) for finding in findings if finding.p is not None]
     if not tested:
         return None
-    false = [finding.p for finding in tested if finding.verdict == FAILS]
-    return min(1.0, min(false) * len(tested)) if false else max(finding.p for finding in tested)
+    false = [p for p, verdict in tested if verdict == FAILS]
+    return min(1.0, min(false) * len(tested)) if false else max(p for p, _ in tested)
 
 
 def larger(difference: Interval, *, margin: float = 0.0, tolerance: float = 0.0) -> str:

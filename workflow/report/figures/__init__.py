@@ -1,31 +1,37 @@
 """The figures: each is a list of lines (its CSV), a drawing of them, and a sentence of alternative text made from them.
 
-A drawing depends on nothing but its lines, so a figure whose lines and code have not changed is not drawn again.
+A drawing depends on nothing but its lines and its entry in the plan, so a figure that has not changed is not drawn again.
 """
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from workflow.plan.plan import Entry, Plan
+from workflow.plan.plan import Plan
 from workflow.report import text
 from workflow.report.csv_files import to_csv
 from workflow.report.figures import central, dynamics, figure3, kernels, scatter
+from workflow.report.figures.style import Picture, inline
 from workflow.report.results import Evidence, gather
 from workflow.support.files import write_bytes, write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TABLE_LINES = 90  # of a figure's data that the page shows; the CSV has all
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """How one figure is made. `caption`: what it shows, without the numbers."""
+    """How one figure is made. `caption`: what it shows, without the numbers; `draw` and `alt` get its lines and its entry."""
 
     title: str
     caption: str
     lines: Callable[[str, Evidence], list[dict]]
-    draw: Callable
+    draw: Callable[[list[dict], Any], "Figure"]
     alt: Callable[[list[dict], Any], str]
 
 
@@ -58,9 +64,9 @@ DRAWINGS = {
     ),
     "accuracy-time": Drawing(
         "Accuracy against time",
-        "CIFAR-10: accuracy and seconds per epoch. The paper's seconds are from its own, unnamed machine and "
-        " from other papers; they and the measured ones share an axis, not a machine.",
-        scatter.lines, scatter.draw_time, scatter.alt_time,
+        "CIFAR-10: accuracy and seconds per epoch. The paper's seconds are from its own, unnamed machine and from other papers; "
+        "they and the measured ones share an axis, not a machine.",
+        scatter.lines, scatter.draw, scatter.alt,
     ),
     "sizes": Drawing(
         "Kernel sizes by layer", "Mean size over seeds of every learned layer; a line a network.",
@@ -84,48 +90,63 @@ def _code() -> bytes:
     return b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
 
 
-def shown_by(name: str, plan: Plan) -> Entry | None:
-    """The plan's entry of a figure: title, x values; None for figures that are not in the plan."""
-    return plan.tables.get(name)
-
-
 def lines_of(name: str, evidence: Evidence) -> list[dict]:
     """The lines of a figure; none where the plan does not have it."""
-    drawing = DRAWINGS[name]
     if name.startswith("figure") and name not in evidence.plan.tables:
         return []
-    return drawing.lines(name, evidence)
+    return DRAWINGS[name].lines(name, evidence)
 
 
 def alt_of(name: str, found: list[dict], plan: Plan) -> str:
     """Alternative text, from the numbers."""
-    return f"{DRAWINGS[name].title}. {text.plain(DRAWINGS[name].alt(found, shown_by(name, plan)))}"
+    return f"{DRAWINGS[name].title}. {text.plain(DRAWINGS[name].alt(found, plan.tables.get(name)))}"
 
 
-def measured(found: list[dict]) -> bool:
-    """Whether the lines of a figure hold anything but the paper's own numbers."""
-    return any(line.get("source") != "paper" for line in found)
-
-
-def write(name: str, plan: Plan, results: Path, out: Path, evidence: Evidence | None = None) -> Path:
-    """The files of a figure (SVG, PNG, PDF, CSV); the path of its SVG."""
+def draw(name: str, found: list[dict], plan: Plan, out: Path) -> str:
+    """The files of a figure (SVG, PNG, PDF, CSV) from its lines; the text of its SVG."""
     from workflow.report.figures.style import pdf_bytes, png_bytes, svg_text
 
-    found = lines_of(name, evidence or gather(plan, results))
-    content, base = to_csv(found), out / "figures" / name
-    shown = shown_by(name, plan)
+    content, base, shown = to_csv(found), out / "figures" / name, plan.tables.get(name)
     mark = hashlib.sha256(b"\0".join([content.encode(), repr(shown).encode(), _code()])).hexdigest()[:16]
     svg, png, pdf = (base.with_suffix(suffix) for suffix in (".svg", ".png", ".pdf"))
     write_text(base.with_suffix(".csv"), content)
-    there = svg.exists() and png.exists() and pdf.exists()
-    if there and f"<!-- drawn from {mark} -->" in svg.read_text(encoding="utf-8")[-60:]:
-        return svg
-    alone = {line.get("protocol") for line in found} <= {
-        None,
-        "paper",
-    }  # the paper's numbers may stand on the same axes
-    drawn = DRAWINGS[name].draw(found, alone, shown)
+    kept = svg.read_text(encoding="utf-8") if svg.exists() and png.exists() and pdf.exists() else ""
+    if f"<!-- drawn from {mark} -->" in kept[-60:]:
+        return kept
+    drawn = DRAWINGS[name].draw(found, shown)
     write_bytes(png, png_bytes(drawn))
     write_bytes(pdf, pdf_bytes(drawn))
-    write_text(svg, f"{svg_text(drawn)}<!-- drawn from {mark} -->\n")
-    return svg
+    made = f"{svg_text(drawn)}<!-- drawn from {mark} -->\n"
+    write_text(svg, made)
+    return made
+
+
+def write(name: str, plan: Plan, results: Path, out: Path) -> None:
+    """The files of a figure."""
+    draw(name, lines_of(name, gather(plan, results)), plan, out)
+
+
+def on_page(name: str, evidence: Evidence, out: Path, *, files: bool) -> Picture:
+    """A figure for the page, its files under `out`; without a drawing where there is nothing but the paper's own numbers."""
+    lines, made = lines_of(name, evidence), Picture(name, DRAWINGS[name].title, DRAWINGS[name].caption)
+    if all(line.get("source") == "paper" for line in lines):
+        return made
+    svg = inline(draw(name, lines, evidence.plan, out), name, alt_of(name, lines, evidence.plan))
+    heads, numbers = _numbers(lines)
+    return replace(made, svg=svg, heads=heads, lines=numbers[:TABLE_LINES], total=len(numbers), files=files)
+
+
+def _numbers(found: list[dict]) -> tuple[list[str], list[list[str]]]:
+    """A figure's lines as a table; sizes by layer are put in one cell a network and seed."""
+
+    def shown(value: object) -> str:
+        return "" if value is None else text.significant(value, 5) if isinstance(value, float) else str(value)
+
+    sizes = [line for line in found if "layer" in line and "size" in line and line.get("kind", "size") == "size"]
+    if not sizes:
+        return list(found[0]), [[shown(value) for value in line.values()] for line in found]
+    heads = [key for key in ("dataset", "label", "seed") if key in sizes[0]]
+    groups: dict[tuple, list[str]] = {}
+    for line in sizes:
+        groups.setdefault(tuple(str(line[key]) for key in heads), []).append(f"{line['size']:.1f}".removesuffix(".0"))
+    return [*heads, "sizes, first layer to last"], [[*key, " ".join(values)] for key, values in groups.items()]

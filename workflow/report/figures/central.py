@@ -8,6 +8,7 @@ from workflow.report.chapters.central import Central, Contrast, central
 from workflow.report.figures.style import BLUE, GREEN, INK, MUTED, ORANGE, RULE, SURFACE, VERMILION, empty, panels
 from workflow.report.results import Evidence
 from workflow.report.stats import NARROW
+from workflow.support.known import known
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,16 +36,11 @@ def lines(name: str, evidence: Evidence) -> list[dict]:
     found = central(evidence)
     if found is None or not any(contrast.measured for contrast in found.lines):
         return []
-    made = [
-        _contrast(family, contrast)
-        for family, group in found.families.items()
-        for contrast in group
-        if contrast.measured
-    ]
-    made += [_contrast("assay", contrast) for contrast in found.assay if contrast.measured]
+    groups = {**found.families, "assay": found.assay}
+    made = [_contrast(part, contrast) for part, group in groups.items() for contrast in group if contrast.measured]
     blank = dict.fromkeys(made[0])
     for cloud in found.clouds:
-        mean = cloud.own.accuracy.mean
+        mean = known(cloud.own.accuracy).mean
         for part, values in (("draws", cloud.draws), ("seeds", tuple(cloud.own.by_seed.values()))):
             shifts = [mean - value for value in values]
             made.append({
@@ -62,22 +58,21 @@ def _blind(found: Central) -> str:
 def _row(axes: "Axes", place: float, line: dict, reach: float, blind: bool) -> None:
     colour = MUTED if blind else COLOURS.get(line["answer"], INK)
     if line["within"]:
-        axes.barh(
-            place, 2 * line["within"], left=-line["within"], height=0.9, color=RULE, alpha=0.6, linewidth=0, zorder=0
-        )
+        within = line["within"]
+        axes.barh(place, 2 * within, left=-within, height=0.9, color=RULE, alpha=0.6, linewidth=0, zorder=0)
     values = [float(value) for value in (line["values"] or "").split()]
     axes.plot(values, [place] * len(values), "o", color=colour, alpha=0.35, markersize=3.5, linewidth=0, zorder=2)
     if line["low"] is not None:
         axes.plot([line["low"], line["high"]], [place, place], color=colour, linewidth=1)
         axes.plot([line["low90"], line["high90"]], [place, place], color=colour, linewidth=3.2, solid_capstyle="butt")
     face = colour if line["low"] is not None or line["part"] in ("draws", "seeds") else SURFACE
-    axes.plot([line["difference"]], [place], "o", color=colour, markerfacecolor=face, markersize=5.5, zorder=3)
-    seen = (
-        f", could have seen {text.number(line['could_have_seen'])}"
-        if line["could_have_seen"] and line["answer"] == "undecided"
-        else ""
-    )
-    words = line["answer"] + seen if line["part"] not in ("draws", "seeds") else ""
+    gap = line["difference"]
+    marker = "o" if abs(gap) <= reach else ">" if gap > 0 else "<"  # an arrowhead on the edge for what lies beyond
+    at = min(max(gap, -reach), reach)
+    axes.plot([at], [place], marker, color=colour, markerfacecolor=face, markersize=5.5, zorder=3, clip_on=False)
+    words = line["answer"] if line["part"] not in ("draws", "seeds") else ""
+    if line["could_have_seen"] and words == "undecided":
+        words += f", could have seen {text.number(line['could_have_seen'])}"
     axes.annotate(
         words,
         (reach, place),
@@ -89,7 +84,7 @@ def _row(axes: "Axes", place: float, line: dict, reach: float, blind: bool) -> N
     )
 
 
-def draw(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
+def draw(found: list[dict], shown: Entry | None) -> "Figure":
     """A line a contrast; groups under their names."""
     if not found:
         return empty("Nothing of the central question has been measured yet.")
@@ -104,21 +99,12 @@ def draw(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
     blind, place, labels = any(line["answer"] == "blind" for line in found), 0.0, []
     for group in groups:
         title = titles.get(group, f"{group} parameters")
-        axes.annotate(
-            title,
-            (-reach, -place),
-            xytext=(0, 0),
-            textcoords="offset points",
-            fontsize=7.5,
-            fontweight="bold",
-            va="center",
-        )
+        axes.text(-reach, -place, title, fontsize=7.5, fontweight="bold", va="center")
         place += 1
         for line in [line for line in found if line["part"] == group or (group == "draws" and line["part"] == "seeds")]:
             _row(axes, -place, line, reach, blind)
-            labels.append(
-                (-place, line["control"] + (f"\n{line['alike']}" if line["alike"] and group not in titles else ""))
-            )
+            alike = f"\n{line['alike']}" if line["alike"] and group not in titles else ""
+            labels.append((-place, line["control"] + alike))
             place += 1
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_xlim(-reach, reach)
@@ -129,14 +115,10 @@ def draw(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
     return figure
 
 
-def alt(found: list[dict], shown: Entry) -> str:
+def alt(found: list[dict], shown: Entry | None) -> str:
     """Every contrast with its numbers."""
     parts = []
     for line in found:
-        interval = text.interval(line["low"], line["high"])
-        parts.append(
-            f"{line['part']}, {line['control']}: {text.signed(line['difference'])} {interval} {line['answer']}.".replace(
-                "  ", " "
-            )
-        )
+        numbers = [text.signed(line["difference"]), text.interval(line["low"], line["high"]), line["answer"]]
+        parts.append(f"{line['part']}, {line['control']}: {' '.join(filter(None, numbers))}.")
     return " ".join(parts) or "Nothing of the central question has been measured yet."

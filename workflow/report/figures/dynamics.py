@@ -1,6 +1,7 @@
 """How sizes and accuracies come about: soft sizes, parameter count and gradients during the search; accuracy by epoch."""
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from workflow.plan.plan import Entry
@@ -8,7 +9,7 @@ from workflow.report.figures.scatter import family
 from workflow.report.figures.style import BLUE, INK, TITLES, VERMILION, empty, panels
 from workflow.report.results import Evidence
 from workflow.report.rows import Row, at_common, rows_in, rows_of
-from workflow.report.stats import sample
+from workflow.support.known import known
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,26 +26,14 @@ def thin(items: list, most: int = POINTS) -> list:
 
 def trajectory_lines(name: str, evidence: Evidence) -> list[dict]:
     """kind (soft size, parameters, budget, gradient ...), step, layer, value: the first searched seed of figure 2's row."""
-    state = (
-        next((s for row in rows_in(evidence, "figure2") for s in row.searched if s.search), None)
-        if "figure2" in evidence.plan.tables
-        else None
-    )
+    rows = rows_in(evidence, "figure2") if "figure2" in evidence.plan.tables else []
+    state = next((state for row in rows for state in row.searched if state.search), None)
     if state is None:
         return []
-    record, found = state.search["trajectory"], []
+    record, found, own = known(state.search)["trajectory"], [], {"row": state.run.row, "seed": state.run.seed}
 
     def add(kind: str, step: int, layer: int | None, value: float) -> None:
-        found.append(
-            {
-                "kind": kind,
-                "row": state.run.row,
-                "seed": state.run.seed,
-                "step": step,
-                "layer": layer,
-                "value": value,
-            }
-        )
+        found.append({"kind": kind, **own, "step": step, "layer": layer, "value": value})
 
     for index in thin(list(range(len(record["step"])))):
         step = record["step"][index]
@@ -61,7 +50,7 @@ def trajectory_lines(name: str, evidence: Evidence) -> list[dict]:
     return found
 
 
-def draw_trajectories(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
+def draw_trajectories(found: list[dict], shown: Entry | None) -> "Figure":
     """Three panels over the search's steps."""
     if not found:
         return empty("No search has been recorded yet.")
@@ -75,13 +64,8 @@ def draw_trajectories(found: list[dict], comparable: bool, shown: Entry) -> "Fig
         shade = colormaps["viridis"](0.22 + 0.63 * (layer - 1) / max(1, len(layers) - 1))
         soft.plot([p["step"] for p in points], [p["value"] for p in points], color=shade, linewidth=1.1)
         if layer in (1, layers[-1]):
-            soft.annotate(
-                f"layer {layer}",
-                (points[-1]["step"], points[-1]["value"]),
-                xytext=(2, 0),
-                textcoords="offset points",
-                fontsize=7,
-            )
+            end = points[-1]["step"], points[-1]["value"]
+            soft.annotate(f"layer {layer}", end, xytext=(2, 0), textcoords="offset points", fontsize=7)
     soft.set_title("Soft sizes")
     soft.set_xmargin(0.16)
     points = [line for line in found if line["kind"] == "parameters"]
@@ -93,13 +77,8 @@ def draw_trajectories(found: list[dict], comparable: bool, shown: Entry) -> "Fig
     for kind, colour, style in (("gradient of the loss", BLUE, "-"), ("gradient of the budget", VERMILION, "--")):
         points = [line for line in found if line["kind"] == kind and line["value"] > 0]
         if points:
-            gradient.plot(
-                [p["step"] for p in points],
-                [p["value"] for p in points],
-                style,
-                color=colour,
-                label=kind.removeprefix("gradient "),
-            )
+            steps, values = [p["step"] for p in points], [p["value"] for p in points]
+            gradient.plot(steps, values, style, color=colour, label=kind.removeprefix("gradient "))
     if gradient.lines:
         gradient.set_yscale("log")
         gradient.legend(loc="best")
@@ -109,7 +88,7 @@ def draw_trajectories(found: list[dict], comparable: bool, shown: Entry) -> "Fig
     return figure
 
 
-def alt_trajectories(found: list[dict], shown: Entry) -> str:
+def alt_trajectories(found: list[dict], shown: Entry | None) -> str:
     """First and last soft sizes, and what the count came to."""
     soft = [line for line in found if line["kind"] == "soft size"]
     if not soft:
@@ -120,42 +99,36 @@ def alt_trajectories(found: list[dict], shown: Entry) -> str:
     return f"Soft sizes at step {last}, first layer to last: {final}. Parameters then: {count:,.0f}."
 
 
-def _comparable_rows(evidence: Evidence) -> list[Row]:
-    """The rows with their results by the protocol that most of their data set's have."""
-    rows = list(rows_of(evidence).values())
-    return [row for dataset in dict.fromkeys(row.dataset for row in rows)
-            for row in at_common(one for one in rows if one.dataset == dataset)[1]]  # fmt: skip
+def by_epoch(rows: Iterable[Row]) -> list[dict]:
+    """dataset, row, label, protocol, epoch; mean, lowest and highest test accuracy of the seeds that got there, and their number."""
+    from pandas import DataFrame
+
+    own = lambda row: {"dataset": row.dataset, "row": row.id, "label": row.name, "protocol": row.best.protocol}
+    found = DataFrame([
+        {**own(row), "epoch": entry["epoch"], "accuracy": entry["accuracy"]}
+        for row in rows for state in row.done for entry in state.history
+        if entry["stage"] == "train" and entry.get("accuracy") is not None
+    ])  # fmt: skip
+    if found.empty:
+        return []
+    grouped = found.groupby(["dataset", "row", "label", "protocol", "epoch"], sort=False)["accuracy"]
+    return grouped.agg(accuracy="mean", low="min", high="max", n="count").reset_index().to_dict("records")
 
 
 def curve_lines(name: str, evidence: Evidence) -> list[dict]:
-    """dataset, row, epoch, test accuracy (mean over seeds), n."""
-    found = []
-    for row in _comparable_rows(evidence):
-        seeds = [
-            [e for e in state.history if e["stage"] == "train" and e.get("accuracy") is not None] for state in row.done
-        ]
-        by_epoch: dict[int, list[float]] = {}
-        for entry in (entry for seed in seeds for entry in seed):
-            by_epoch.setdefault(entry["epoch"], []).append(entry["accuracy"])
-        for epoch in thin(sorted(by_epoch), 16):
-            values = sample(by_epoch[epoch])
-            found.append(
-                {
-                    "dataset": row.dataset,
-                    "row": row.id,
-                    "label": row.name,
-                    "epoch": epoch,
-                    "accuracy": values.mean,
-                    "n": values.n,
-                    "protocol": row.best.protocol if row.best else None,
-                }
-            )
+    """The curves of the rows by the protocol that most of their data set's have, thinned."""
+    rows, found = list(rows_of(evidence).values()), []
+    for dataset in dict.fromkeys(row.dataset for row in rows):
+        for row in at_common(one for one in rows if one.dataset == dataset)[1]:
+            found += thin(by_epoch([row]), 16)
     return found
 
 
 def _joined(lines: list[dict]) -> tuple[tuple[list, list], tuple[list, list]]:
     """Several rows' curves as one with gaps, and their last points."""
-    epochs, values, ends = [], [], ([], [])
+    epochs: list[float] = []
+    values: list[float] = []
+    ends: tuple[list, list] = ([], [])
     for row in dict.fromkeys(line["row"] for line in lines):
         points = [line for line in lines if line["row"] == row]
         epochs += [*(point["epoch"] for point in points), math.nan]
@@ -165,7 +138,7 @@ def _joined(lines: list[dict]) -> tuple[tuple[list, list], tuple[list, list]]:
     return (epochs, values), ends
 
 
-def draw_curves(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
+def draw_curves(found: list[dict], shown: Entry | None) -> "Figure":
     """A panel a data set, a line a row, coloured by the kind of network."""
     datasets = list(dict.fromkeys(line["dataset"] for line in found))
     if not datasets:
@@ -197,13 +170,13 @@ def _key(figure: "Figure", found: list[dict]) -> None:
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
 
 
-def alt_curves(found: list[dict], shown: Entry) -> str:
+def alt_curves(found: list[dict], shown: Entry | None) -> str:
     """Where each curve ends."""
     last = {(line["dataset"], line["label"]): line for line in found}
-    parts = [
-        f"{label} on {dataset}: {line['accuracy']:.1f} at epoch {line['epoch']}."
-        for (dataset, label), line in last.items()
+    ends = [
+        f"{label} on {dataset}: {end['accuracy']:.1f} at epoch {end['epoch']}."
+        for (dataset, label), end in last.items()
     ]
     return (
-        "Test accuracy in percent at the last epoch. " + " ".join(parts) if parts else "No epoch has been recorded yet."
+        f"Test accuracy in percent at the last epoch. {' '.join(ends)}" if ends else "No epoch has been recorded yet."
     )

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from workflow.plan.plan import Entry
 from workflow.report import text
-from workflow.report.figures.style import BLUE, INK, MUTED, SURFACE, VERMILION, empty, panels
+from workflow.report.figures.style import BLUE, INK, MUTED, SURFACE, VERMILION, beside_paper, empty, panels
 from workflow.report.results import Evidence
 from workflow.report.rows import at_common, device_of_most, rows_in
 
@@ -22,33 +22,25 @@ def lines(name: str, evidence: Evidence) -> list[dict]:
     protocol, rows = at_common(rows_in(evidence, name))
     device = device_of_most(rows)
 
-    def add(
-        metric: str,
-        x: float,
-        row: str,
-        source: str,
-        value: float | None,
-        std: float | None = None,
-        n: int | None = None,
-    ) -> None:
+    def add(metric: str, source: str, value: float | None, std: float | None = None, n: int | None = None) -> None:
         if value is not None:
             made_by = None if source == "paper" else device if metric == "seconds" else protocol
             found.append({
-                "metric": metric, "x": x, "row": row, "source": source, "value": value, "std": std, "n": n,
-                "protocol": None if metric == "seconds" or source == "paper" else protocol, "made_by": made_by,
+                "metric": metric, "x": x, "row": row.id, "source": source, "value": value, "std": std, "n": n,
+                "protocol": made_by if metric == "accuracy" else None, "made_by": made_by,
             })  # fmt: skip
 
     paper = {float(x): values for x, values in shown.paper.items()}
     for x, row in zip(shown.x, rows, strict=True):
         printed = paper.get(float(x), {})
-        add("accuracy", x, row.id, "paper", printed.get("acc"), printed.get("std"))
-        add("seconds", x, row.id, "paper", printed.get("sec"))
+        add("accuracy", "paper", printed.get("acc"), printed.get("std"))
+        add("seconds", "paper", printed.get("sec"))
         if row.accuracy:
-            add("accuracy", x, row.id, "mean", row.accuracy.mean, row.accuracy.std, row.accuracy.n)
-            for state in row.done:
-                add("accuracy", x, row.id, f"seed {state.run.seed}", state.result["accuracy"])
+            add("accuracy", "mean", row.accuracy.mean, row.accuracy.std, row.accuracy.n)
+            for seed, accuracy in row.by_seed.items():
+                add("accuracy", f"seed {seed}", accuracy)
         clock = row.clock_of(row.timed_on(device))
-        add("seconds", x, row.id, "mean", clock.value if clock else None)
+        add("seconds", "mean", clock.value if clock else None)
     return found
 
 
@@ -56,31 +48,16 @@ def _measured(axes: "Axes", points: list[dict], metric: str) -> None:
     means = [line for line in points if line["source"] == "mean"]
     seeds = [line for line in points if line["source"].startswith("seed")]
     colour = COLOURS[metric]
-    axes.plot(
-        [p["x"] for p in means],
-        [p["value"] for p in means],
-        color=colour,
-        marker="o",
-        markersize=5,
-        label="measured, mean",
-        zorder=3,
-    )
-    spread = [p for p in means if p["std"] is not None]
+    places, values = [line["x"] for line in means], [line["value"] for line in means]
+    axes.plot(places, values, color=colour, marker="o", markersize=5, label="measured, mean", zorder=3)
+    spread = [line for line in means if line["std"] is not None]
     if spread:
-        low, high = ([p["value"] + sign * p["std"] for p in spread] for sign in (-1, 1))
-        axes.fill_between(
-            [p["x"] for p in spread], low, high, color=colour, alpha=0.15, linewidth=0, label="± standard deviation"
-        )
+        low, high = ([line["value"] + sign * line["std"] for line in spread] for sign in (-1, 1))
+        places, label = [line["x"] for line in spread], "± standard deviation"
+        axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0, label=label)
     if seeds:
-        axes.plot(
-            [p["x"] for p in seeds],
-            [p["value"] for p in seeds],
-            ".",
-            color=colour,
-            markersize=4,
-            alpha=0.7,
-            label="one seed",
-        )
+        places, values = [line["x"] for line in seeds], [line["value"] for line in seeds]
+        axes.plot(places, values, ".", color=colour, markersize=4, alpha=0.7, label="one seed")
 
 
 def _paper(axes: "Axes", points: list[dict]) -> None:
@@ -92,10 +69,11 @@ def _paper(axes: "Axes", points: list[dict]) -> None:
         )  # fmt: skip
 
 
-def draw(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
+def draw(found: list[dict], shown: Entry) -> "Figure":
     """Both metrics over x; where the numbers are not comparable, the paper's stand in panels of their own."""
     if not found:
         return empty("Nothing measured yet.")
+    comparable = beside_paper(found)
     columns = 1 if comparable else 2
     figure, grid = panels(2, columns, height=4.6, sharex=True)
     for axes_row, metric in zip(grid, LABELS, strict=True):
@@ -117,7 +95,7 @@ def draw(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
     }
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles))
     for axes in grid[-1]:
-        axes.set_xlabel(shown.x_label)
+        axes.set_xlabel(shown.x_label or "")
     return figure
 
 

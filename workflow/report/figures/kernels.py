@@ -12,7 +12,7 @@ from workflow.records.state import RunState
 from workflow.report.figures.style import BLUE, INK, MARKERS, MUTED, SERIES, SURFACE, TITLES, empty, panels
 from workflow.report.results import Evidence
 from workflow.report.rows import rows_in, rows_of, side
-from workflow.report.stats import sample
+from workflow.support.known import known
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,8 +36,7 @@ def figure2_lines(name: str, evidence: Evidence) -> list[dict]:
     found = [{"kind": "size", **line, "i": None, "j": None, "value": None} for line in size_lines(name, evidence)]
     for row in rows_in(evidence, name):
         for state in row.searched:
-            for line in _kernel_lines(row.id, row.name, state):
-                found.append(line)
+            found += _kernel_lines(row.id, row.name, state)
             if found and found[-1]["kind"] == "kernel":
                 return found
     return found
@@ -61,8 +60,10 @@ def _kernel_lines(row: str, label: str, state: RunState) -> list[dict]:
 
 
 def _means(found: list[dict]) -> dict[int, float]:
-    layers = sorted({line["layer"] for line in found})
-    return {layer: sample(line["size"] for line in found if line["layer"] == layer).mean for layer in layers}
+    """Layer -> mean size."""
+    from pandas import DataFrame
+
+    return DataFrame(found).groupby("layer")["size"].mean().to_dict()
 
 
 def _bars(axes: "Axes", found: list[dict]) -> None:
@@ -107,7 +108,7 @@ def _squares(axes: "Axes", found: list[dict], kernels: list[dict]) -> None:
     axes.set_xlabel(f"residual layer, input to output; squares: kernels of seed {first} ({what})")
 
 
-def draw_figure2(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
+def draw_figure2(found: list[dict], shown: Entry | None) -> "Figure":
     """Bars of sizes above the kernels."""
     sizes = [line for line in found if line["kind"] == "size"]
     if not sizes:
@@ -118,7 +119,7 @@ def draw_figure2(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
     return figure
 
 
-def draw_figure3c(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
+def draw_figure3c(found: list[dict], shown: Entry | None) -> "Figure":
     """Sizes of several budgets side by side."""
     if not found:
         return empty("No sizes have been learned yet.")
@@ -143,30 +144,28 @@ def draw_figure3c(found: list[dict], comparable: bool, shown: Entry) -> "Figure"
     return figure
 
 
-def alt_sizes(found: list[dict], shown: Entry) -> str:
+def alt_sizes(found: list[dict], shown: Entry | None) -> str:
     """Mean sizes of each row, layer by layer."""
     parts = []
     for row in dict.fromkeys(line["row"] for line in found):
         lines = [line for line in found if line["row"] == row and line.get("kind", "size") == "size"]
         means = ", ".join(f"{value:.1f}".removesuffix(".0") for value in _means(lines).values())
         parts.append(f"{lines[0]['label']}: {means}.")
-    return (
-        "Mean learned kernel sizes from the first residual layer to the last. " + " ".join(parts)
-        if parts
-        else "No sizes yet."
-    )
+    said = "Mean learned kernel sizes from the first residual layer to the last. " + " ".join(parts)
+    return said if parts else "No sizes yet."
 
 
 def map_lines(name: str, evidence: Evidence) -> list[dict]:
     """dataset, row, layer, mean size over seeds: every row whose sizes are learned, EffConv's and FlexNet's."""
+    from pandas import DataFrame
+
+    place = {dataset: number for number, dataset in enumerate(TITLES)}
     found = []
-    for row in sorted(
-        rows_of(evidence).values(), key=lambda row: list(TITLES).index(row.dataset) if row.dataset in TITLES else 9
-    ):
+    for row in sorted(rows_of(evidence).values(), key=lambda row: place.get(row.dataset, len(place))):
         seeds = [sizes for sizes in row.sizes if len(set(map(str, sizes))) > 1 or row.entry.learn]
-        for layer in range(max(map(len, seeds), default=0)):
-            mean = sample(side(sizes[layer]) for sizes in seeds if layer < len(sizes)).mean
-            found.append({"dataset": row.dataset, "row": row.id, "label": row.name, "layer": layer + 1, "size": mean})
+        means = DataFrame([[side(size) for size in sizes] for sizes in seeds]).mean()
+        own = {"dataset": row.dataset, "row": row.id, "label": row.name}
+        found += [{**own, "layer": layer, "size": float(mean)} for layer, mean in enumerate(means, 1)]
     return found
 
 
@@ -185,7 +184,7 @@ def _cells(found: list[dict], keys: list[tuple[str, str]]) -> dict[float, tuple[
     return cells
 
 
-def draw_map(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
+def draw_map(found: list[dict], shown: Entry | None) -> "Figure":
     """A line a network, a cell a layer, shade by size."""
     if not found:
         return empty("No sizes have been learned yet.")
@@ -196,10 +195,8 @@ def draw_map(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
     scale = ScalarMappable(Normalize(1, max(7, *(line["size"] for line in found))),
                            LinearSegmentedColormap.from_list("sizes", ["#dcebf7", "#6baed6", "#2171b5", "#0b4a8f"]))  # fmt: skip
     figure, [[axes]] = panels(1, 1, height=0.9 + 0.19 * len(keys))
-    labels = {
-        (line["dataset"], line["row"]): f"{TITLES.get(line['dataset'], line['dataset'])}, {line['label']}"
-        for line in found
-    }
+    title = lambda line: f"{TITLES.get(line['dataset'], line['dataset'])}, {line['label']}"
+    labels = {(line["dataset"], line["row"]): title(line) for line in found}
     for size, (across, down) in _cells(found, keys).items():
         axes.plot(across, down, color=scale.to_rgba(size), linewidth=10, solid_capstyle="butt")  # type: ignore[arg-type]  # one number will do
     axes.set_yticks(range(len(keys)), [labels[key] for key in keys], fontsize=7.5)
@@ -208,18 +205,16 @@ def draw_map(found: list[dict], comparable: bool, shown: Entry) -> "Figure":
     axes.set_ylim(len(keys) - 0.4, -0.6)
     bar = figure.colorbar(scale, ax=axes, shrink=0.7, aspect=30, pad=0.01, label="kernel size (mean over seeds)")
     bar.outline.set_visible(False)
-    bar.solids.set_rasterized(False)
+    known(bar.solids).set_rasterized(False)
     return figure
 
 
-def alt_map(found: list[dict], shown: Entry) -> str:
+def alt_map(found: list[dict], shown: Entry | None) -> str:
     """For each network, its smallest and largest mean size and where the largest is."""
     parts = []
     for key in dict.fromkeys((line["dataset"], line["row"]) for line in found):
         lines = [line for line in found if (line["dataset"], line["row"]) == key]
-        largest = max(lines, key=lambda line: line["size"])
-        smallest = min(line["size"] for line in lines)
-        parts.append(
-            f"{lines[0]['label']} on {key[0]}: {smallest:.1f} to {largest['size']:.1f}, largest in layer {largest['layer']}."
-        )
+        largest, smallest = max(lines, key=lambda line: line["size"]), min(line["size"] for line in lines)
+        sizes = f"{smallest:.1f} to {largest['size']:.1f}, largest in layer {largest['layer']}"
+        parts.append(f"{lines[0]['label']} on {key[0]}: {sizes}.")
     return " ".join(parts) or "No sizes yet."

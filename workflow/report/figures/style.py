@@ -5,9 +5,15 @@ Drawn in a handful of sentinel colours with text kept as text; on the page the s
 
 import io
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workflow.report import text
+from workflow.support.known import known
+
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -31,6 +37,31 @@ STYLE: dict[Any, Any] = {
 }  # fmt: skip
 WIDTH = 7.4  # inches
 TITLES = {"mnist": "MNIST", "cifar10": "CIFAR-10", "stl10": "STL-10", "imagenet32": "ImageNet-32"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as the page shows it. `svg`: None where nothing was measured; `heads`, `lines`: its numbers, the first of `total`
+    lines; `files`: whether its files lie beside the page."""
+
+    name: str
+    title: str
+    caption: str
+    svg: "Markup | None" = None
+    heads: Sequence[str] = ()
+    lines: Sequence[Sequence[object]] = ()
+    total: int = 0
+    files: bool = False
+
+
+def picture(name: str, title: str, caption: str, figure: "Figure", words: str, **numbers: Any) -> Picture:
+    """A figure that is on the page alone. `words`: what it shows, for those who cannot see it."""
+    return Picture(name, title, caption, inline(svg_text(figure), name, text.plain(f"{title}. {words}")), **numbers)
+
+
+def beside_paper(lines: list[dict]) -> bool:
+    """Whether the paper's numbers may stand on the same axes: where all that was measured followed its protocol."""
+    return {line.get("protocol") for line in lines} <= {None, "paper"}
 
 
 def panels(rows: int, columns: int, *, height: float, **options) -> tuple["Figure", list[list["Axes"]]]:
@@ -90,11 +121,10 @@ def _without_bare_groups(body: str) -> str:
     return re.sub(r"<g\b[^>]*>|</g>", group, body)
 
 
-def inline(svg: str, prefix: str, alt: str) -> str:
-    """An SVG file's text as a part of a page: themed colours, ids that are unique on the page, no outside names, fewer bytes.
+def inline(svg: str, prefix: str, alt: str) -> "Markup":
+    """An SVG file's text as a part of a page: themed colours, ids that are unique on the page, no outside names, fewer bytes."""
+    from markupsafe import Markup, escape
 
-    `alt`: already escaped for an attribute.
-    """
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.DOTALL)
     names = {
@@ -103,14 +133,13 @@ def inline(svg: str, prefix: str, alt: str) -> str:
     body = re.sub(r' id="([\w.-]+)"', lambda found: f' id="{names[found[1]]}"' if found[1] in names else "", body)
     body = re.sub(r'xlink:href="#([\w.-]+)', lambda found: f'href="#{names[found[1]]}', body)
     body = re.sub(r"url\(#([\w.-]+)", lambda found: f"url(#{names[found[1]]}", body)
-    body = re.sub(
-        r" ?font-family: [^;\"]*;?| transform=\"rotate\(-0 [^\"]*\"", "", body
-    )  # the page's own font; no rotation
+    # The page's own font; no rotation.
+    body = re.sub(r" ?font-family: [^;\"]*;?| transform=\"rotate\(-0 [^\"]*\"", "", body)
     for colour, variable in VARIABLES.items():
         body = body.replace(colour, variable)
-    view = re.search(r'viewBox="([^"]+)"', body)[1]
+    view = known(re.search(r'viewBox="([^"]+)"', body))[1]
     body = _without_bare_groups(body[body.index(">") + 1 :])
     body = re.sub(r"\s*\n\s*", "\n", body)
     body = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), body)
     body = re.sub(r'style="[^"]*"', lambda found: re.sub(r"([;:]) ", r"\1", found[0]), body)
-    return f'<svg viewBox="{view}" role="img" aria-label="{alt}">{body}'
+    return Markup(f'<svg viewBox="{view}" role="img" aria-label="{escape(alt)}">{body}')

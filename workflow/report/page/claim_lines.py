@@ -5,15 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from workflow.plan.names import parts_of
 from workflow.report import badges, text
 from workflow.report.claims import claims as written
 from workflow.report.claims import protocols, verdicts
 from workflow.report.claims.claims import Claim, Part
 from workflow.report.claims.rules import rule_of
+from workflow.report.costs import Costs
 from workflow.report.page import forest
 from workflow.report.results import Evidence
 from workflow.report.rows import Row, rows_of, side
 from workflow.report.stats import Interval
+from workflow.support.known import known
 
 TITLES = {
     protocols.SECONDS: "Seconds per epoch, as a ratio", protocols.SIZES: "Kernel sizes", protocols.ACCURACY: "Accuracy, points",
@@ -83,7 +86,7 @@ class Line:
         judged = [
             part for part in self.parts if part.paper and part.paper.verdict == verdicts.UNDECIDED and part.paper.ours
         ]
-        return [part for part in judged if part.paper.ours.decided and part.paper.ours.low <= 0 <= part.paper.ours.high]
+        return [part for part in judged if _holds_zero(known(known(part.paper).ours))]
 
     @property
     def ours(self) -> str:
@@ -116,10 +119,13 @@ class Line:
         return badges.Badge(protocols.PAPER, words, None, "")
 
 
+def _holds_zero(found: Interval) -> bool:
+    return found.decided and found.low <= 0 <= found.high
+
+
 def _rows(evidence: Evidence, dataset: str, parts: Sequence[Mapping]) -> tuple[Row, ...]:
-    known = rows_of(evidence)
     names = dict.fromkeys(name for part in parts for name in rule_of(part).reads(dataset, part, evidence.plan.tables))
-    return tuple(known[tuple(name.split("/", 1))] for name in names)
+    return tuple(rows_of(evidence)[parts_of(name)] for name in names)
 
 
 def lines(evidence: Evidence, claims: Sequence[Claim]) -> dict[str, list[Line]]:
@@ -133,6 +139,15 @@ def lines(evidence: Evidence, claims: Sequence[Claim]) -> dict[str, list[Line]]:
                 parts = tuple(claim.parts[number] for number in chosen)
                 found[basis].append(Line(claim, definition["name"], basis, parts, rows))
     return {basis: group for basis, group in found.items() if group}
+
+
+def doubts(findings: Sequence[Mapping]) -> dict[str, list[str]]:
+    """Claim -> where the paper prints a figure behind it that does not hold together. `findings`: of config/findings.yaml."""
+    found: dict[str, list[str]] = {}
+    for finding in findings:
+        for claim in finding.get("claims", ()):
+            found.setdefault(claim, []).append(finding["where"])
+    return found
 
 
 def _size_strip(line: Line) -> str:
@@ -170,11 +185,18 @@ def _figure(basis: str, found: Interval) -> str:
     return text.times(found.value)
 
 
-def waiting(group: Sequence[Line]) -> str:
-    """How many lines of a group were not run, and the command that runs them; empty where all were."""
+def waiting(group: Sequence[Line], costs: Costs) -> tuple[str, str] | None:
+    """How many lines of a group were not run, with what that takes, and the command that runs them; None where all were."""
     idle = [line for line in group if not line.measured]
+    if not idle:
+        return None
+    if idle[0].basis == protocols.SECONDS:
+        return f"{len(idle)} not timed yet, which needs no data set", "python -m workflow times"
+    rows = {row.key: row for line in idle for row in line.rows}
+    about = costs.about(rows.values(), paper=True)
+    words = f"{len(idle)} not run at the paper's protocol" + (f", {about}" if about else "")
     targets = dict.fromkeys(line.claim.link for line in idle)
-    return f"{len(idle)} not run at the paper's protocol: snakemake {' '.join(targets)}" if idle else ""
+    return words, f"snakemake {' '.join(targets)} --config preset=paper"
 
 
 def tally(claims: Sequence[Claim]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from workflow.report.chapters.central import Central, Cloud, Contrast, differenc
 from workflow.report.chapters.decisions import BETTER, EQUAL, UNDECIDED, UNKNOWN, WORSE
 from workflow.report.page import forest
 from workflow.report.stats import Interval
+from workflow.support.known import known
 
 CLASSES = {BETTER: "holds", WORSE: "fails", EQUAL: "near", UNDECIDED: "open", UNKNOWN: "idle"}
 
@@ -32,7 +33,7 @@ def contrast_svg(found: Central, contrast: Contrast) -> str:
 
 def cloud_svgs(found: Central, cloud: Cloud) -> list[tuple[str, str]]:
     """The random draws, and the seeds of the learned sizes, each less the mean of the learned ones: (label, drawing)."""
-    mean, made = cloud.own.accuracy.mean, []
+    mean, made = known(cloud.own.accuracy).mean, []
     seeds = list(cloud.own.by_seed.values())
     for name, values in ((f"{len(cloud.draws)} random vectors", cloud.draws), (f"{len(seeds)} seeds alone", seeds)):
         shifts = [mean - value for value in values]

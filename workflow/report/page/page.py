@@ -4,7 +4,6 @@ Jinja2 with autoescape; style and script are put in; figures are the SVG files o
 records, so that the same results give the same bytes.
 """
 
-import html
 import json
 import re
 import tempfile
@@ -15,19 +14,18 @@ from urllib.parse import quote
 
 from workflow.plan.plan import Plan
 from workflow.report import badges, text
-from workflow.report.chapters import sections
+from workflow.report.chapters import sections, waiting_chapters
 from workflow.report.chapters.central import CHAPTER, central
 from workflow.report.claims.claims import judged
-from workflow.report.figures import DRAWINGS, alt_of, lines_of, measured
-from workflow.report.figures import write as write_figure
-from workflow.report.figures.style import TITLES, inline
+from workflow.report.costs import costs_of
+from workflow.report.figures import DRAWINGS, on_page
+from workflow.report.figures.style import TITLES
 from workflow.report.page import claim_lines, findings, forest, runs, summary
 from workflow.report.results import Evidence, gather
 from workflow.report.tables import cells, sparklines
 from workflow.support.files import ROOT, read_yaml, write_json, write_text
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
-TABLE_LINES = 90  # of a figure's data that the page shows; the CSV has all
 
 
 @cache
@@ -45,7 +43,7 @@ def _environment() -> Any:
     made.globals |= {
         "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
         "script": Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
-        "text": text, "datasets": TITLES, "drawings": DRAWINGS, "symbols": claim_lines.GLYPHS, "classes": claim_lines.CLASSES,
+        "text": text, "datasets": TITLES, "symbols": claim_lines.GLYPHS, "classes": claim_lines.CLASSES,
         "ways": claim_lines.WAYS, "caps": badges.CAPS, "badges": badges,
         "draw": lambda function, *arguments: Markup(function(*arguments)),
     }  # fmt: skip
@@ -57,42 +55,6 @@ def _tables(evidence: Evidence) -> list[dict]:
     for name in (name for name, entry in evidence.plan.tables.items() if entry.kind == "table"):
         table = cells.view(name, evidence)
         found.append({"view": table, "strips": sparklines.strips(table), "caption": cells.caption(table)})
-    return found
-
-
-def _figure_table(found: list[dict]) -> tuple[list[str], list[list[str]]]:
-    """A figure's lines as a table; sizes by layer are put in one cell a network and seed."""
-
-    def shown(value: object) -> str:
-        return "" if value is None else text.significant(value, 5) if isinstance(value, float) else str(value)
-
-    sizes = [line for line in found if "layer" in line and "size" in line and line.get("kind", "size") == "size"]
-    if not sizes:
-        return (list(found[0]) if found else []), [[shown(value) for value in line.values()] for line in found]
-    heads = [key for key in ("dataset", "label", "seed") if key in sizes[0]]
-    groups: dict[tuple, list[str]] = {}
-    for line in sizes:
-        groups.setdefault(tuple(str(line[key]) for key in heads), []).append(f"{line['size']:.1f}".removesuffix(".0"))
-    return [*heads, "sizes, first layer to last"], [[*key, " ".join(values)] for key, values in groups.items()]
-
-
-def _figures(evidence: Evidence, out: Path, *, published: bool) -> dict[str, dict]:
-    """The figures by name, their files under `out`; of one without anything measured only that it is so."""
-    from markupsafe import Markup
-
-    found: dict[str, dict] = {}
-    for name in DRAWINGS:
-        lines = lines_of(name, evidence)
-        if not measured(lines):
-            found[name] = {"name": name, "svg": None}
-            continue
-        svg = write_figure(name, evidence.plan, evidence.results, out, evidence).read_text(encoding="utf-8")
-        heads, body = _figure_table(lines)
-        alt = html.escape(alt_of(name, lines, evidence.plan), quote=True)
-        found[name] = {
-            "name": name, "svg": Markup(inline(svg, name, alt)), "heads": heads, "lines": body[:TABLE_LINES], "total": len(body),
-            "files": not published,
-        }  # fmt: skip
     return found
 
 
@@ -118,28 +80,26 @@ def context(evidence: Evidence, out: Path, drawn: Path, *, published: bool) -> d
 
     plan, claims = evidence.plan, judged(evidence)
     question, environments = central(evidence), summary.environments(evidence)
-    settings = {
-        key: value
-        for key, value in plan.to_json().items()
-        if key not in ("runs", "jobs", "tables", "prepare", "why", "unavailable")
-    }
-    chapters = sections(evidence)
+    left_out = ("runs", "jobs", "tables", "prepare", "why", "unavailable")
+    settings = {key: value for key, value in plan.to_json().items() if key not in left_out}
+    chapters, published_wrong = sections(evidence), read_yaml(ROOT / "config" / "findings.yaml")["findings"]
     return {
         "plan": plan, "claims": claims, "groups": claim_lines.lines(evidence, claims), "claim_lines": claim_lines,
         "tally": claim_lines.tally(claims), "central": question, "findings_page": findings, "forest": forest,
         "axis": Markup(forest.scale(findings.axis_of(question), [f"−{question.reach:g}", "0", f"+{question.reach:g}"]))
         if question else "",
         "warnings": summary.warnings(evidence), "latest": summary.latest(evidence), "environments": environments,
-        "tables": _tables(evidence), "figures": _figures(evidence, drawn, published=published),
+        "tables": _tables(evidence), "figures": {name: on_page(name, evidence, drawn, files=not published) for name in DRAWINGS},
         "chapters": [chapter for chapter in chapters if chapter["name"] != CHAPTER],
         "central_chapter": next((chapter for chapter in chapters if chapter["name"] == CHAPTER), None),
         "protocol": read_yaml(ROOT / "config" / "protocol.yaml")["points"],
-        "findings": read_yaml(ROOT / "config" / "findings.yaml")["findings"],
+        "findings": published_wrong, "doubts": claim_lines.doubts(published_wrong),
         "options": _options(evidence), "test_sets": summary.test_sets(evidence),
+        "costs": costs_of(evidence), "waiting_chapters": waiting_chapters(evidence),
         "selfcheck": summary.selfcheck(evidence), "settings": _data_address(settings),
         "environment_file": _data_address([{"name": one.name, "runs": one.runs, **one.facts} for one in environments]),
         "published": published, "results": evidence.results.as_posix(), "runs_of": runs.lines(evidence, out),
-        "complete": summary.completeness(evidence), "refused": evidence.refused,
+        "refused": evidence.refused,
     }  # fmt: skip
 
 
@@ -150,8 +110,6 @@ def write(plan: Plan, results: Path, out: Path, *, published: bool = False) -> N
         data = context(evidence, out, Path(scratch) if published else out, published=published)
     for name in ("index", "runs"):
         page = _environment().get_template(f"{name}.html.j2").render(data)
-        write_text(
-            out / f"{name}.html", re.sub(r"\n\s+", "\n", page)
-        )  # a tenth of the bytes is the templates' indentation
+        write_text(out / f"{name}.html", re.sub(r"\n\s+", "\n", page))  # the templates' indentation is a tenth of it
     if not published:
         write_json(out / "plan.json", plan.to_json())

@@ -1,17 +1,19 @@
-"""What a reader should beware of, where results come from, how complete they are, and how the self-check came out."""
+"""What a reader should beware of, where results come from, and how the self-checks came out."""
 
 import json
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
+from workflow.machine import gpu_pool
 from workflow.records.state import RunState
 from workflow.report import text
 from workflow.report.claims import protocols
 from workflow.report.page.runs import arithmetic
-from workflow.report.results import Evidence
-from workflow.report.rows import rows_of
+from workflow.report.results import RECORDED, Evidence
+from workflow.report.rows import rows_of, sizes_record
 from workflow.report.stats import sampling_error
+from workflow.support.errors import UserError
+from workflow.support.known import known
 
 FACTS = ("device", "driver", "cpu", "cores", "threads", "platform", "python", "packages", "git_commit", "git_dirty")
 
@@ -32,7 +34,7 @@ def shown_states(evidence: Evidence) -> list[RunState]:
 
 def environments(evidence: Evidence) -> list[Environment]:
     """The environments behind the results that are shown, most used first."""
-    facts = [{fact: state.result["provenance"].get(fact) for fact in FACTS} for state in shown_states(evidence)]
+    facts = [{fact: known(state.result)["provenance"].get(fact) for fact in FACTS} for state in shown_states(evidence)]
     counted = Counter(json.dumps(one, sort_keys=True) for one in facts)
     return [
         Environment(f"E{number}", json.loads(one), count)
@@ -42,35 +44,23 @@ def environments(evidence: Evidence) -> list[Environment]:
 
 def latest(evidence: Evidence) -> str | None:
     """When the youngest result was finished; the page carries no time of its own, so that it is the same when made again."""
-    ends = [state.result["provenance"].get("ended") for state in shown_states(evidence)]
+    ends = [known(state.result)["provenance"].get("ended") for state in shown_states(evidence)]
     return max((end for end in ends if end), default=None)
-
-
-def completeness(evidence: Evidence) -> dict[str, int]:
-    """How many of the planned runs stand how, here."""
-    tally = dict.fromkeys(("done", "stale", "unfinished", "failed", "rejected", "not run"), 0)
-    for state in evidence.states:
-        tally[state.status] += 1
-    return tally
 
 
 def _several(evidence: Evidence) -> list[str]:
     """Rows whose seeds come from more than one device: their accuracies are averaged all the same."""
-    mixed = [row.name for row in rows_of(evidence).values() if row.best and len(row.best.devices) > 1]
-    return (
-        [
-            f"The seeds of {text.counted(len(mixed), 'row')} come from more than one device, which their badges say: "
-            f"{text.some(tuple(mixed))}."
-        ]
-        if mixed
-        else []
-    )
+    mixed = tuple(row.name for row in rows_of(evidence).values() if row.best and len(row.best.devices) > 1)
+    if not mixed:
+        return []
+    rows = text.counted(len(mixed), "row")
+    return [f"The seeds of {rows} come from more than one device, which their badges say: {text.some(mixed)}."]
 
 
 def warnings(evidence: Evidence) -> list[str]:
     """Sentences, most serious first; none where there is nothing to say."""
-    tally, found = completeness(evidence), []
-    if lost := tally["failed"] + tally["rejected"]:
+    found = []
+    if lost := sum(state.status in ("failed", "rejected") for state in evidence.states):
         found.append(
             f"{lost} of {text.counted(len(evidence.states), 'run')} failed or were refused; "
             "the reasons stand under the tables and in the runs."
@@ -95,7 +85,7 @@ def warnings(evidence: Evidence) -> list[str]:
         found.append(
             f"Rows were computed in {len(kinds)} kinds of arithmetic, which their badges say: {', '.join(sorted(kinds))}."
         )
-    if any(state.result["provenance"].get("git_dirty") for state in shown_states(evidence)):
+    if any(known(state.result)["provenance"].get("git_dirty") for state in shown_states(evidence)):
         found.append("Some results were made with changes that are not in the commit that they name.")
     found += _clocks(evidence)
     return found + _unchecked(evidence)
@@ -103,7 +93,7 @@ def warnings(evidence: Evidence) -> list[str]:
 
 def _clocks(evidence: Evidence) -> list[str]:
     timed = [row for row in rows_of(evidence).values() if row.timing]
-    loud = sorted(f"{row.id} ({row.dataset})" for row in timed if row.timing.get("clocks_agree") is False)
+    loud = sorted(f"{row.id} ({row.dataset})" for row in timed if known(row.timing).get("clocks_agree") is False)
     if not loud:
         return []
     return [
@@ -113,11 +103,29 @@ def _clocks(evidence: Evidence) -> list[str]:
 
 
 def _unchecked(evidence: Evidence) -> list[str]:
-    """Cards whose results are shown and that never passed the self-check of a GPU."""
-    places = {state.folder.parents[3] for state in shown_states(evidence)}
-    checked = any((place / "selfcheck.json").exists() or (place.parent / "selfcheck.json").exists() for place in places)
-    cards = {protocols.device_of(s.result) for s in shown_states(evidence) if s.result["provenance"].get("driver")}
-    return [] if checked or not cards else [f"No self-check of {', '.join(sorted(filter(None, cards)))} is recorded."]
+    """Cards that something on the page comes from and that no self-check stands for, or one that found something wrong."""
+    records = [known(state.result) for state in shown_states(evidence)]
+    for row in rows_of(evidence).values():
+        records += [*map(sizes_record, row.searched), *(timing.record for timing in row.timings)]
+    cards = {protocols.device_of(record) for record in records if record["provenance"].get("driver")}
+    try:
+        checks = _checks(evidence)
+    except UserError as error:
+        return [str(error)]
+    found = []
+    for card in sorted(filter(None, cards)):
+        if card not in checks:
+            found.append(f"{card} has not been checked: run python -m workflow check.")
+        elif trouble := checks[card].get("trouble"):
+            found.append(f"The self-check of {card} found {text.counted(len(trouble), 'thing')} to mend: {trouble[0]}.")
+    return found
+
+
+def _checks(evidence: Evidence) -> dict[str, dict]:
+    """Card -> what `python -m workflow check` found, here or as it is kept with the code. UserError for a file that is damaged."""
+    results = evidence.results
+    folders = [results] if results.name == RECORDED else [results, results.parent, results.parent / RECORDED]
+    return gpu_pool.known([folder / gpu_pool.HERE.name for folder in folders])
 
 
 def test_sets(evidence: Evidence) -> dict[str, dict]:
@@ -125,30 +133,17 @@ def test_sets(evidence: Evidence) -> dict[str, dict]:
     found: dict[str, dict] = {}
     for row in rows_of(evidence).values():
         if row.accuracy and row.accuracy.mean > found.get(row.dataset, {}).get("accuracy", -1):
-            error = sampling_error(row.accuracy.mean, row.test_images)
+            error = sampling_error(row.accuracy.mean, known(row.test_images))
             found[row.dataset] = {"images": row.test_images, "accuracy": row.accuracy.mean, "error": error}
     return found
 
 
-def selfcheck(evidence: Evidence) -> dict | None:
-    """How the self-check came out: {done, total} of the smoke preset's runs here, what a GPU's check found; None without either."""
-    if not evidence.real_data:
-        tally = completeness(evidence)
-        return {
-            "done": tally["done"],
-            "total": len(evidence.states),
-            "lost": tally["failed"] + tally["rejected"],
-            "card": None,
-        }
-    for path in (evidence.results / "selfcheck.json", evidence.results.parent / "selfcheck.json"):
-        if card := _card(path):
-            return {"done": 0, "total": 0, "lost": 0, "card": card}
-    return None
-
-
-def _card(path: Path) -> dict | None:
+def selfcheck(evidence: Evidence) -> dict:
+    """How the self-checks came out: {done, lost, total} of the smoke preset's runs here, and `cards`: name -> its check."""
+    states = () if evidence.real_data else evidence.states
+    tally = Counter(state.status for state in states)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+        cards = _checks(evidence)
+    except UserError:  # the warnings say so
+        cards = {}
+    return {"done": tally["done"], "lost": tally["failed"] + tally["rejected"], "total": len(states), "cards": cards}

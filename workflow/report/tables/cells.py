@@ -6,8 +6,9 @@ from workflow.report import badges, text
 from workflow.report.claims import protocols
 from workflow.report.groups import Group
 from workflow.report.results import Evidence
-from workflow.report.rows import Row, device_shared, rows_in
+from workflow.report.rows import Row, device_shared, rows_in, wrong_of
 from workflow.report.stats import Sample, sample
+from workflow.support.known import known
 
 SELECTED = "†"  # beside a published accuracy of an epoch that was chosen on the test set
 IMAGES_ARE_COUNTED = "mnist"  # where accuracies are so near 100 % that a difference is a handful of images
@@ -79,13 +80,17 @@ class TableView:
     def rows(self) -> list[Row]:
         return [line.row for line in self.lines]
 
+    @property
+    def idle(self) -> list[Row]:
+        """Rows that could be run and have no result."""
+        return [line.row for line in self.lines if not line.measured and line.row.planned]
+
 
 def _wrong(row: Row, states: tuple) -> str:
     """Test images that are classified wrongly, where accuracies are counted in images."""
     if row.dataset != IMAGES_ARE_COUNTED:
         return ""
-    found = sample(state.result["test_images"] - state.result["correct"] for state in states)
-    return f"{text.of_sample(found, 1)} of {states[0].result['test_images']:,} wrong"
+    return f"{text.of_sample(wrong_of(states), 1)} of {states[0].result['test_images']:,} wrong"
 
 
 def _measured(row: Row) -> tuple[Measured, ...]:
@@ -93,10 +98,10 @@ def _measured(row: Row) -> tuple[Measured, ...]:
     best = {group.protocol: group for group in reversed(row.groups)}
     found = []
     for group in [best[name] for name in protocols.PROTOCOLS if name in best][:2]:
-        values = {metric: sample(s.result.get(metric) for s in group.states) for metric in ("accuracy", "top5")}
+        values = {metric: sample(known(s.result).get(metric) for s in group.states) for metric in ("accuracy", "top5")}
         versus = row.against_paper() if group.protocol == protocols.PAPER else None
         found.append(Measured(
-            group, values["accuracy"], values["top5"], _wrong(row, group.states),
+            group, known(values["accuracy"]), values["top5"], _wrong(row, group.states),
             text.difference(versus) if versus else "", badges.of_group(group),
         ))  # fmt: skip
     return tuple(found)
@@ -116,7 +121,8 @@ def _stages(row: Row) -> str:
     if timing.get("search_seconds") is None:
         return ""
     words = f"search {text.significant(timing['search_seconds'])}, training {text.significant(timing['train_seconds'])}"
-    return f"{words}; sizes: {timing['sizes_from']}" if timing.get("sizes_from") else words
+    source = (timing.get("sizes_from") or "").partition(":")[0]  # what follows names a file or counts steps
+    return f"{words}; sizes: {source}" if source else words
 
 
 def _ratios(row: Row, reference: Row | None) -> tuple[float | None, float | None]:
@@ -126,10 +132,8 @@ def _ratios(row: Row, reference: Row | None) -> tuple[float | None, float | None
     printed = [one.paper.get("sec") for one in (row, reference)]
     device = device_shared([row, reference])
     clocks = [one.clock_of(one.timed_on(device)) if device else None for one in (row, reference)]
-    return (
-        printed[0] / printed[1] if all(printed) else None,
-        clocks[0].value / clocks[1].value if all(clocks) else None,
-    )
+    ratio = lambda one, other: one / other if one and other else None
+    return ratio(*printed), ratio(*(clock and clock.value for clock in clocks))
 
 
 def _missing(row: Row) -> str:
