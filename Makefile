@@ -4,23 +4,25 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: report docs test check bench lint format lock clean
 report: .venv/ready
 	$(BIN)/python -m snakemake --cores $(CORES) --quiet rules $(ARGS)
 	@echo "The report is $(CURDIR)/reports/index.html"
 
-# For daily work: lint, types and every test but the whole pipeline and the browser.
+# For daily work, within two minutes: lint, types and the fast tests.
 check: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --ignore tests/road --deselect tests/workflow/report/test_report_browser.py $(ARGS)
+	$(TESTS) -m "not slow and not road" $(ARGS)
 
 # The page from results/recorded alone, as it is kept in docs/, and README's picture of it where there is a headless Chromium.
 docs: .venv/ready
 	$(BIN)/python -m workflow docs
 	$(BIN)/python docs/picture.py
 
+# All tests, or those of one file: make test ARGS=tests/effconv/test_mask.py
 test: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(TESTS) $(ARGS)
 
 # CPU only, some three minutes (five with bfloat16): the suite's training step against the usual loop, and EffConv's own layers and search.
 bench: .venv/ready

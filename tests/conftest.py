@@ -14,6 +14,13 @@ os.environ.setdefault(
 )  # read by cuBLAS when it is first used: tests of exact bits on CUDA
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast tests first; the whole pipeline, which takes every core, last."""
+    items.sort(
+        key=lambda item: (item.get_closest_marker("road") is not None, item.get_closest_marker("slow") is not None)
+    )
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository."""

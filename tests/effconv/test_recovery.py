@@ -9,6 +9,8 @@ from torch import nn
 
 from effconv import KernelSizeSearch, SearchOptions, learn_kernel_sizes
 
+pytestmark = pytest.mark.slow
+
 STRIDE, SIDE = 8, 24
 
 

@@ -17,6 +17,8 @@ from workflow.primer import record as primer_record
 from workflow.records.records import read_timing
 from workflow.support.files import write_json
 
+pytestmark = pytest.mark.slow
+
 ROW = "cifar10/effconv-20-0.66m"
 TIMES = ("seal", "seconds_per_epoch", "peak_memory_mb", "sittings", "provenance")
 

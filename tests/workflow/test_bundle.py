@@ -14,6 +14,8 @@ import pytest
 
 from workflow.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 ARGUMENTS = ["bundle", "--out", "evidence.zip"]
 
 

@@ -24,6 +24,8 @@ from workflow.plan.steps import Step
 from workflow.records.records import read_predictions, read_result, read_search
 from workflow.support.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = """
 preset: smoke
 device: cpu

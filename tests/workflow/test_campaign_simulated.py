@@ -18,6 +18,8 @@ from workflow.machine import gpu_pool
 from workflow.plan import config
 from workflow.plan.steps import steps
 
+pytestmark = pytest.mark.slow
+
 CARD = "NVIDIA H100 80GB HBM3"
 JOBS = {"train": 4, "growing": 4, "search": 2, "literal": 1}
 GAIN = {"train": 2.2, "growing": 3.8, "search": 1.5, "literal": 1.0}  # images per second of so many jobs against one

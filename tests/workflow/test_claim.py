@@ -1,11 +1,10 @@
 """One claim: what it rests on and costs, records that are used as they are, its verdict, bad input."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
+from workflow.__main__ import main
 from workflow.campaign.claim import OneClaim
 from workflow.records.records import timing_path, write_record
 from workflow.support.errors import UserError
@@ -100,10 +99,10 @@ def test_data_that_is_not_here_waits_with_a_sentence(tmp_path, capsys):
         (["mnist-time", "--preset", "smoke"], "take --preset short or paper"),
     ],
 )
-def test_bad_input_is_one_sentence(words, sentence, tmp_path, root):
-    command = [sys.executable, "-m", "workflow", "claim", *words, "--threads", "1"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    assert done.returncode == 1 and sentence in done.stderr and done.stderr.count("\n") == 1
+def test_bad_input_is_one_sentence(words, sentence, capsys):
+    assert main(["claim", *words, "--threads", "1"]) == 1
+    said = capsys.readouterr().err
+    assert sentence in said and said.count("\n") == 1
 
 
 def test_an_unknown_name_far_from_any_lists_them():

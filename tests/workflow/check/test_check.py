@@ -18,6 +18,8 @@ from workflow.plan.make import make_plan
 from workflow.plan.steps import Step
 from workflow.support.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

@@ -16,6 +16,8 @@ from workflow.engine.optimisation import for_recipe, for_search
 from workflow.engine.session import place
 from workflow.protocol.recipes import recipe
 
+pytestmark = pytest.mark.slow
+
 CPU, BATCH, IMAGES = torch.device("cpu"), 4, 18  # four whole steps an epoch and a partial one
 SET = {"device": CPU, "batch_size": BATCH, "count": IMAGES}
 

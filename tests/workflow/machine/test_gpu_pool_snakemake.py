@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 TORCH = """
 import os, types
 __version__, version = "2.13.0", types.SimpleNamespace(cuda="13.0")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 # Every row's first seed under the paper's protocol: what a test needs to know of it, and the digests of its stages.
 PROGRAM = """
 import json

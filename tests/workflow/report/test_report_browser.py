@@ -15,6 +15,8 @@ import report_factory as factory
 
 from workflow.report import products as report
 
+pytestmark = pytest.mark.slow
+
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 AXE = os.environ.get("AXE_CORE")
 FLAGS = (
