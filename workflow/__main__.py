@@ -61,7 +61,7 @@ def plan_command(options: argparse.Namespace) -> int:
     from workflow.overview.plan_listing import print_brief, print_plan
 
     if options.brief:
-        return print_brief(plan, _results(plan))
+        return print_brief(plan, _results(plan), device=options.on)
     status = print_plan(plan, _results(plan), device=options.on)
     if options.hours is not None:
         from workflow.campaign.campaign import print_best

@@ -70,6 +70,8 @@ def test_the_first_lines_name_the_hours_and_the_longest_rows(tmp_path, capsys):
     first, longest, _ = capsys.readouterr().out.splitlines()
     # ResNet-20, 32, 44 with five seeds; FlexNet-3, CKConv and FlexConv in ResNet-44 with three.
     assert first.startswith("24 of 24 runs to do on cpu: about ") and longest.startswith("Longest: cifar10/")
+    assert print_brief(plan, tmp_path, device="H100") == 0
+    assert capsys.readouterr().out.startswith("24 of 24 runs to do on cuda: about ")
 
 
 def test_a_convolution_costs_what_is_counted_on_the_network_itself():

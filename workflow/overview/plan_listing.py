@@ -41,9 +41,9 @@ def summary(plan: Plan, cost: dict[str, tuple[float, str]], estimates: Estimates
     ]
 
 
-def print_brief(plan: Plan, results: Path) -> int:
+def print_brief(plan: Plan, results: Path, *, device: str | None = None) -> int:
     """What a pipeline says before it starts; exit status 0."""
-    estimates = Estimates(plan, results)
+    estimates = Estimates(plan, results, device=device)
     print("\n".join(summary(plan, costs(plan, results, estimates), estimates)))
     return 0
 
