@@ -62,6 +62,7 @@ def simulate(minutes: float, folder: Path, patch: pytest.MonkeyPatch) -> SimpleN
     for module in (campaign, conduct):
         patch.setattr(module, "time", clock)
     patch.setattr(config, "cuda_devices", lambda: 1)
+    patch.setattr(campaign, "recorded_folders", list)  # what is kept with the code changes what is left to do
     patch.setattr(conduct, "cuda_names", lambda: [CARD])
     patch.setattr(conduct, "checked", lambda device: False)
     patch.setattr(conduct, "prepare_data", lambda plan, folder, wanted: (loaded.append(wanted), plan)[1])

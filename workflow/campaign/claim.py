@@ -27,7 +27,7 @@ from workflow.report.results import Evidence, Key, Timing, gather
 from workflow.support.durations import rounded
 from workflow.support.errors import UserError
 from workflow.support.files import write_json
-from workflow.times.times import Times, searched_folders, time_rows, times_plan
+from workflow.times.times import Times, own_folders, time_rows, times_plan
 
 
 def definition(name: str) -> dict:
@@ -46,7 +46,11 @@ def searched(state: RunState) -> bool:
 
 
 class OneClaim:
-    """One claim, its records in `results`/<preset> and `results`/times. `user`: configuration on top of config.yaml."""
+    """One claim, its records in `results`/<preset> and `results`/times. `user`: configuration on top of config.yaml.
+
+    What is kept under results/recorded is not taken for this machine's: whoever checks a claim measures it. Equal searches are
+    taken over by the job that needs them, and said to be.
+    """
 
     def __init__(self, name: str, user: dict, results: Path, reports: Path):
         self.claim, self.user, self.reports = definition(name), dict(user), reports
@@ -65,7 +69,7 @@ class OneClaim:
         }
         self.plan = make_plan(self.config)
         self.results, self.times = results / self.plan.preset, results / "times"
-        others = [folder for folder in searched_folders(results) if folder not in (self.results, self.times)]
+        others = [folder for folder in own_folders(results) if folder not in (self.results, self.times)]
         self.folders = [self.results, self.times, *others]
         self.first = {run.place: run for run in reversed(self.plan.runs)}
         self.failed = False

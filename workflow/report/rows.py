@@ -5,6 +5,7 @@ Accuracies are those of one group (`groups.py`), never averaged over two. Second
 
 import json
 import math
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -210,6 +211,28 @@ def device_shared(rows: Iterable[Row]) -> str | None:
     return next(
         (name for name in (names[0] if names else ()) if name and all(name in others for others in names)), None
     )
+
+
+def seconds_by_round(rows: Iterable[Row], device: str | None) -> list[list[float]] | None:
+    """Each row's seconds per epoch, round by round, on a device; None where they were not timed in as many rounds, two or more.
+
+    A host's speed drifts from round to round by more than the slices of one show, and it drifts for all rows alike.
+    """
+    found = []
+    for row in rows:
+        timing = row.timed_on(device)
+        found.append(protocols.rounds_of(row.run.to_json(), timing) if timing and row.run else [])
+    return found if len({len(rounds) for rounds in found}) == 1 and len(found[0]) > 1 else None
+
+
+def seconds_ratio(one: Row, other: Row, device: str | None) -> Interval | None:
+    """Seconds of one row over another's on a device: by round, the median with the least and the greatest; else of the medians, with
+    the range that the slices of both allow."""
+    if by_round := seconds_by_round((one, other), device):
+        ratios = [a / b for a, b in zip(*by_round, strict=True)]
+        return Interval(statistics.median(ratios), min(ratios), max(ratios))
+    a, b = (row.clock_of(row.timed_on(device)) for row in (one, other))
+    return Interval(a.value / b.value, a.low / b.high, a.high / b.low) if a and b else None
 
 
 def at_common(rows: Iterable[Row]) -> tuple[str | None, list[Row]]:

@@ -242,10 +242,14 @@ def _line(run: Run, record: dict) -> str:
     return f"{run.place:42} {seconds.value:9.4g} s per epoch, {low:.4g} to {high:.4g}{faster}{sizes}{note}"
 
 
+def own_folders(results: Path) -> list[Path]:
+    """Folders laid out like results/<preset> with records made here."""
+    return sorted(path for path in results.glob("*") if path.is_dir() and path.name not in ("recorded", "smoke"))
+
+
 def searched_folders(results: Path) -> list[Path]:
     """Folders laid out like results/<preset> in which searches may lie: those here, then those kept with the code."""
-    own = sorted(path for path in results.glob("*") if path.is_dir() and path.name not in ("recorded", "smoke"))
-    return [*own, *recorded_folders()]
+    return [*own_folders(results), *recorded_folders()]
 
 
 def time_rows(plan: Plan, out: Path, runs: Sequence[Run], *, minutes: float | None = None) -> int:

@@ -117,6 +117,13 @@ def why_not_timed_alike(run: Run, timing: Mapping) -> str | None:
     return None
 
 
+def rounds_of(run: Run, timing: Mapping) -> list[float]:
+    """Seconds per epoch in each of the rounds in which a row was timed; empty where there was one."""
+    count = min(len(part.get("rounds", ())) for part in timing["segments"])
+    of_round = lambda number: [{**part, "seconds_per_epoch": part["rounds"][number]} for part in timing["segments"]]
+    return [seconds_of(run, {"segments": of_round(number)}).value for number in range(count)]
+
+
 def seconds_of(run: Run, timing: Mapping) -> Interval:
     """Seconds per epoch with the range of the timed slices, the mean over the epochs that the paper's protocol gives each stage."""
     epochs = {

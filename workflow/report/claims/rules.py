@@ -15,7 +15,16 @@ from workflow.records.state import RunState
 from workflow.report.claims import protocols
 from workflow.report.claims.verdicts import NOT_COMPARABLE, NOT_RUN, Finding
 from workflow.report.results import Evidence
-from workflow.report.rows import Row, as_published, device_shared, rows_of, side, sizes_record
+from workflow.report.rows import (
+    Row,
+    as_published,
+    device_shared,
+    rows_of,
+    seconds_by_round,
+    seconds_ratio,
+    side,
+    sizes_record,
+)
 from workflow.report.stats import Interval, Sample, sample, with_floor
 from workflow.support.errors import UserError
 from workflow.support.known import known
@@ -98,6 +107,20 @@ class Setting:
             devices = sorted(protocols.device_of(timing) or "a device without a name" for timing in timed)
             raise Missing(f"timed on different devices: {', '.join(dict.fromkeys(devices))}", NOT_COMPARABLE)
         return [known(row.clock_of(timing)) for row, timing in zip(rows, timed, strict=True)]
+
+    def ratio(self, name: str, other: str) -> Interval:
+        """Seconds per epoch of one row over another's; both were found by `seconds` to be there."""
+        a, b = self.seconds(name, other)
+        if self.source == PUBLISHED:
+            return Interval(a.value / b.value, a.low / b.high, a.high / b.low)
+        rows = self.row(name), self.row(other)
+        return known(seconds_ratio(*rows, device_shared(rows)))
+
+    def by_round(self, *names: str) -> list[list[float]]:
+        """Seconds per epoch of rows that `seconds` finds, round by round; in one round where they have no equal number of them."""
+        seconds, rows = self.seconds(*names), [self.row(name) for name in names]
+        found = None if self.source == PUBLISHED else seconds_by_round(rows, device_shared(rows))
+        return found or [[one.value] for one in seconds]
 
     def _printed_seconds(self, row: Row) -> Interval:
         seconds = self.printed(row).get("sec")

@@ -1,6 +1,7 @@
-"""Rules on seconds per epoch and on counts, which have no seeds: the range is that of the timed slices."""
+"""Rules on seconds per epoch and on counts, which have no seeds: the range is that of the rounds, or of the timed slices."""
 
 import math
+import statistics
 
 from workflow.report import text
 from workflow.report.claims import verdicts
@@ -10,8 +11,7 @@ from workflow.report.stats import Interval
 
 
 def _ratio(setting: Setting, slow: str, fast: str) -> tuple[Interval, str]:
-    a, b = setting.seconds(slow, fast)
-    ratio = Interval(a.value / b.value, a.low / b.high, a.high / b.low)
+    (a, b), ratio = setting.seconds(slow, fast), setting.ratio(slow, fast)
     words = (
         f"{setting.row(slow).name} {text.significant(a.value)} s against "
         f"{setting.row(fast).name} {text.significant(b.value)} s an epoch: "
@@ -42,7 +42,7 @@ def time_linear(setting: Setting, *, rows: list[RowId], depths: list[int], corre
     """
     from scipy.stats import linregress
 
-    seconds = [found.value for found in setting.seconds(*rows)]
+    seconds = [statistics.fmean(rounds) for rounds in setting.by_round(*rows)]
     straight = linregress(depths, seconds)
     power = linregress([math.log(depth) for depth in depths], [math.log(second) for second in seconds])
     words = (

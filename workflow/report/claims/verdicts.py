@@ -15,7 +15,7 @@ from workflow.report.stats import NARROW, Difference, Interval
 
 HOLDS = "holds"
 TOLERANCE = "holds within tolerance"
-UNDECIDED = "undecided (too few seeds)"
+UNDECIDED = "undecided"
 FAILS = "does not hold"
 NOT_RUN = "not run"
 NOT_COMPARABLE = "not comparable (protocol)"

@@ -6,7 +6,7 @@ from workflow.report import badges, text
 from workflow.report.claims import protocols
 from workflow.report.groups import Group
 from workflow.report.results import Evidence
-from workflow.report.rows import Row, device_shared, rows_in, wrong_of
+from workflow.report.rows import Row, device_shared, rows_in, seconds_ratio, wrong_of
 from workflow.report.stats import Sample, sample
 from workflow.support.known import known
 
@@ -131,9 +131,8 @@ def _ratios(row: Row, reference: Row | None) -> tuple[float | None, float | None
         return None, None
     printed = [one.paper.get("sec") for one in (row, reference)]
     device = device_shared([row, reference])
-    clocks = [one.clock_of(one.timed_on(device)) if device else None for one in (row, reference)]
-    ratio = lambda one, other: one / other if one and other else None
-    return ratio(*printed), ratio(*(clock and clock.value for clock in clocks))
+    measured = seconds_ratio(row, reference, device) if device else None
+    return printed[0] / printed[1] if printed[0] and printed[1] else None, measured.value if measured else None
 
 
 def _missing(row: Row) -> str:
