@@ -47,7 +47,7 @@ def image_share(
     low, high = (
         variance_difference(of_layers, between, of_rest, rest, (1 - confidence) / 2) if of_rest else (of_layers,) * 2
     )
-    share = lambda variance: max(0.0, float(variance / total))
+    share = lambda variance: min(1.0, max(0.0, float(variance / total)))
     moved = float((apart**2).sum() / (seeds * between) / total)
     return ImageShare(Interval(share(of_layers - of_rest), share(low), share(high)), moved, seeds, layers)
 
