@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.free_kernels import FreeKernelSearch
-from baselines.size_choice import sizes_at_budget
+from baselines.size_choice import available_sizes, budget_shares, sizes_at_budget
 from effconv import SearchOptions
 from effconv.convert import LearnableLayer
 from effconv.learned import LearnedSizes
@@ -51,17 +51,12 @@ class SampledSearch(FreeKernelSearch):
 
     def __init__(self, model: nn.Module, *, options: SampledOptions | None = None, seed: int = 0, **arguments) -> None:
         super().__init__(model, options=options or SampledOptions(), seed=seed, **arguments)
-        targets = self.budget.targets(self.costs)
-        if len(targets) != 1:
+        self.available = available_sizes(self.layers, odd_only=self.options.odd_only)
+        shares = budget_shares(self.budget, self.costs, self.available.shape[1])
+        if shares is None:
             raise ValueError("Sampled sizes lie on one budget: give parameters or macs, one of them.")
-        ((unit, target),) = targets.items()
-        greatest = max(layer.greatest for layer in self.layers)
-        self.values = np.arange(1, greatest + 1)
-        odd = self.values % 2 == 1 if self.options.odd_only else np.ones_like(self.values, bool)
-        self.available = np.array([(self.values <= layer.greatest) & odd for layer in self.layers])
-        factors = np.array(self.costs.factors(unit), float)
-        self.shares = factors[:, None] * self.values**2 / max(target, 1)
-        self.even = (max(target, 1) / factors.sum()) ** 0.5
+        self.shares, self.values = shares, np.arange(1, shares.shape[1] + 1)
+        self.even = shares[:, 0].sum() ** -0.5  # what all sizes would be, were they equal
         features = 2 * len(self.layers)
         zeros = torch.zeros(features, features, dtype=torch.float64, device=self.start_device)
         self.register_buffer("information", zeros)

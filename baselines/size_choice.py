@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from baselines.free_kernels import FreeKernelSearch
 from effconv import SearchOptions
+from effconv.budget import Budget, Costs
+from effconv.convert import LearnableLayer
 
 PRICE, HALVINGS = 1e4, 50  # the price of the whole budget is looked for in +-PRICE
 NEAR = 0.01  # share of the budget
@@ -50,6 +52,21 @@ def sizes_at_budget(scores: np.ndarray, shares: np.ndarray) -> tuple[int, ...]:
     return tuple(int(place) + 1 for place in nearest)
 
 
+def available_sizes(layers: Sequence[LearnableLayer], *, odd_only: bool) -> np.ndarray:
+    """Which of the sizes 1, 2, ... each layer has: (layers, sizes) of bool."""
+    sizes = np.arange(1, max(layer.greatest for layer in layers) + 1)
+    return np.array([(sizes <= layer.greatest) & ((sizes % 2 == 1) | (not odd_only)) for layer in layers])
+
+
+def budget_shares(budget: Budget, costs: Costs, count: int) -> np.ndarray | None:
+    """What each layer's sizes 1 to `count` take of the budget, (layers, sizes); None where there is not exactly one."""
+    targets = budget.targets(costs)
+    if len(targets) != 1:
+        return None
+    ((unit, target),) = targets.items()
+    return np.array(costs.factors(unit), float)[:, None] * np.arange(1, count + 1) ** 2 / target
+
+
 @dataclass(frozen=True, kw_only=True)
 class ChoiceOptions(SearchOptions):
     """EffConv's options and, open in the sources, the choice's: its temperature and learning rate. ValueError where not above 0."""
@@ -77,18 +94,11 @@ class ChoiceSearch(FreeKernelSearch):
 
     def __init__(self, model: nn.Module, *, options: ChoiceOptions | None = None, seed: int = 0, **arguments):
         super().__init__(model, options=options or ChoiceOptions(), seed=seed, **arguments)
-        device = self.start_device
-        self.logits = nn.Parameter(
-            torch.zeros(len(self.layers), max(layer.greatest for layer in self.layers), device=device)
-        )
-        sizes = torch.arange(1, self.logits.shape[1] + 1, device=device, dtype=torch.float32)
+        device, available = self.start_device, available_sizes(self.layers, odd_only=self.options.odd_only)
+        self.logits = nn.Parameter(torch.zeros(available.shape, device=device))
+        sizes = torch.arange(1, available.shape[1] + 1, device=device, dtype=torch.float32)
         self.register_buffer("values", sizes, persistent=False)
-        allowed = [self._allowed(layer.greatest) for layer in self.layers]
-        self.register_buffer("unavailable", torch.tensor(allowed, device=device).logical_not(), persistent=False)
-
-    def _allowed(self, greatest: int) -> list[bool]:
-        odd = self.options.odd_only
-        return [size <= greatest and (size % 2 == 1 or not odd) for size in range(1, self.logits.shape[1] + 1)]
+        self.register_buffer("unavailable", torch.tensor(~available, device=device), persistent=False)
 
     def _available_logits(self) -> Tensor:
         """The logits, minus infinity where a layer does not have a size."""
@@ -131,14 +141,10 @@ class ChoiceSearch(FreeKernelSearch):
         """The likeliest sizes at the budget: those that maximise log p(s) - mu count(s), mu such that the count is nearest to it."""
         with torch.no_grad():
             scores = self._available_logits().log_softmax(1).cpu()
-        targets = self.budget.targets(self.costs)
-        if len(targets) != 1:
+        shares = budget_shares(self.budget, self.costs, scores.shape[1])
+        if shares is None:
             return tuple((scores.argmax(1) + 1).tolist())
-        ((unit, target),) = targets.items()
-        factors = np.array(self.costs.factors(unit), float)
-        return sizes_at_budget(
-            np.array(scores.tolist()), factors[:, None] * np.arange(1, scores.shape[1] + 1) ** 2 / target
-        )
+        return sizes_at_budget(np.array(scores.tolist()), shares)
 
     @torch.no_grad()
     def set_sizes(self, sizes: Sequence[int]) -> None:

@@ -51,13 +51,17 @@ class Campaign:
         """Do it all; the summary that campaign.json holds."""
         write_json(self.folder / "plan.json", self.plan.to_json())
         try:
-            self._side_by_side(done_steps(self.plan, self.folder, *recorded_folders()))
+            self._side_by_side(self._done())
         finally:
             for process in self.running.values():
                 process.kill()
                 process.wait()
         write_json(self.folder / "campaign.json", self._summary())
         return self._summary()
+
+    def _done(self) -> set[Step]:
+        """What needs not be done: here, or kept with the code."""
+        return done_steps(self.plan, self.folder, *recorded_folders())
 
     def order(self, done: set[Step]) -> list[Step]:
         """The searches and training that are left, best first: those that fit into the time, then the others."""
@@ -79,7 +83,7 @@ class Campaign:
         `gain`: how many jobs the machine does in the time of one, whatever it does side by side.
         """
         left, found = gain * (self.end - time.monotonic()), set()
-        for step in self.order(done_steps(self.plan, self.folder)):
+        for step in self.order(self._done()):
             if left > 0:
                 found.add(self.plan.by_id[step.member].dataset)
             left -= self.estimates.seconds(step)[0]

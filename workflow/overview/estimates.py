@@ -22,6 +22,7 @@ from workflow.protocol.runs import Run
 from workflow.records.history import last_epoch
 from workflow.records.provenance import device_name
 from workflow.records.records import BadRecord, read_timing, run_folder, timing_path
+from workflow.records.state import recorded_folders
 from workflow.support.files import ROOT
 
 RECORDED = ROOT / "results" / "recorded"
@@ -161,7 +162,7 @@ class Estimates:
         self.first: dict[str, Run] = {}
         for run in plan.runs:
             self.first.setdefault(run.place, run)
-        folders = [results.parent / "times", *sorted(path for path in recorded.glob("*") if path.is_dir())]
+        folders = [results.parent / "times", *recorded_folders(recorded)]
         known = gpu_pool.known([base / gpu_pool.HERE.name for base in (results.parent, recorded)])
         self._checked: dict[str, float] = next(
             (found.get("macs_per_second", {}) for card, found in known.items() if self._is_it(card)), {}

@@ -125,9 +125,7 @@ def _costs(costs: list[dict]) -> Picture:
 
 def _untrained(untrained: dict) -> Picture:
     """The objection to predicted kernels that an untrained predictor shows."""
-    steps = {
-        place: sum(values) / len(values) for place, values in drawings.by_place(untrained["changes"], "step").items()
-    }
+    steps = drawings.spread(untrained["changes"], "step")["mean"]
     moved = [line["moved"] for line in untrained["flips"] if line["size"] > 1]
     caption = (
         f"Predictors as they start, mean of {len({line['seed'] for line in untrained['changes']})} with their range. The input of "

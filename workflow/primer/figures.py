@@ -7,6 +7,7 @@ from workflow.report.figures.style import MARKERS, SERIES, empty, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 QUANTITIES = {"parameters": "parameters", "macs": "MACs an image", "milliseconds": "ms a step"}
 
@@ -95,12 +96,11 @@ def alt_costs(costs: list[dict]) -> str:
     return "Cost of a kernel size in each layer of ResNet-20. " + " ".join(parts)
 
 
-def by_place(lines: list[dict], place: str) -> dict[int, list[float]]:
-    """Step, or size, -> the change in each seed."""
-    found: dict[int, list[float]] = {}
-    for line in lines:
-        found.setdefault(line[place], []).append(line["change"])
-    return dict(sorted(found.items()))
+def spread(lines: list[dict], place: str) -> "DataFrame":
+    """Mean, least and greatest change over the seeds (columns mean, min, max) by step, or by size."""
+    from pandas import DataFrame
+
+    return DataFrame(lines).groupby(place)["change"].agg(["mean", "min", "max"])
 
 
 def draw_untrained(untrained: dict) -> "Figure":
@@ -111,14 +111,9 @@ def draw_untrained(untrained: dict) -> "Figure":
         ("flips", "size", "size before it grows by one"),
     )
     for axes, (part, place, label) in zip(row, parts, strict=True):
-        found = by_place(untrained[part], place)
-        places, seeds = list(found), list(found.values())
-        axes.plot(
-            places, [sum(values) / len(values) for values in seeds], color=SERIES[0], marker=MARKERS[0], markersize=3.5
-        )
-        axes.fill_between(
-            places, list(map(min, seeds)), list(map(max, seeds)), color=SERIES[0], alpha=0.13, linewidth=0
-        )
+        found = spread(untrained[part], place)
+        axes.plot(found.index, found["mean"], color=SERIES[0], marker=MARKERS[0], markersize=3.5)
+        axes.fill_between(found.index, found["min"], found["max"], color=SERIES[0], alpha=0.13, linewidth=0)
         axes.set_xlabel(label)
         axes.set_ylim(bottom=0)
     row[0].set_title("change from the position before, of its length")
@@ -128,8 +123,7 @@ def draw_untrained(untrained: dict) -> "Figure":
 
 def alt_untrained(untrained: dict) -> str:
     """The first steps and the flips in words."""
-    mean = lambda found: {place: sum(values) / len(values) for place, values in found.items()}
-    steps, flips = mean(by_place(untrained["changes"], "step")), mean(by_place(untrained["flips"], "size"))
-    words = ", ".join(text.number(change) for change in list(steps.values())[:6])
+    steps, flips = spread(untrained["changes"], "step")["mean"], spread(untrained["flips"], "size")["mean"]
+    words = ", ".join(map(text.number, steps.iloc[:6]))
     grown = ", ".join(f"{size} to {size + 1}: {text.number(change)}" for size, change in flips.items())
     return f"Change between positions from the second on: {words}. Change of the kernel when its size grows, {grown}."

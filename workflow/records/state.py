@@ -98,9 +98,9 @@ def done_steps(plan: Plan, *folders: Path) -> set[Step]:
     return set().union(*(_done_steps(plan, folder) for folder in folders))
 
 
-def recorded_folders() -> list[Path]:
-    """Those under results/recorded."""
-    return sorted(path for path in (ROOT / "results" / "recorded").glob("*") if path.is_dir())
+def recorded_folders(recorded: Path | None = None) -> list[Path]:
+    """Those under results/recorded, of this checkout unless another is given."""
+    return sorted(path for path in (recorded or ROOT / "results" / "recorded").glob("*") if path.is_dir())
 
 
 def _done_steps(plan: Plan, results: Path) -> set[Step]:

@@ -53,17 +53,19 @@ class Costs:
 
     def time(self, rows: Iterable[Row], *, paper: bool = False) -> str:
         """`3.1 h` for all of the rows of which it can be told; empty where it can of none."""
-        known = [self.seconds(row, paper=paper) for row in rows]
-        total = sum(seconds for seconds in known if seconds)
+        total = sum(self._each(rows, paper=paper))
         return rounded(total) if total else ""
+
+    def _each(self, rows: Iterable[Row], *, paper: bool) -> list[float]:
+        """Seconds of those rows of which it can be told."""
+        return [seconds for row in rows if (seconds := self.seconds(row, paper=paper)) is not None]
 
     def about(self, rows: Iterable[Row], *, paper: bool = False) -> str:
         """`about 3.1 h on EPYC`, and for how many of the rows where it cannot be told of all."""
         rows = [row for row in rows if row.planned]
-        known = sum(self.seconds(row, paper=paper) is not None for row in rows)
-        some = f" for {known} of {len(rows)}" if known < len(rows) else ""
-        time = self.time(rows, paper=paper)
-        return f"about {time} on {device_word(self.device)}{some}" if time else ""
+        each = self._each(rows, paper=paper)
+        some = f" for {len(each)} of {len(rows)}" if len(each) < len(rows) else ""
+        return f"about {rounded(sum(each))} on {device_word(self.device)}{some}" if any(each) else ""
 
 
 def _apart(one: Row, other: Row) -> float:

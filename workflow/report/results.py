@@ -22,7 +22,7 @@ from workflow.records.records import (
     run_folder,
     timing_path,
 )
-from workflow.records.state import RunState, changed_digests, state_of
+from workflow.records.state import RunState, changed_digests, recorded_folders, state_of
 from workflow.support.errors import UserError
 
 Key = tuple[str, str]  # data set, row
@@ -93,8 +93,7 @@ def sources(results: Path) -> list[Path]:
     """
     recorded = results if results.name == RECORDED else results.parent / RECORDED
     beside = [] if results.name == RECORDED else [results.parent / name for name in BESIDE]
-    kept = sorted(path for path in recorded.iterdir() if path.is_dir()) if recorded.is_dir() else []
-    return [folder for folder in (*beside, *kept) if folder != results and folder.is_dir()]
+    return [folder for folder in (*beside, *recorded_folders(recorded)) if folder != results and folder.is_dir()]
 
 
 def _run_in(folder: Path) -> Run | str | None:

@@ -221,7 +221,7 @@ def seconds_by_round(rows: Iterable[Row], device: str | None) -> list[list[float
     found = []
     for row in rows:
         timing = row.timed_on(device)
-        found.append(protocols.rounds_of(row.run.to_json(), timing) if timing and row.run else [])
+        found.append(protocols.by_round(row.run.to_json(), timing) if timing and row.run else [])
     return found if len({len(rounds) for rounds in found}) == 1 and len(found[0]) > 1 else None
 
 
@@ -232,7 +232,7 @@ def seconds_ratio(one: Row, other: Row, device: str | None) -> Interval | None:
         ratios = [a / b for a, b in zip(*by_round, strict=True)]
         return Interval(statistics.median(ratios), min(ratios), max(ratios))
     a, b = (row.clock_of(row.timed_on(device)) for row in (one, other))
-    return Interval(a.value / b.value, a.low / b.high, a.high / b.low) if a and b else None
+    return a.over(b) if a and b else None
 
 
 def at_common(rows: Iterable[Row]) -> tuple[str | None, list[Row]]:

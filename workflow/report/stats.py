@@ -32,6 +32,10 @@ class Interval:
         """The bounds for files and texts: None where there are none."""
         return (self.low, self.high) if self.decided else (None, None)
 
+    def over(self, other: "Interval") -> "Interval":
+        """The ratio of two positive values, with all that the ranges of both allow."""
+        return Interval(self.value / other.value, self.low / other.high, self.high / other.low)
+
     def inside(self, delta: float) -> bool:
         """Whether all of it lies within -delta to +delta."""
         return -delta <= self.low and self.high <= delta

@@ -1,14 +1,10 @@
 """A row's seconds from several rounds, spread over the hour: a host's speed drifts by more than the slices of one minute show."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from workflow.protocol.runs import Run
-
-
-def rounds_of(record: Mapping) -> int:
-    """In how many rounds a row was timed."""
-    return min(len(part.get("rounds", [None])) for part in record["segments"])
+from workflow.report.claims.protocols import mean_of
 
 
 def _segment(old: Mapping, new: Mapping) -> dict:
@@ -21,21 +17,16 @@ def _segment(old: Mapping, new: Mapping) -> dict:
     }  # fmt: skip
 
 
-def _mean(segments: Sequence[Mapping]) -> float | None:
-    total = sum(part["weight"] for part in segments)
-    return sum(part["weight"] * part["seconds_per_epoch"] for part in segments) / total if total else None
-
-
 def pooled(run: Run, old: Mapping, new: Mapping) -> dict:
     """A row's record with one more round; both have the same segments. What is no time is the newer one's."""
     segments, faster = (
         [_segment(*pair) for pair in zip(old[name], new[name], strict=True)] for name in ("segments", "faster_segments")
     )
-    search, train = (_mean([part for part in segments if part["stage"] == stage]) for stage in ("search", "train"))
+    search, train = mean_of(segments, "search"), mean_of(segments, "train")
     epochs = run.search.epochs if run.search else 0, run.train.epochs
     return {
         **new, "segments": segments, "faster_segments": faster, "search_seconds": search, "train_seconds": train,
-        "faster_seconds": _mean([part for part in faster if part["stage"] == "train"]),
+        "faster_seconds": mean_of(faster, "train"),
         "seconds_per_epoch": (epochs[0] * (search or 0.0) + epochs[1] * (train or 0.0)) / sum(epochs),
         "foreign_load": max(old["foreign_load"], new["foreign_load"]),
         "provenance": {**new["provenance"], "started": old["provenance"]["started"]},

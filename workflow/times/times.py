@@ -28,14 +28,14 @@ from workflow.records.provenance import now, provenance
 from workflow.records.records import read_cached, read_timing, timing_path, write_record
 from workflow.records.state import changed_digests, recorded_folders
 from workflow.report.claims.claims import definitions
-from workflow.report.claims.protocols import device_of, seconds_of
+from workflow.report.claims.protocols import device_of, rounds_of, seconds_of
 from workflow.report.claims.rules import rests_on
 from workflow.support.durations import rounded
 from workflow.support.errors import UserError
 from workflow.support.files import write_json
 from workflow.support.locks import locked
 from workflow.times.images import made_up_images
-from workflow.times.rounds import pooled, rounds_of
+from workflow.times.rounds import pooled
 from workflow.times.sizes import KnownSizes, budget_steps, by_budget_alone, from_records
 
 SHOWN = ("table1", "table2", "table3", "table4", "figure3a", "figure3b")
@@ -215,7 +215,8 @@ class Times:
                 continue  # a later one may fit
             began = time.monotonic()
             try:
-                line = _line(run, self.time(run))
+                record = self.time(run)
+                line = _line(run, record, undisturbed=self.undisturbed(record))
             except Exception as error:  # one row must not take the others with it
                 self._fail(run, error)
                 line = None
@@ -231,10 +232,10 @@ def _joined(found: KnownSizes) -> str:
     return " ".join(map(str, found.sizes or []))
 
 
-def _line(run: Run, record: dict) -> str:
+def _line(run: Run, record: dict, *, undisturbed: bool) -> str:
     seconds = seconds_of(run.to_json(), record)
     low, high = seconds.ends
-    note = "" if record["clocks_agree"] else "  DISTURBED: something else ran, it will be timed again"
+    note = "" if undisturbed else "  DISTURBED: something else ran, it will be timed again"
     if others := record["foreign_gpu_processes"]:
         note += f"  {others} other processes use the GPU"
     sizes = f"  sizes: {record['sizes_from']}" if record["sizes_from"] else ""

@@ -5,7 +5,7 @@ named device; the pixels do not matter. sizes: the paper's search. accuracy: the
 protocol are the paper's, so that only accuracy knows it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +117,25 @@ def why_not_timed_alike(run: Run, timing: Mapping) -> str | None:
     return None
 
 
-def rounds_of(run: Run, timing: Mapping) -> list[float]:
-    """Seconds per epoch in each of the rounds in which a row was timed; empty where there was one."""
-    count = min(len(part.get("rounds", ())) for part in timing["segments"])
-    of_round = lambda number: [{**part, "seconds_per_epoch": part["rounds"][number]} for part in timing["segments"]]
-    return [seconds_of(run, {"segments": of_round(number)}).value for number in range(count)]
+def rounds_of(timing: Mapping) -> int:
+    """In how many rounds a row was timed."""
+    return min(len(part.get("rounds", [None])) for part in timing["segments"])
+
+
+def by_round(run: Run, timing: Mapping) -> list[float]:
+    """Seconds per epoch in each of the rounds in which a row was timed; one where there was one."""
+    own = lambda part: part.get("rounds", [part["seconds_per_epoch"]])
+    of_round = lambda number: [{**part, "seconds_per_epoch": own(part)[number]} for part in timing["segments"]]
+    return [seconds_of(run, {"segments": of_round(number)}).value for number in range(rounds_of(timing))]
+
+
+def mean_of(segments: Iterable[Mapping], stage: str, end: str = "seconds_per_epoch") -> float | None:
+    """The weighed mean of a stage's segments; None where it has none. `end`: or their `low`, or `high`."""
+    parts = [part for part in segments if part["stage"] == stage]
+    weights = sum(part["weight"] for part in parts)
+    return (
+        sum(part["weight"] * part.get(end, part["seconds_per_epoch"]) for part in parts) / weights if weights else None
+    )
 
 
 def seconds_of(run: Run, timing: Mapping) -> Interval:
@@ -132,11 +146,9 @@ def seconds_of(run: Run, timing: Mapping) -> Interval:
     }
     sums, total = {"seconds_per_epoch": 0.0, "low": 0.0, "high": 0.0}, 0
     for stage, count in epochs.items():
-        parts = [part for part in timing["segments"] if part["stage"] == stage]
-        weights = sum(part["weight"] for part in parts)
-        if not count or not weights:
+        if not count or mean_of(timing["segments"], stage) is None:
             continue
         total += count
         for end in sums:
-            sums[end] += count * sum(p["weight"] * p.get(end, p["seconds_per_epoch"]) for p in parts) / weights
+            sums[end] += count * known(mean_of(timing["segments"], stage, end))
     return Interval(*(value / total for value in sums.values()))

@@ -110,10 +110,10 @@ class Setting:
 
     def ratio(self, name: str, other: str) -> Interval:
         """Seconds per epoch of one row over another's; both were found by `seconds` to be there."""
-        a, b = self.seconds(name, other)
-        if self.source == PUBLISHED:
-            return Interval(a.value / b.value, a.low / b.high, a.high / b.low)
         rows = self.row(name), self.row(other)
+        if self.source == PUBLISHED:
+            a, b = map(self._printed_seconds, rows)
+            return a.over(b)
         return known(seconds_ratio(*rows, device_shared(rows)))
 
     def by_round(self, *names: str) -> list[list[float]]:
