@@ -10,7 +10,7 @@ others of its kind (cpu, cuda) are taken. A run that was interrupted costs what 
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,8 +112,8 @@ def deployed(run: Run, runs: Mapping[str, Run]) -> tuple[int, int]:
 
 def _seconds(run: Run, record: Mapping) -> float:
     """Seconds of one epoch of training with the convolution that the run trains with. `record`: a timing, which is of one pass."""
-    faster = network(run).faster and record.get("faster_seconds")
-    return run.train.recipe.passes * (faster or record["train_seconds"])
+    faster = record.get("faster_seconds")
+    return run.train.recipe.passes * (faster if faster and network(run).faster else record["train_seconds"])
 
 
 def step_macs(system: str, position: str, *, backend: str | None = None, budget: int | None = None) -> float:
@@ -172,7 +172,6 @@ class Estimates:
             self.timings = self._timings(folders, lambda record: _kind(record) == plan.device)
         if device is not None and self.timings:
             self.kind = "cpu" if all(_kind(record) == "cpu" for record, _ in self.timings.values()) else "cuda"
-        self._timed = self._timed_rates()
 
     def _is_it(self, name: str) -> bool:
         """Whether this is the name of the device that is asked about."""
@@ -197,8 +196,9 @@ class Estimates:
                 break
         return found
 
-    def _timed_rates(self) -> dict[str, float]:
-        """Kind of job -> the median rate of the rows that were timed."""
+    @cached_property
+    def _timed(self) -> dict[str, float]:
+        """Kind of job -> the median rate of the rows that were timed. Made when a row asks that was not: networks take seconds to count."""
         rates: dict[str, list[float]] = {}
         for row, (record, _) in self.timings.items():
             run = self.first[row]

@@ -16,6 +16,7 @@ from workflow.support.errors import UserError
 from workflow.times import sizes as sizes_module
 from workflow.times import times as times_module
 from workflow.times.images import made_up_images
+from workflow.times.rounds import pooled
 from workflow.times.sizes import by_budget_alone, from_records
 from workflow.times.times import Times, chosen_runs, time_rows, times_plan
 
@@ -224,18 +225,43 @@ def test_rows_that_are_soon_timed_are_timed_in_rounds_and_the_median_counts(plan
     monkeypatch.setattr(times_module, "ROUNDS", 3)
     monkeypatch.setattr(times_module, "SOON", 1e9)
     monkeypatch.setattr(Times, "undisturbed", lambda self, record: True)  # whatever else this machine does
-    run = run_of(plan, LEARNED)
+    run = run_of(plan, PLAIN)
     assert time_rows(plan, tmp_path / "times", [run]) == 0
     assert "Round 3 of 3: 1 rows" in capsys.readouterr().out
     record = read_timing(timing_path(tmp_path / "times", run.dataset, run.row))
-    for part in record["segments"]:
-        assert part["seconds_per_epoch"] == sorted(part["rounds"])[1] and len(part["rounds"]) == 3
-        assert part["low"] <= min(part["rounds"]) and max(part["rounds"]) <= part["high"] and part["slices"] == 6
-        assert part["images_per_second"] * part["seconds_per_epoch"] == pytest.approx(50_000)
-    start, end, train = (part["seconds_per_epoch"] for part in record["segments"])
-    assert record["seconds_per_epoch"] == pytest.approx((10 * (start + end) / 2 + 164 * train) / 174)
-    assert record["parameters"] == pytest.approx(660_000, rel=0.02) and 60e6 < record["macs"] < 110e6
+    (part,) = record["segments"]
+    assert record["seconds_per_epoch"] == part["seconds_per_epoch"] == sorted(part["rounds"])[1]
+    assert len(part["rounds"]) == 3 and part["low"] <= min(part["rounds"]) and max(part["rounds"]) <= part["high"]
+    assert part["images_per_second"] * part["seconds_per_epoch"] == pytest.approx(50_000)
     assert time_rows(plan, tmp_path / "times", [run]) == 0  # nothing is left
+
+
+def test_rounds_of_a_learned_row_by_hand(plan):
+    """10 epochs of search at the mean of both ends, 164 of training."""
+
+    def record(started, *seconds):
+        positions = [("search", "start"), ("search", "end"), ("train", "start")]
+        segments = [
+            {"stage": stage, "position": position, "seconds_per_epoch": value, "images_per_second": 50_000 / value,
+             "low": value - 1, "high": value + 2, "slices": 2,
+             "weight": 0.5 if stage == "search" else 1.0}
+            for (stage, position), value in zip(positions, seconds, strict=True)
+        ]  # fmt: skip
+        return {"segments": segments, "faster_segments": [], "foreign_load": 0.1, "provenance": {"started": started}}
+
+    run = run_of(plan, LEARNED)
+    whole = pooled(
+        run, pooled(run, record(1, 100.0, 80.0, 20.0), record(2, 140.0, 60.0, 30.0)), record(3, 120.0, 50.0, 24.0)
+    )
+    assert [part["seconds_per_epoch"] for part in whole["segments"]] == [120, 60, 24]  # medians
+    assert [(part["low"], part["high"], part["slices"]) for part in whole["segments"]] == [
+        (99, 142, 6),
+        (49, 82, 6),
+        (19, 32, 6),
+    ]
+    assert (whole["search_seconds"], whole["train_seconds"]) == (90, 24)
+    assert whole["seconds_per_epoch"] == pytest.approx((10 * 90 + 164 * 24) / 174)
+    assert whole["provenance"]["started"] == 1 and whole["segments"][2]["rounds"] == [20, 30, 24]
 
 
 def test_slow_rows_have_one_round_and_a_disturbed_round_is_left_out(plan, tmp_path, monkeypatch):
