@@ -55,6 +55,7 @@ def test_draws_lie_on_the_budget_and_differ():
     assert len(drawn) > 25
 
 
+@pytest.mark.slow
 def test_the_regression_finds_the_sizes_that_cost_least():
     """Losses 0.01 c log s with a known c of each layer, and noise: what it finds is within noise of the best of all vectors."""
     search, effects = search_of(window=100_000), np.array([-5.0, 1, -1, -3, 0, -2]) / 100

@@ -15,6 +15,7 @@ def cells(root):
     return [cell for cell in json.loads((root / NAME).read_text())["cells"] if cell["cell_type"] == "code"]
 
 
+@pytest.mark.slow
 def test_runs_and_finds_what_its_text_says(cells, tmp_path, monkeypatch, capsys):
     import matplotlib
 

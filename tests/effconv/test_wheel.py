@@ -124,6 +124,7 @@ def test_needs_torch_and_offers_the_rest(wheel):
     assert metadata["Version"] == effconv.__version__ and metadata["License-Expression"] == "MIT"
 
 
+@pytest.mark.slow
 def test_learns_sizes_where_only_torch_is(python, installed):
     done = python("-c", LEARN)
     assert done.returncode == 0, done.stderr
@@ -131,6 +132,7 @@ def test_learns_sizes_where_only_torch_is(python, installed):
     assert done.stdout.split()[-2:] == [effconv.__version__, str(installed / "effconv" / "__init__.py")]
 
 
+@pytest.mark.slow
 def test_the_command_helps_and_says_what_it_lacks(python):
     done = python("-m", "effconv", "--help")
     assert done.returncode == 0 and "--parameters" in done.stdout, done.stderr

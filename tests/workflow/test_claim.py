@@ -23,6 +23,7 @@ def timing(folder, place, seconds, batch_size, device="A processor", **changes):
     write_record(timing_path(folder, dataset, row), record)
 
 
+@pytest.mark.slow
 def test_seconds_ask_for_timing_and_nothing_else(tmp_path, capsys):
     claim = OneClaim("mnist-time", USER, tmp_path / "results", tmp_path / "reports")
     assert claim.steps() == [] and claim.rows_to_time() == ["mnist/effconv-20-0.66m", "mnist/flexnet-16"]

@@ -134,6 +134,7 @@ def test_data_on_a_read_only_disk(read_only):
         prepare("cifar10", out=place / "cifar10", **request)
 
 
+@pytest.mark.slow
 def test_a_plan_of_a_thousand_runs(tmp_path, capsys):
     plan = plan_of(seeds=list(range(30)), data=str(tmp_path))
     assert len(plan.runs) >= 1000 and len(plan.by_id) == len(plan.runs)

@@ -40,6 +40,7 @@ def test_seeds_that_a_user_gives_are_all_run():
     assert seeds(fewer_seeds={"seeds": 2}) == [0, 1]  # of the preset's rows
 
 
+@pytest.mark.slow
 def test_everything_takes_eight_gpu_hours_or_fewer_by_estimate(short, tmp_path):
     estimates = Estimates(short, tmp_path, recorded=tmp_path)
     cost = costs(short, tmp_path, estimates)

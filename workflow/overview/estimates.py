@@ -198,7 +198,7 @@ class Estimates:
 
     @cached_property
     def _timed(self) -> dict[str, float]:
-        """Kind of job -> the median rate of the rows that were timed. Made when a row asks that was not: networks take seconds to count."""
+        """Kind of job -> the median rate of the rows that were timed; made when another row asks: counting networks takes seconds."""
         rates: dict[str, list[float]] = {}
         for row, (record, _) in self.timings.items():
             run = self.first[row]

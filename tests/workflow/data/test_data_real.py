@@ -4,6 +4,7 @@ import hashlib
 import json
 
 import numpy as np
+import pytest
 from data_builders import cifar10_batches, same, tar, vouch
 
 from workflow.data import load, prepare, verify
@@ -23,6 +24,7 @@ def test_mnist_from_its_idx_files(real_data, tmp_path):
     np.testing.assert_allclose(data.mean_image, exact, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_cifar10_from_an_archive_in_the_official_format(real_data, tmp_path):
     train, test = (
         (arrays["images"], arrays["labels"])

@@ -27,6 +27,7 @@ print("imported:", *sorted({{"torch._dynamo", "sympy"}} & set(sys.modules)))
 """
 
 
+@pytest.mark.slow
 def test_no_process_waits_for_the_compilers_import(tmp_path, root):
     code = STARTS.format(here=str(Path(__file__).parent))
     environment = {**os.environ, "PYTHONPATH": str(root)}

@@ -109,6 +109,7 @@ def test_evaluation_counts_every_image_once():
     assert evaluate(model, test, classes=99, precision="fp32").top5 is None
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the compiler's own
 def test_a_compiled_network_trains_alike(tiny, tmp_path, monkeypatch):
     plain = train(tiny, tmp_path / "plain", kernel_sizes=[3] * 6)

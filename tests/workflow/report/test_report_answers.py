@@ -254,6 +254,7 @@ def planned(tmp_path, preset="paper"):
     return plan, results
 
 
+@pytest.mark.slow
 def test_the_chapter_shows_answers_figures_and_costs(tmp_path):
     plan, results = planned(tmp_path)
     products.write("index", plan, results, tmp_path / "out")

@@ -16,6 +16,7 @@ def current():
     """The real digests and epochs, not the factory's."""
 
 
+@pytest.mark.slow
 def test_the_kept_page_is_current(tmp_path, monkeypatch):
     (tmp_path / "results").symlink_to(factory.ROOT / "results")
     monkeypatch.chdir(tmp_path)  # addresses on the page are relative to its folder

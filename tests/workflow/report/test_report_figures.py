@@ -84,6 +84,7 @@ def test_names_in_accuracy_against_time_lie_on_nothing():
     assert not any(name.contains(*place) for name in names for place in points)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["figure2", "figure3b", "accuracy-time"])
 def test_files_and_no_second_drawing(partial, tmp_path, name):
     plan, results = partial
@@ -101,6 +102,7 @@ def test_files_and_no_second_drawing(partial, tmp_path, name):
     assert base.with_suffix(".svg").read_text() == svg
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["paper", "smoke"])
 def test_every_figure_without_any_result(tmp_path, preset):
     plan = factory.configured_plan(preset=preset)

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import pytest
 from report_factory import PROVENANCE, entry, plan_of, write_failure, write_result, write_search, write_timing
 
 from workflow.report.claims import claims
@@ -70,6 +71,7 @@ def a_page(folder, text: str) -> tuple[str, Page]:
     return content, parsed
 
 
+@pytest.mark.slow
 def test_hostile_text_stays_text(tmp_path, monkeypatch):
     part = {"rule": "beats", "better": "net", "worse": "other"}  # the suite's own claims name the suite's own rows
     claim = {"id": "one", "name": HOSTILE[0], "dataset": "cifar10", "evidence": "table2", "parts": [part]}

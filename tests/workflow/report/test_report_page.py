@@ -101,6 +101,7 @@ def runs(made):
     return Page((made[2] / "runs.html").read_text())
 
 
+@pytest.mark.slow
 def test_twice_the_same_bytes_below_a_megabyte(made):
     assert (made[2] / "index.html").read_bytes() == made[3]
     assert len(made[3]) < 1_000_000
