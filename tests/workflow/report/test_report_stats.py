@@ -7,7 +7,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from workflow.report import text
-from workflow.report.components import components
+from workflow.report.components import components, variance_difference
 from workflow.report.stats import (
     Interval,
     Sample,
@@ -145,6 +145,17 @@ def test_the_bounds_of_that_spread_without_seeds_are_chi_squared():
     found = components(values, [[80.0, 80.0], [70.0, 70.0]]).between
     low, high = (math.sqrt(4 * 2.5 / scipy_stats.chi2.ppf(q, 4)) for q in (0.975, 0.025))
     assert (found.low, found.high) == pytest.approx((low, high))
+
+
+@pytest.mark.parametrize(("n", "m", "tail"), [(23, 8, 0.025), (2, 17, 0.05), (9, 1, 0.025)])
+def test_bounds_of_a_difference_of_variances_agree_with_the_tests_of_one_and_of_their_ratio(n, m, tail):
+    """Exact where one variance is zero; a bound is zero where the F test is at its edge."""
+    of_one = lambda free: [free / scipy_stats.chi2.ppf(share, free) for share in (1 - tail, tail)]
+    assert variance_difference(2.0, n, 0.0, m, tail) == pytest.approx([2 * end for end in of_one(n)])
+    assert variance_difference(0.0, n, 2.0, m, tail) == pytest.approx([-2 * end for end in reversed(of_one(m))])
+    edge = scipy_stats.f(n, m).ppf
+    assert variance_difference(edge(1 - tail), n, 1.0, m, tail)[0] == pytest.approx(0, abs=1e-9)
+    assert variance_difference(edge(tail), n, 1.0, m, tail)[1] == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("between", [0.0, 0.1, 0.3])
