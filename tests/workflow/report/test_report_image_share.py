@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import report_factory as factory
 
+from workflow.report.components import variance_difference
 from workflow.report.image_share import image_share, shares_of
 from workflow.report.results import gather
 from workflow.report.rows import rows_in
@@ -33,6 +34,11 @@ def test_by_hand_with_both_parts():
     found = image_share(sizes, sizes / 2)
     assert found.repeating.value == pytest.approx(1.5 / 8)
     assert found.moved == pytest.approx(0.25)
+    # The 95 % interval of that component, half of the mean squares', over 8; the upper end is beyond 1, a whole.
+    low, high = variance_difference(3.5 / 2, 2, 0.5 / 2, 2, 0.025)
+    assert low < 0 and high / 8 > 1 and found.repeating.ends == (0.0, 1.0)
+    scaled = image_share(10 * sizes, 10 * sizes - sizes / 2)  # the same difference, a hundredth of the share
+    assert scaled.repeating.ends == pytest.approx((0.0, high / 800))
 
 
 def test_a_shift_of_all_layers_is_the_budgets():
