@@ -26,6 +26,9 @@ REPORT = "tests/workflow/report/test_report_"
 MODULES = {
     "effconv.mask": ["tests/effconv/test_mask.py"],
     "effconv.budget": ["tests/effconv/test_budget.py"],
+    "workflow.report.stats": [f"{REPORT}stats.py", f"{REPORT}answers.py"],
+    "workflow.report.components": [f"{REPORT}stats.py"],
+    "workflow.report.image_share": [f"{REPORT}image_share.py"],
     "workflow.report.claims.verdicts": [f"{REPORT}verdicts.py"],
     "workflow.report.chapters.answers": [f"{REPORT}answers.py"],
     "workflow.report.chapters.decisions": [f"{REPORT}answers.py"],

@@ -81,6 +81,18 @@ def test_an_interval_that_touches_zero_is_undecided():
     assert verdict(half + 1e-6) == "yes" and verdict(-half - 1e-6) == "no"
 
 
+def test_which_way_a_difference_points():
+    near, wide = sample([0.0, 0.1, 0.2, 0.1]).estimate, sample([-1.0, 1.0]).estimate
+    small = sample([-0.1, 0.0, 0.1, 0.0]).estimate
+    assert (
+        decisions.way_of(small) == decisions.way_of(wide, 0.3) == "undecided"
+        and decisions.way_of(small, 0.3) == "equal"
+    )
+    assert decisions.way_of(sample([0.2, 0.21, 0.22]).estimate, 0.3) == "better"  # however little
+    back = near.negative()
+    assert (back.value, back.low, back.high) == (-near.value, -near.high, -near.low) and back.p == near.p
+
+
 def test_what_is_said_of_the_numbers():
     """The counts behind an answer, in the singular and the plural."""
     a, b, c = row("a", [92.0, 92.2]), row("b", [90.0, 90.2]), row("c", [93.0])
