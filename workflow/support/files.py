@@ -58,8 +58,8 @@ def _alone(path: Path) -> int:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file, whole or not at all."""
-    write_bytes(path, text.encode())
+    """Write a UTF-8 file, whole or not at all; of letters that UTF-8 does not have, their numbers."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: object) -> None:
@@ -98,7 +98,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[e
 def read_yaml(path: Path) -> dict:
     """The mapping in a YAML file; a UserError names the file and the line that is wrong."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader
+        content = _Loader(path.read_text(encoding="utf-8")).get_single_data()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): restore it or correct the path.") from None
     except UnicodeDecodeError:
