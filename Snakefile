@@ -71,7 +71,7 @@ CONDA = any(
     method.name == "CONDA" for method in workflow.deployment_settings.deployment_method
 )
 shell.prefix(
-    f"export PYTHONPATH='{HERE}'; "
+    f"set -euo pipefail; export PYTHONPATH='{HERE}'; "
     + ("" if CONDA else f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; ")
 )
 

@@ -10,10 +10,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from workflow.plan.config import load
-from workflow.plan.plan import Plan, read_plan
 from workflow.support.errors import UserError
 from workflow.support.files import read_yaml, write_json
+
+try:  # config/datasets.yaml is read when they are imported
+    from workflow.plan.config import load
+    from workflow.plan.plan import Plan, read_plan
+except UserError as error:
+    sys.exit(f"error: {error}")
 
 RESULTS, REPORTS = Path("results"), Path("reports")
 
@@ -248,10 +252,10 @@ def bundle_command(options: argparse.Namespace) -> int:
 
 def names_command(options: argparse.Namespace) -> int:
     """Print the names that config/tables.yaml may use: systems or recipes."""
-    import baselines
+    from workflow.plan.catalogue import systems
     from workflow.protocol import recipes
 
-    print("\n".join(baselines.names() if options.command == "systems" else recipes.names()))
+    print("\n".join(systems() if options.command == "systems" else recipes.names()))
     return 0
 
 

@@ -76,6 +76,11 @@ def test_what_cannot_be_packed_is_said_and_nothing_is_written(checkout, capsys):
         assert not (checkout / "evidence.zip").exists()
         return capsys.readouterr().err
 
+    odd = record.with_name("\udcff.json")  # as a name that is no UTF-8 is read
+    odd.write_text("{}")
+    assert "has a name that cannot be packed" in refused()
+    odd.unlink()
+
     assert "made up" in refused("--preset", "smoke")
     record.write_text(whole.replace("7", "8", 1))  # a digit that changed on a disk
     assert re.search(

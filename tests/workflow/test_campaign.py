@@ -194,6 +194,48 @@ def test_a_foreign_plan_cannot_name_files_elsewhere(real, tmp_path):
         collect(copied, tmp_path / "recorded", "h200")
 
 
+def test_a_link_in_a_foreign_folder_files_nothing_of_this_machine(real, tmp_path, capsys):
+    """A pull request with the filed folder would publish what it points to."""
+    (tmp_path / "secret").write_text("of this machine")
+    for name in ("kernels.npz", "run.json"):
+        copied = shutil.copytree(real.out, tmp_path / f"link-{name}")
+        (copied / "runs" / RUN / name).unlink()
+        (copied / "runs" / RUN / name).symlink_to(tmp_path / "secret")
+        assert collect(copied, tmp_path / "recorded", "h200") == 1
+        assert f"{name} is a link or no file" in capsys.readouterr().out
+    copied = shutil.copytree(real.out, tmp_path / "linked")
+    (copied / "runs" / RUN).rename(tmp_path / "elsewhere")
+    (copied / "runs" / RUN).symlink_to(tmp_path / "elsewhere")
+    assert collect(copied, tmp_path / "recorded", "h200") == 1
+    assert "is a link or no file" in capsys.readouterr().out
+    assert not list((tmp_path / "recorded").rglob("runs"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("run.json", b'{"id": "another"}', "its run.json is not the plan's"),
+        ("kernels.npz", b"no archive", "cannot be read as kernels"),
+        ("history.jsonl", b"\xff\x1b[31m", "its history cannot be read"),
+        ("search.json", b"[" * 100_000, "cannot be read as JSON"),
+    ],
+)
+def test_a_foreign_file_is_read_before_it_is_filed(real, tmp_path, capsys, name, content, reason):
+    copied = shutil.copytree(real.out, tmp_path / "home")
+    (copied / "runs" / RUN / name).write_bytes(content)
+    assert collect(copied, tmp_path / "recorded", "h200") == 1
+    assert reason in capsys.readouterr().out and not list((tmp_path / "recorded").rglob("runs"))
+
+
+def test_a_foreign_record_says_one_line_without_control_characters(real, tmp_path, capsys):
+    copied = shutil.copytree(real.out, tmp_path / "home")
+    edit(copied / "runs" / RUN / "result.json", lambda r: r.update(status="\x1b[2J\nfiled    everything"))
+    edit(copied / "timings" / f"{RUN.removesuffix('/seed0')}.json", lambda r: r.pop("provenance"))
+    collect(copied, tmp_path / "recorded", "h200")
+    said = capsys.readouterr().out
+    assert "\x1b" not in said and [line.split()[0] for line in said.splitlines()[:-1]] == ["REFUSED", "REFUSED"]
+
+
 # Below: stand-in processes instead of networks.
 
 STAND_IN = """

@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 
+from workflow.data.files import shown
 from workflow.machine import gpu_pool
 from workflow.plan.digests import expected_digests
 from workflow.plan.plan import read_plan
@@ -16,6 +17,7 @@ from workflow.plan.row_sizes import from_search
 from workflow.protocol.runs import Run
 from workflow.records.records import (
     BadRecord,
+    read_kernels,
     read_predictions,
     read_result,
     read_search,
@@ -44,9 +46,9 @@ class Collection:
                 if run.id != f"{'/'.join(parts)}/seed{run.seed}" or not all(map(NAME.fullmatch, parts)):
                     raise BadRecord(f"{folder / 'plan.json'} has a run with the name {run.id!r}")
             self.sums = {data: self._sums(data) for data in {run.data for run in self.runs.values()}}
-        except (UserError, BadRecord, KeyError, TypeError, ValueError) as error:
+        except (UserError, BadRecord, KeyError, RecursionError, TypeError, ValueError) as error:
             raise UserError(
-                f"{folder} cannot be collected ({error}): copy the campaign's whole folder again."
+                f"{folder} cannot be collected ({shown(error, 400)}): copy the campaign's whole folder again."
             ) from None
 
     def _sums(self, prepared: str) -> dict[str, str] | None:
@@ -105,6 +107,14 @@ class Collection:
     def run(self, run: Run) -> str | None:
         """Check a run; what is to be filed of it in words, None where it has nothing yet. Raises BadRecord."""
         folder, found, sizes = run_folder(self.folder, run.id), [], None
+        for path in (folder / name for name in RUN_FILES):
+            self._plain(path)
+        if (folder / "run.json").exists() and read_json(
+            folder / "run.json", "copy it again.", BadRecord
+        ) != run.to_json():
+            raise BadRecord("its run.json is not the plan's")
+        if (folder / "kernels.npz").exists():
+            read_kernels(folder / "kernels.npz")
         train = (self.sums[run.data] or {}).get("train", "")[:12]
         if run.search and (folder / "search.json").exists():
             search = read_search(folder / "search.json")
@@ -123,6 +133,13 @@ class Collection:
             found.append(f"{result['accuracy']:.2f} % after {result['epochs']} epochs")
         return ", ".join(found) or None
 
+    def _plain(self, path: Path) -> None:
+        """Raises BadRecord where a path is anything but a file in the campaign's folder: what a link points to is not filed."""
+        if path.exists() and (
+            not path.is_file() or path.resolve() != self.folder.resolve() / path.relative_to(self.folder)
+        ):
+            raise BadRecord(f"{path.name} is a link or no file: copy the campaign's folder with its files")
+
     def _ruled(self, run: Run) -> list[int] | None:
         """The sizes of a run whose rule starts from another run's search, which must be here."""
         if run.sizes is None:
@@ -135,6 +152,7 @@ class Collection:
         path = timing_path(self.folder, run.dataset, run.row)
         if not path.exists():
             return None
+        self._plain(path)
         record = read_timing(path)
         said = f"{record['seconds_per_epoch']:.3g} s per epoch on {record['provenance']['device']}"
         # Of `python -m workflow times`: no data, and sizes from wherever they were known.
@@ -177,12 +195,14 @@ def collect(folder: Path, recorded: Path, name: str, *, other_code: bool = False
                             _copy(path, run_folder(target, run.id) / path.name)
                 else:
                     _copy(*(timing_path(base, run.dataset, run.row) for base in (folder, target)))
-            except BadRecord as error:
+            except (BadRecord, UserError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
                 refused += 1
-                print(f"REFUSED  {run.id if what == 'run' else row}: {error}")
+                plain = isinstance(error, BadRecord | UserError)
+                reason = error if plain else f"it is no sound record ({type(error).__name__}: {error})"
+                print(f"REFUSED  {run.id if what == 'run' else row}: {shown(reason, 400)}")
             else:
                 filed.add(run.id)
-                print(f"filed    {run.id if what == 'run' else row}: {found}")
+                print(f"filed    {run.id if what == 'run' else row}: {shown(found, 400)}")
     print(f"{len(filed)} runs filed under {target}, {refused} refused.")
     return int(refused > 0)
 
@@ -196,5 +216,5 @@ def collect_all(folder: Path, recorded: Path, name: str, *, other_code: bool = F
     for card, found in gpu_pool.read(folder / gpu_pool.HERE.name).items():
         if card not in gpu_pool.read(path := recorded / gpu_pool.HERE.name):
             gpu_pool.keep(card, found, path)
-            print(f"filed    the self-check of {card}")
+            print(f"filed    the self-check of {shown(card)}")
     return max(refused)

@@ -39,7 +39,7 @@ def _images(folder: Path) -> Iterator[tuple[Path, int]]:
     """Every image of a split with its class, class by class, in the order of names."""
     for label, name in enumerate(_classes(folder)):
         for path in sorted((folder / name).rglob("*")):
-            if path.suffix.lower() in SUFFIXES:
+            if path.suffix.lower() in SUFFIXES and path.is_file():
                 yield path, label
 
 
@@ -63,6 +63,10 @@ def describe(name: str, root: Path) -> DatasetInfo:
         raise UserError(
             f"{splits['train']} holds no image ({', '.join(sorted(SUFFIXES))}): put them into one folder a class."
         )
+    if len(classes := _classes(splits["train"])) < 2:
+        raise UserError(
+            f"{splits['train']} has one class folder, {classes[0]}: put images of two classes or more there."
+        )
     height, width, _ = _pixels(first[0], 3).shape
     if height != width:
         raise UserError(f"{first[0]} is {width}x{height} pixels, not square: crop the images to squares of one size.")
@@ -70,7 +74,7 @@ def describe(name: str, root: Path) -> DatasetInfo:
     return DatasetInfo(
         name=name,
         title=name,
-        classes=len(_classes(splits["train"])),
+        classes=len(classes),
         image_size=height,
         channels=3,
         train_images=counts["train"],
@@ -83,13 +87,18 @@ def describe(name: str, root: Path) -> DatasetInfo:
 def read_imagefolder(files: Files, split: str, info: DatasetInfo) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Chunks (images, labels) of a split under `files.folders[0]`; one digest over the files' bytes, in order, goes to the records."""
     folder = split_folder(files.folders[0], split)
-    if len(_classes(folder)) != info.classes:
-        raise UserError(f"{folder} has {len(_classes(folder))} class folders, not {info.classes}: add or remove some.")
+    classes, trained = _classes(folder), _classes(split_folder(files.folders[0], "train"))
+    if len(classes) != info.classes:
+        raise UserError(f"{folder} has {len(classes)} class folders, not {info.classes}: add or remove some.")
+    if other := sorted(set(classes) - set(trained)):  # classes are numbered by their names, in each split by itself
+        raise UserError(f"{folder} has the class folder {other[0]}, which train does not have: rename one of them.")
     digest, count, size, images, labels = hashlib.sha256(), 0, 0, [], []
+    empty = set(classes)
     for path, label in _images(folder):
         with readable(path):
             content = path.read_bytes()
         digest.update(content)
+        empty.discard(classes[label])
         size, count = size + len(content), count + 1
         pixels = _pixels(path, info.channels)
         if pixels.shape != info.shape:
@@ -101,6 +110,8 @@ def read_imagefolder(files: Files, split: str, info: DatasetInfo) -> Iterator[tu
         if len(images) == CHUNK:
             yield np.stack(images), np.array(labels, np.int64)
             images, labels = [], []
+    if empty:
+        raise UserError(f"{folder / min(empty)} holds no image: put some there, or remove the class.")
     if images:
         yield np.stack(images), np.array(labels, np.int64)
     files.records.append(

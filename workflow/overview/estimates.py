@@ -23,6 +23,7 @@ from workflow.records.history import last_epoch
 from workflow.records.provenance import device_name
 from workflow.records.records import BadRecord, read_timing, run_folder, timing_path
 from workflow.records.state import recorded_folders
+from workflow.support.errors import UserError
 from workflow.support.files import ROOT
 
 RECORDED = ROOT / "results" / "recorded"
@@ -91,7 +92,18 @@ def network(run: Run) -> Network:
     """The network of a run, as it starts out."""
     info = run.constants
     arguments = json.dumps(dict(run.arguments), sort_keys=True)
-    return _network(run.system, arguments, info.channels, info.classes, info.image_size)
+    try:
+        found = _network(run.system, arguments, info.channels, info.classes, info.image_size)
+    except Exception as error:  # whatever a system's own code raises
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"{run.place}: system '{run.system}' cannot be built ({reason}): correct it or its row."
+        ) from error
+    if run.search and not found.layers:
+        raise UserError(
+            f"{run.place}: system '{run.system}' has no kernel sizes to learn, the argument `kernel_sizes`: take 'learn' out."
+        )
+    return found
 
 
 def segments(run: Run) -> int:

@@ -1,10 +1,13 @@
 """The catalogue of rows: config/tables.yaml and the chapters of config/chapters, read and checked. Torch-free."""
 
+import ast
 import difflib
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import baselines
+from baselines import registry
 from workflow.plan import row_sizes
 from workflow.plan.config import validate
 from workflow.protocol import recipes, search_methods
@@ -26,6 +29,24 @@ def check_name(kind: str, value: str, names: Iterable[str], where: str) -> None:
     raise UserError(f"{where}: unknown {kind} '{value}'; {advice}")
 
 
+def systems() -> list[str]:
+    """Every system's name. Raises UserError where a file of baselines/ is no Python, or where two declare one name."""
+    try:
+        return baselines.names()
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"baselines/: {_not_python(registry.FOLDER) or error}") from None
+
+
+def _not_python(folder: Path) -> str | None:
+    """What is wrong with the first file of a folder that is no Python; the parser that found it was given no file name."""
+    for path in sorted(folder.glob("*.py")):
+        try:
+            compile(path.read_bytes(), path.name, "exec", ast.PyCF_ONLY_AST)
+        except SyntaxError as error:
+            return f"{path.name} line {error.lineno} is no Python ({error.msg}): correct it."
+    return None
+
+
 def entries_of(tables: dict) -> dict[str, dict]:
     """Tables, figures and chapters by name, in this order, each with its kind."""
     return {name: {**entry, "kind": kind} for group, kind in KINDS.items() for name, entry in tables[group].items()}
@@ -35,6 +56,11 @@ def load_tables(path: Path = TABLES, chapters: Path = CHAPTERS) -> dict:
     """config/tables.yaml and the files of config/chapters, checked: every data set, system, recipe and row that they name exists."""
     tables = {**read_yaml(path), "chapters": {file.stem: read_yaml(file) for file in sorted(chapters.glob("*.yaml"))}}
     validate(tables, "tables", path.name)
+    for name in ("recipes", "datasets"):
+        validate(read_yaml(ROOT / "config" / f"{name}.yaml"), name, f"{name}.yaml")
+    for name, times in Counter(name for group in KINDS for name in tables[group]).items():
+        if times > 1:
+            raise UserError(f"{path.name}: two tables, figures or chapters have the name '{name}': rename one of them.")
     for dataset, protocol in tables["datasets"].items():
         check_name("data set", dataset, DATASETS, f"{path.name}, datasets")
         check_name("recipe", protocol["recipe"], recipes.names(), f"{path.name}, datasets.{dataset}")
@@ -48,7 +74,7 @@ def load_tables(path: Path = TABLES, chapters: Path = CHAPTERS) -> dict:
 
 def _check_row(row: dict, where: str) -> None:
     if "system" in row:
-        check_name("system", row["system"], baselines.names(), where)
+        check_name("system", row["system"], systems(), where)
     elif lone := {"learn", "recipe", "arguments", "presets", "sizes", "seeds", "precision", "compile"} & set(row):
         raise UserError(f"{where}: '{min(lone)}' needs a 'system': add it, or take it out.")
     if "recipe" in row:

@@ -134,8 +134,10 @@ def make_plan(config: dict, tables: dict | None = None) -> Plan:
             f"config: key 'only' ({config['only']}) matches no row with a system: `snakemake plan` lists them."
         )
     for dataset in {d for d, _ in chosen}:
-        if config["source"] == "synthetic":
-            check_name("data set", dataset, config.get("synthetic", {}), "config, synthetic")
+        if config["source"] == "synthetic" and dataset not in config.get("synthetic", {}):
+            raise UserError(
+                f"config: key 'synthetic' has no numbers of images for '{dataset}': add them to config/presets/smoke.yaml."
+            )
     runs = tuple(
         _run(config, tables["datasets"][d], d, rows[d, r], seed)
         for d, r in chosen

@@ -39,9 +39,13 @@ class DatasetInfo:
 def _read() -> dict[str, DatasetInfo]:
     path = ROOT / "config" / "datasets.yaml"
     try:
-        return {name: DatasetInfo.from_json({"name": name, **values}) for name, values in read_yaml(path).items()}
+        found = {name: DatasetInfo.from_json({"name": name, **values}) for name, values in read_yaml(path).items()}
     except (TypeError, KeyError) as error:
         raise UserError(f"{path} has an entry that is no data set ({error}): give it the keys of the others.") from None
+    for name, info in found.items():
+        if not len(info.mean) == len(info.std) == info.channels:
+            raise UserError(f"{path}, {name}: give a mean and a std for each of its {info.channels} channels.")
+    return found
 
 
 DATASETS: dict[str, DatasetInfo] = _read()

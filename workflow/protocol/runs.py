@@ -118,6 +118,9 @@ class Run:
         """From plain values. Raises UserError where they describe no run of this version."""
         try:
             train, search, sizes = values["train"], values.get("search"), values.get("sizes")
+            words = ("id", "dataset", "row", "label", "system", "data", "precision", "device")
+            if not (all(isinstance(values[key], str) for key in words) and isinstance(values["arguments"], Mapping)):
+                raise TypeError(f"one of {', '.join(words)} is no text, or arguments no mapping")
             return cls(**{
                 **values,
                 "constants": DatasetInfo.from_json(values["constants"]),

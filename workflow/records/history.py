@@ -8,12 +8,12 @@ from workflow.records.records import read_cached
 
 def _lines(path: Path) -> dict:
     epochs = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             entry = json.loads(line)
-        except ValueError:  # the last line of a process that was killed while it wrote
+        except (RecursionError, ValueError):  # the last line of a process that was killed while it wrote
             continue
-        if isinstance(entry, dict) and {"stage", "epoch"} <= entry.keys():
+        if isinstance(entry, dict) and isinstance(entry.get("stage"), str) and isinstance(entry.get("epoch"), int):
             epochs.append(entry)
     return {"epochs": epochs}
 

@@ -10,13 +10,16 @@ import json
 import math
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workflow.plan.names import check_path
 from workflow.plan.plan import SCHEMA
+from workflow.protocol.runs import Run
+from workflow.support.errors import UserError
 from workflow.support.files import write_json
 
 if TYPE_CHECKING:
@@ -33,8 +36,30 @@ _FIELDS = {
 }  # fmt: skip
 
 
+# Of what the reports calculate with or print, where it is there: of which type it is, or the items of a list or mapping are.
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("top5", "loss", "cross_entropy", "search_seconds", "faster_seconds", "weight", "low", "high"), (int, float)),
+    **dict.fromkeys(("seconds_per_epoch", "soft_sizes", "rounds"), (int, float)), "sizes": (int, list), "kernel_sizes": (int, list),
+    **dict.fromkeys(("precision", "layers", "digests", "stage", "position", "uncaptured_reason", "sizes_from"), (str,)),
+    **dict.fromkeys(("device", "driver", "cpu", "python", "torch", "platform", "git_commit", "started", "ended"), (str,)),
+}  # fmt: skip
+LARGEST_SIZE = 999  # of a kernel's side
+HEADER = 128  # bytes before an array's own in an .npy
+KERNELS = 1 << 24  # bytes of a network's learned kernels, at most
+
+
 class BadRecord(Exception):
     """A record that must not enter a table; the text says why."""
+
+
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """Turn whatever a file of another form raises while it is checked into the reason why it is refused."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, UserError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise BadRecord(f"{path} is no sound record ({reason}); delete it and run again") from None
 
 
 def _seal(record: dict) -> str:
@@ -59,22 +84,25 @@ def timing_path(results: Path, dataset: str, row: str) -> Path:
 
 
 def _numbers(value: object) -> Iterable[float]:
-    """Every number inside a JSON value."""
+    """Every number inside a JSON value. Raises OverflowError for an integer that no float can hold."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
         for item in value:
             yield from _numbers(item)
-    elif isinstance(value, float):
-        yield value
+    elif isinstance(value, int | float):
+        yield float(value)
 
 
 def _read(path: Path, kind: str) -> dict:
     try:
-        record = json.loads(path.read_text())
+        text = path.read_text(encoding="utf-8")
+        record = json.loads(text)
+        if "\\ud" in text.lower():  # half of a pair is valid JSON, but can be written nowhere
+            json.dumps(record, ensure_ascii=False).encode()
     except FileNotFoundError:
         raise BadRecord(f"{path.name} is missing") from None
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise BadRecord(f"{path} cannot be read as JSON ({error}); delete it and run again") from None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise BadRecord(f"{path} is not a record of this version (schema {SCHEMA}); delete it and run again")
@@ -88,7 +116,26 @@ def _read(path: Path, kind: str) -> dict:
         raise BadRecord(f"{path} has status '{record['status']}'")
     if not all(math.isfinite(number) for number in _numbers(record)):
         raise BadRecord(f"{path} holds a number that is not finite")
+    _check_types(record, {"layers", "sizes", "kernel_sizes", "soft_sizes", "seconds_per_epoch"})
+    for part in (record["provenance"], *record.get("segments", ())):
+        _check_types(part, {"rounds"})
+    for size in (*(record.get("sizes") or ()), *(record.get("kernel_sizes") or ())):
+        if not all(0 < side <= LARGEST_SIZE for side in (size if isinstance(size, list) else [size])):
+            raise ValueError(f"a kernel of size {size}")
+    if "run" in record:
+        Run.from_json(record["run"])
     return record
+
+
+def _check_types(values: dict, lists: set[str]) -> None:
+    """Raises TypeError where a value, or an item of those that may be lists, is of another type than its name asks for."""
+    for field in _TYPES.keys() & values.keys():
+        value = values[field]
+        items = (
+            value.values() if field == "digests" else value if field in lists and isinstance(value, list) else [value]
+        )
+        if not all(item is None or type(item) in _TYPES[field] for item in items):
+            raise TypeError(f"'{field}' is {str(value)[:40]!r}")
 
 
 def _check_epochs(path: Path, record: dict, planned: int) -> None:
@@ -99,56 +146,90 @@ def _check_epochs(path: Path, record: dict, planned: int) -> None:
 
 def read_result(path: Path) -> dict:
     """A finished run's result.json."""
-    record = _read(path, "result")
-    _check_epochs(path, record, record["run"]["train"]["recipe"]["epochs"])
-    if not 0 <= record["correct"] <= record["test_images"]:
-        raise BadRecord(f"{path} has {record['correct']} correct of {record['test_images']} test images")
-    if abs(100 * record["correct"] / record["test_images"] - record["accuracy"]) > 1e-6:
-        raise BadRecord(f"{path}: its accuracy is not its count of correct test images")
-    return record
+    with _refused(path):
+        record = _read(path, "result")
+        _check_epochs(path, record, record["run"]["train"]["recipe"]["epochs"])
+        if not 0 <= record["correct"] <= record["test_images"]:
+            raise BadRecord(f"{path} has {record['correct']} correct of {record['test_images']} test images")
+        if abs(100 * record["correct"] / record["test_images"] - record["accuracy"]) > 1e-6:
+            raise BadRecord(f"{path}: its accuracy is not its count of correct test images")
+        return record
 
 
 def read_search(path: Path) -> dict:
     """A finished search's search.json."""
-    record = _read(path, "search")
-    _check_epochs(path, record, record["run"]["search"]["epochs"])
-    if not record["sizes"] or len(record["sizes"]) != len(record["layers"]):
-        raise BadRecord(f"{path} has {len(record['sizes'])} sizes for {len(record['layers'])} layers")
-    return record
+    with _refused(path):
+        record = _read(path, "search")
+        _check_epochs(path, record, record["run"]["search"]["epochs"])
+        if not record["sizes"] or len(record["sizes"]) != len(record["layers"]):
+            raise BadRecord(f"{path} has {len(record['sizes'])} sizes for {len(record['layers'])} layers")
+        return record
 
 
 def read_timing(path: Path) -> dict:
     """A row's timing record."""
-    return _read(path, "timing")
+    with _refused(path):
+        return _read(path, "timing")
 
 
 def read_predictions(path: Path, images: int) -> "tuple[np.ndarray, np.ndarray]":
     """A run's predictions.npz: predicted classes, uint16 [images], and log-probabilities of the true classes, float16 [images]."""
-    import numpy as np
-
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as packed:
-            classes, likely = packed["classes"], packed["log_probability"]
-    except FileNotFoundError:
-        raise BadRecord(f"{path.name} is missing") from None
-    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    found = _arrays(path, "predictions", most=4 * images)
+    if not {"classes", "log_probability"} <= found.keys():
         raise BadRecord(
-            f"{path} cannot be read as predictions ({error}); delete the run's folder and run again"
-        ) from None
+            f"{path} cannot be read as predictions (it has {', '.join(found)}); delete the run's folder and run again"
+        )
+    classes, likely = found["classes"], found["log_probability"]
     if classes.shape != (images,) or likely.shape != (images,) or not (likely <= 0).all():
         raise BadRecord(f"{path} does not hold a class and a log-probability of each of {images} images; run again")
     return classes, likely
 
 
+def read_kernels(path: Path) -> "list[np.ndarray]":
+    """A run's kernels.npz: the trained kernels of each learned layer, in forward order, [..., height, width]."""
+    import numpy as np
+
+    found = list(_arrays(path, "kernels", most=KERNELS).values())
+    if not all(
+        kernel.ndim > 1 and kernel.size and max(kernel.shape[-2:]) <= LARGEST_SIZE and np.isfinite(kernel).all()
+        for kernel in found
+    ):
+        raise BadRecord(f"{path} does not hold finite kernels; delete the run's folder and run again")
+    return found
+
+
+def _arrays(path: Path, what: str, *, most: int) -> "dict[str, np.ndarray]":
+    """The arrays of numbers in an .npz of at most so many bytes, unpacked (their headers apart). Raises BadRecord."""
+    import numpy as np
+
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as packed:
+            if sum(member.file_size - HEADER for member in packed.zip.infolist()) > most:
+                raise ValueError(f"it unpacks to more than {most:,} bytes")
+            found = {name: packed[name] for name in packed.files}
+            if strange := [name for name, array in found.items() if array.dtype.kind not in "fiu"]:
+                raise ValueError(f"{strange[0]} holds no numbers")
+            return found
+    except FileNotFoundError:
+        raise BadRecord(f"{path.name} is missing") from None
+    except (
+        OSError, EOFError, AttributeError, MemoryError, NotImplementedError, OverflowError, RuntimeError, SyntaxError, TypeError,
+        ValueError, KeyError, zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
+        raise BadRecord(f"{path} cannot be read as {what} ({error}); delete the run's folder and run again") from None
+
+
 def read_failure(path: Path) -> dict | None:
     """A run's failure.json: {"run", "stage", "reason", "epoch", "when"}; None where the run has not failed."""
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
+        record = None
+    if not isinstance(record, dict) or not {"stage", "reason"} <= record.keys():
         return {"run": None, "stage": "unknown", "reason": f"{path} cannot be read", "epoch": None, "when": None}
-    return record
+    return {**record, "stage": str(record["stage"]), "reason": str(record["reason"])}
 
 
 @cache

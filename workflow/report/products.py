@@ -40,5 +40,9 @@ def write(product: str, plan: Plan, results: Path, out: Path) -> None:
                 make()
     elif product in found:
         found[product]()
+    elif product in plan.tables:
+        raise UserError(
+            f"'{product}' of tables.yaml has no drawing: add one of this name to DRAWINGS in workflow/report/figures/__init__.py."
+        )
     else:
         raise UserError(f"no product '{product}': choose one of page, {', '.join(found)}.")

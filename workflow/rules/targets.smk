@@ -93,7 +93,7 @@ onsuccess:
         logger.info("The report is reports/index.html")
 
 
-# Whatever was measured is worth showing, with the failures and their reasons in place of what is missing.
+# Whatever was measured is worth showing, with the failures and their reasons in place of what is missing; a plan measures nothing.
 onerror:
     launcher = sys.executable if importlib.util.find_spec("matplotlib") else None
     pythons = (
@@ -101,7 +101,7 @@ onerror:
         if launcher
         else sorted(map(str, Path(".snakemake/conda").glob("*/bin/python")))
     )
-    if pythons and Path(PLAN_FILE).exists():
+    if pythons and Path(PLAN_FILE).exists() and "plan" not in sys.argv:
         shell(
             f"'{pythons[-1]}' -m workflow report --partial --plan {PLAN_FILE} || true"
         )

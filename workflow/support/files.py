@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -57,8 +58,8 @@ def _alone(path: Path) -> int:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file, whole or not at all."""
-    write_bytes(path, text.encode())
+    """Write a UTF-8 file, whole or not at all; of letters that UTF-8 does not have, their numbers."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: object) -> None:
@@ -79,12 +80,29 @@ def read_json(path: Path, again: str, error: type[Exception] = UserError) -> dic
     return content
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which no key stands twice (PyYAML keeps the last one) and 1e-5 is a number."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key '{key.value}' stands twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789"))
+
+
 def read_yaml(path: Path) -> dict:
     """The mapping in a YAML file; a UserError names the file and the line that is wrong."""
     try:
-        content = yaml.safe_load(path.read_text())
+        content = _Loader(path.read_text(encoding="utf-8")).get_single_data()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): restore it or correct the path.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is no UTF-8 text: save it as such.") from None
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" line {where.line + 1}" if where else ""

@@ -1,6 +1,7 @@
 """Files that are missing, too few, of another kind or another size: one sentence each, and nothing written."""
 
 import pickle
+import shutil
 import struct
 import zipfile
 
@@ -88,10 +89,16 @@ def test_folders_of_unfit_images(small, tmp_path, refused):
     (root / "train" / "b" / "2.png").unlink()
     (root / "test" / "c").mkdir()
     assert "has 3 class folders, not 2" in refused("own")
-    for path in list((root / "test").rglob("*.png")):
-        path.unlink()
-    for path in list((root / "test").iterdir()):
-        path.rmdir()
+    (root / "test" / "c").rmdir()
+    (root / "test" / "b").rename(root / "test" / "c")  # its images would get the label of train's b
+    assert "test has the class folder c, which train does not have: rename" in refused("own")
+    (root / "test" / "c").rename(root / "test" / "b")
+    (root / "test" / "b" / "1.png").rename(root / "test" / "b" / "1.txt")
+    assert "test/b holds no image: put some there" in refused("own")
+    (root / "train" / "b").rename(tmp_path / "b")
+    assert "train has one class folder, a: put images of two classes or more there" in refused("own")
+    (tmp_path / "b").rename(root / "train" / "b")
+    shutil.rmtree(root / "test")
     assert "own has no folder test/CLASS/ with images" in refused("own")
 
 

@@ -1,5 +1,7 @@
 """What estimates rest on: a row's own seconds on this device, the median of those timed there, the self-check's rates, a guess."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.workflow.made_plans import plan_of, timing_of
@@ -7,7 +9,9 @@ from workflow.machine import gpu_pool
 from workflow.overview import estimates
 from workflow.overview.estimates import STARTUP, Estimates
 from workflow.plan.steps import Step
+from workflow.protocol.datasets import DATASETS
 from workflow.records.records import timing_path, write_record
+from workflow.support.errors import UserError
 
 CARD = "NVIDIA H200"
 PLAIN, WIDE = "cifar10/cifar-resnet-20", "cifar10/cifar-resnet-44"
@@ -38,6 +42,24 @@ def timed(folder, run, seconds, device=CARD, **changes):
 
 def run_of(one, place):
     return one.plan.by_id[f"{place}/seed0"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"arguments": {"wdth": 3}}, ["cannot be built", "no argument 'wdth'"]),
+        (
+            {"constants": replace(DATASETS["cifar10"], image_size=8), "system": "vgg5"},
+            ["cannot be built", "at least 16"],
+        ),
+        ({"system": "resnet18", "search": True}, ["'resnet18' has no kernel sizes to learn"]),
+    ],
+)
+def test_a_system_that_cannot_be_built_or_searched_is_named_with_its_row(at, changes, words):
+    run = replace(run_of(at(), PLAIN), **changes)
+    with pytest.raises(UserError) as caught:
+        estimates.network(run)
+    assert all(word in str(caught.value) for word in (PLAIN, *words)), caught.value
 
 
 def train(one, place, seed=0):

@@ -6,6 +6,7 @@ import json
 import pytest
 import yaml
 
+from baselines import registry
 from tests.workflow.made_plans import plan_of
 from workflow.overview.status import print_status
 from workflow.plan import catalogue, config, make
@@ -190,6 +191,7 @@ def load_changed(tables, tmp_path):
             ["selection", "'validation'", "must be one of test"],
         ),
         (lambda t: t["tables"]["table2"].update(reference="flexnet-17"), ["table2.reference", "flexnet-17"]),
+        (lambda t: t["figures"].update(table2=t["figures"]["figure2"]), ["have the name 'table2'"]),
     ],
 )
 def test_a_mistake_in_the_tables_is_named(tables, tmp_path, change, words):
@@ -198,6 +200,63 @@ def test_a_mistake_in_the_tables_is_named(tables, tmp_path, change, words):
         make.make_plan(config.load({"preset": "smoke"}), load_changed(tables, tmp_path))
     text = str(caught.value)
     assert "\n" not in text and all(word in text for word in words), text
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("schedule", "warmup_cosinus"),
+        ("flip", "randm"),
+        ("normalisation", "imagnet"),
+        ("augmentation", "capsnets"),
+        ("lr", -0.1),
+        ("weight_decay", "0.1"),
+        ("epochs", 3.5),
+        ("batch_size", 0),
+    ],
+)
+def test_a_recipes_wrong_value_is_refused_and_not_trained_with(monkeypatch, field, value):
+    def changed(path):
+        found = read_yaml(path)
+        if path.name == "recipes.yaml":
+            found["vgg5_adam"]["recipe"][field] = value
+        return found
+
+    monkeypatch.setattr(catalogue, "read_yaml", changed)
+    with pytest.raises(
+        UserError, match=rf"recipes\.yaml: key 'vgg5_adam\.recipe\.{field}' is {value!r}, but (must|breaks)"
+    ):
+        catalogue.load_tables()
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({"a.py": "def f(:\n"}, r"a\.py line 1 is no Python"),
+        ({"a.py": b"x = 1\n\xff\n"}, r"a\.py line \d is no Python"),
+        (
+            dict.fromkeys(("a.py", "b.py"), "@system\ndef net(): ...\n"),
+            r"'net' is defined in both baselines\.a and baselines\.b",
+        ),
+    ],
+)
+def test_a_file_of_a_system_that_cannot_be_read_is_named(monkeypatch, tmp_path, files, sentence):
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    monkeypatch.setattr(registry, "FOLDER", tmp_path)
+    registry._index.cache_clear()
+    try:
+        with pytest.raises(UserError, match=sentence):
+            catalogue.systems()
+    finally:
+        registry._index.cache_clear()
+
+
+def test_a_data_set_without_numbers_of_made_up_images_is_named():
+    loaded = config.load({"preset": "smoke"})
+    loaded["synthetic"] = {"mnist": loaded["synthetic"]["mnist"]}
+    with pytest.raises(UserError, match=r"no numbers of images for '(cifar10|stl10|imagenet32)': add .*smoke\.yaml"):
+        make.make_plan(loaded)
 
 
 def test_a_row_defined_twice_is_refused(tables, tmp_path):

@@ -1,6 +1,8 @@
 """A record enters a table only if it is whole, finite and of the planned length; where a run stands follows from its records."""
 
 import json
+import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ from workflow.plan.digests import expected_digests
 from workflow.plan.steps import Step
 from workflow.records.records import (
     BadRecord,
+    read_cached,
     read_failure,
+    read_kernels,
     read_predictions,
     read_result,
     read_search,
@@ -63,6 +67,38 @@ def test_a_bad_result_is_refused_with_its_reason(run, tmp_path, change, words):
         read_result(path)
 
 
+HUGE = 10**400  # which no float can hold
+HOSTILE = [
+    {"macs": HUGE}, {"accuracy": HUGE}, {"test_images": 0, "correct": 0}, {"top5": "<b>"}, {"segments": [{"low": {}}]}, {"run": {}},
+    {"run": {"train": None}}, {"seconds_per_epoch": ["<script>", "1"]}, {"kernel_sizes": ["<script>"]}, {"kernel_sizes": [[3, -1]]},
+    {"kernel_sizes": [10**10]}, {"provenance": {"device": ["x"]}}, {"digests": {"run": {}}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", HOSTILE, ids=lambda change: str(change)[:40])
+def test_a_hostile_result_is_refused_and_stops_nothing(run, tmp_path, change):
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps({**result_of(run), **change}))
+    assert "result.json" in read_cached(read_result, path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"[" * 100_000, b'{"a":' * 100_000, b"\xff\xfe", b"1" * 10_000, b"\0", b'{"a": "\\uD800"}'],
+    ids=lambda content: str(content[:5]),
+)
+def test_hostile_json_is_refused_and_stops_nothing(plan, run, tmp_path, content):
+    folder = run_folder(tmp_path, run.id)
+    folder.mkdir(parents=True)
+    for name in ("result.json", "search.json", "failure.json", "history.jsonl"):
+        (folder / name).write_bytes(content)
+    for read in (read_result, read_search, read_timing):
+        with pytest.raises(BadRecord, match="cannot be read as JSON"):
+            read(folder / "result.json")
+    state = state_of(run, tmp_path)
+    assert state.status == "failed" and "cannot be read" in state.reason and state.history == []
+
+
 def test_missing_cut_off_and_foreign_files(run, tmp_path):
     path = tmp_path / "result.json"
     with pytest.raises(BadRecord, match="missing"):
@@ -108,7 +144,34 @@ def test_predictions_are_a_class_and_a_log_probability_an_image(tmp_path):
 def test_failure_record(tmp_path):
     assert read_failure(tmp_path / "failure.json") is None
     (tmp_path / "failure.json").write_text("{")
-    assert "cannot be read" in read_failure(tmp_path / "failure.json")["reason"]
+    for content in ("{", "[]", "{}", '"reason"', '{"reason": "<b>"}'):
+        (tmp_path / "failure.json").write_text(content)
+        assert "cannot be read" in read_failure(tmp_path / "failure.json")["reason"]
+    (tmp_path / "failure.json").write_text('{"stage": {}, "reason": ["x"]}')
+    assert read_failure(tmp_path / "failure.json") == {"stage": "{}", "reason": "['x']"}
+
+
+def test_arrays_that_are_larger_than_their_run_can_have_or_no_numbers(tmp_path):
+    path = tmp_path / "a.npz"
+    classes, likely = np.zeros(3, np.uint16), np.zeros(3, np.float16)
+    np.savez_compressed(path, classes=classes, log_probability=likely, more=np.zeros(1 << 24))  # 16 KB on disk
+    with pytest.raises(BadRecord, match="unpacks to more than 12 bytes"):
+        read_predictions(path, 3)
+    np.savez(path, classes=np.array([print] * 3, object), log_probability=likely)
+    with pytest.raises(BadRecord, match="cannot be read as predictions"):
+        read_predictions(path, 3)
+    header = b"{'descr': '<f2', 'fortran_order': False, 'shape': (1000000000000000,), }"
+    with zipfile.ZipFile(path, "w") as packed:  # the header asks for a petabyte
+        for name in ("classes", "log_probability"):
+            packed.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + header.ljust(117) + b"\n")
+    with pytest.raises(BadRecord, match="cannot be read as predictions"):
+        read_predictions(path, 3)
+    for kernel in (np.zeros(3), np.full((3, 3), np.nan), np.zeros((1000, 1000)), np.zeros((0, 0)), np.array([["<b>"]])):
+        np.savez(path, kernel)
+        with pytest.raises(BadRecord, match="finite kernels|holds no numbers"):
+            read_kernels(path)
+    np.savez(path, layer01=np.ones((5, 5), np.float32))
+    assert [kernel.shape for kernel in read_kernels(path)] == [(5, 5)]
 
 
 def test_a_seal_tells_of_any_change(run, tmp_path):

@@ -1,8 +1,10 @@
 """Every verdict that each rule can give, on made-up results."""
 
 import pytest
+import report_factory as factory
 from rule_factory import finding, found
 
+from workflow.report.claims.rules import rows_read
 from workflow.report.claims.verdicts import (
     EQUAL,
     FAILS,
@@ -309,10 +311,21 @@ def test_rules_at_their_very_limits(tmp_path):
         assert finding(tmp_path / name, agree, sizes={"a": [[5, 5, 2]] * 2, "b": [b] * 2}) == verdict
 
 
-def test_mistakes_in_the_file_are_named(tmp_path):
-    with pytest.raises(UserError, match="unknown rule 'beat'"):
-        finding(tmp_path, {"rule": "beat"}, accuracies={"a": NARROW})
-    with pytest.raises(UserError, match="rule 'beats'"):
-        finding(tmp_path, {"rule": "beats", "better": "a"}, accuracies={"a": NARROW})
-    with pytest.raises(UserError, match="names row 'zz'"):
-        finding(tmp_path, {"rule": "beats", "better": "a", "worse": "zz"}, accuracies={"a": NARROW})
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"rule": "beat"}, ["unknown rule 'beat'", "beats"]),
+        ({"rule": "beats", "better": "a"}, ["rule 'beats'", "'worse'"]),
+        ({"rule": "beats", "better": "aa", "worse": "bb", "wurse": "bb"}, ["rule 'beats'", "'wurse'"]),
+        ({"rule": "beats", "better": "aa", "worse": "bbb"}, ["unknown row 'cifar10/bbb'", "'cifar10/bb'"]),
+        ({"rule": "best", "row": "aa", "table": "table3"}, ["no table 'table3'"]),
+    ],
+)
+def test_mistakes_in_the_file_are_named(part, words):
+    """Before anything was measured: else a row's typing error is found when its claim's first row has its results, days later."""
+    tables = factory.plan_of(
+        {"table2": {"dataset": "cifar10", "rows": [factory.entry("aa"), factory.entry("bb")]}}
+    ).tables
+    with pytest.raises(UserError) as caught:
+        rows_read("cifar10", part, tables)
+    assert all(word in str(caught.value) for word in words), caught.value

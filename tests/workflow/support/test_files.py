@@ -47,6 +47,25 @@ def test_broken_yaml_names_file_and_line(tmp_path):
         read_yaml(tmp_path / "absent.yaml")
 
 
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    """PyYAML keeps the second: of two figures of one name the first would be gone without a word."""
+    path = tmp_path / "tables.yaml"
+    path.write_text("figures:\n  sizes: {title: A}\n  depth: {title: B}\n  sizes: {title: C}\n")
+    with pytest.raises(UserError, match=r"tables\.yaml line 4 .*the key 'sizes' stands twice"):
+        read_yaml(path)
+
+
+def test_a_number_with_an_exponent_needs_no_point(tmp_path):
+    (tmp_path / "a.yaml").write_text("rates: [1e-5, 1.0e-5, -2E3, '1e-5', 1e-x]\n")
+    assert read_yaml(tmp_path / "a.yaml")["rates"] == [1e-5, 1e-5, -2000.0, "1e-5", "1e-x"]
+
+
+def test_yaml_that_is_no_utf_8(tmp_path):
+    (tmp_path / "a.yaml").write_bytes(b"title: \xff")
+    with pytest.raises(UserError, match="is no UTF-8 text"):
+        read_yaml(tmp_path / "a.yaml")
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -4,13 +4,15 @@ Every part of a claim is judged at the paper's protocol; a part on accuracy has 
 the same rule says of the paper's own means and spreads.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from workflow.plan.config import validate
 from workflow.plan.names import parts_of
 from workflow.report.claims import protocols, verdicts
-from workflow.report.claims.rules import PUBLISHED, Missing, Setting, rule_of
+from workflow.report.claims.rules import PUBLISHED, Missing, Setting, rows_read, rule_of
 from workflow.report.claims.verdicts import Finding, together
 from workflow.report.results import Evidence
 from workflow.report.rows import device_shared, rows_of, sizes_record
@@ -63,8 +65,20 @@ class Claim:
 
 @cache
 def definitions(path: Path = CLAIMS) -> tuple[dict, ...]:
-    """The claims as written in claims.yaml."""
-    return tuple(read_yaml(path)["claims"])
+    """The claims as written in claims.yaml, checked."""
+    written = read_yaml(path)
+    validate(written, "claims", path.name)
+    seen: set[str] = set()
+    for claim in written["claims"]:
+        if claim["id"] in seen:
+            raise UserError(f"{path.name}: two claims have the id '{claim['id']}': rename one of them.")
+        if claim["dataset"] not in written["equal_within"]:
+            raise UserError(
+                f"{path.name}, claim '{claim['id']}': data set '{claim['dataset']}' has no points under equal_within: add them, "
+                "or correct the name."
+            )
+        seen.add(claim["id"])
+    return tuple(written["claims"])
 
 
 @cache
@@ -81,15 +95,12 @@ def judge(setting: Setting, part: dict) -> Finding:
     except Missing as missing:
         way = verdicts.NOT_RUN if rule.basis == protocols.ACCURACY else None
         return Finding(missing.verdict, str(missing), direction=way)
-    except TypeError as error:
-        raise UserError(
-            f"claims.yaml: rule '{part['rule']}' and its arguments do not fit ({error}): correct them."
-        ) from error
 
 
 def part_of(evidence: Evidence, dataset: str, part: dict) -> Part:
     """One part of a claim, by every source that its basis knows."""
-    rule, delta = rule_of(part), equal_within()[dataset]
+    rule, rows = rule_of(part), rows_read(dataset, part, evidence.plan.tables)
+    delta = equal_within()[dataset]
     source = lambda name, **options: judge(Setting(evidence, dataset, name, delta, **options), part)
     finding, published, raised = source(protocols.PAPER), source(PUBLISHED), None
     short = source(protocols.SHORT) if rule.basis == protocols.ACCURACY else None
@@ -97,7 +108,6 @@ def part_of(evidence: Evidence, dataset: str, part: dict) -> Part:
         raised = source(PUBLISHED, floor=True)
     behind = finding if finding.found or not short else short
     protocol = protocols.PAPER if behind is finding else protocols.SHORT
-    rows = dict.fromkeys(rule.reads(dataset, part, evidence.plan.tables))
     seeds, devices = _behind(evidence, rule.basis, rows, protocol) if behind.found else ({}, ())
     return Part(
         part["rule"], rule.basis, finding, short, published if published.found else None,
@@ -106,7 +116,7 @@ def part_of(evidence: Evidence, dataset: str, part: dict) -> Part:
 
 
 def _behind(
-    evidence: Evidence, basis: str, rows: dict[str, None], protocol: str
+    evidence: Evidence, basis: str, rows: Sequence[str], protocol: str
 ) -> tuple[dict[str, int], tuple[str, ...]]:
     """How many records of each row stand behind a finding, and the devices that they come from."""
     seeds: dict[str, int] = {}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NewType
 
+from workflow.plan.catalogue import check_name
 from workflow.plan.plan import Entry
 from workflow.records.state import RunState
 from workflow.report.claims import protocols
@@ -57,12 +58,7 @@ class Setting:
 
     def row(self, name: str) -> Row:
         """A row of the data set by its id."""
-        rows = rows_of(self.evidence)
-        if (self.dataset, name) not in rows:
-            raise UserError(
-                f"claims.yaml names row '{name}' of {self.dataset}, which config/tables.yaml does not have: correct one."
-            )
-        return rows[self.dataset, name]
+        return rows_of(self.evidence)[self.dataset, name]
 
     def runs(self, row: Row) -> list[RunState]:
         """The finished runs of a row that were made by this source's protocol."""
@@ -208,10 +204,32 @@ def rule_of(part: Mapping) -> Rule:
     return RULES[part["rule"]]
 
 
+def rows_read(dataset: str, part: Mapping, tables: Mapping[str, Entry]) -> list[str]:
+    """The rows, as "dataset/row", that a part of a claim reads, whether they were measured or not.
+
+    Raises UserError for arguments that the rule does not take and for a table or row that config/tables.yaml does not have.
+    """
+    named = rule_of(part)
+    arguments = {key: value for key, value in part.items() if key != "rule"}
+    try:
+        inspect.signature(named.judge).bind(None, **arguments)
+        rows = list(dict.fromkeys(named.reads(dataset, part, tables)))
+    except TypeError as error:
+        raise UserError(
+            f"claims.yaml: rule '{part['rule']}' and its arguments do not fit ({error}): correct them."
+        ) from None
+    except KeyError as error:
+        raise UserError(f"claims.yaml: config/tables.yaml has no table {error}: correct one of them.") from None
+    there = {f"{entry.dataset}/{row.row}" for entry in tables.values() for row in entry.rows}
+    for row in rows:
+        check_name("row", row, there, f"claims.yaml, rule '{part['rule']}'")
+    return rows
+
+
 def rests_on(claim: Mapping, tables: Mapping[str, Entry]) -> set[tuple[str, str]]:
     """(basis, "dataset/row") of everything that a claim looks at; `tables`: the plan's."""
     found = set()
     for part in claim["parts"]:
         named = rule_of(part)
-        found |= {(named.basis, row) for row in named.reads(claim["dataset"], part, tables)}
+        found |= {(named.basis, row) for row in rows_read(claim["dataset"], part, tables)}
     return found

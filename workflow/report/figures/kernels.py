@@ -8,6 +8,7 @@ import math
 from typing import TYPE_CHECKING
 
 from workflow.plan.plan import Entry
+from workflow.records.records import BadRecord, read_kernels
 from workflow.records.state import RunState
 from workflow.report.figures.style import BLUE, INK, MARKERS, MUTED, SERIES, SURFACE, TITLES, empty, panels
 from workflow.report.results import Evidence
@@ -43,19 +44,18 @@ def figure2_lines(name: str, evidence: Evidence) -> list[dict]:
 
 
 def _kernel_lines(row: str, label: str, state: RunState) -> list[dict]:
-    path = state.folder / "kernels.npz"
-    if not path.exists():
-        return []
     import numpy
 
+    try:
+        kernels = read_kernels(state.folder / "kernels.npz")
+    except BadRecord:  # most runs have none
+        return []
     lines = []
-    with numpy.load(path, allow_pickle=False) as arrays:
-        for layer, key in enumerate(arrays.files, 1):
-            kernel = arrays[key].astype(float)
-            image = numpy.sqrt((kernel**2).mean(axis=tuple(range(kernel.ndim - 2))))
-            for (i, j), value in numpy.ndenumerate(image):
-                lines.append({"kind": "kernel", "row": row, "label": label, "seed": state.run.seed, "layer": layer,
-                              "size": float(image.shape[0]), "i": i, "j": j, "value": round(float(value), 6)})  # fmt: skip
+    for layer, kernel in enumerate(kernels, 1):
+        image = numpy.sqrt((kernel.astype(float) ** 2).mean(axis=tuple(range(kernel.ndim - 2))))
+        for (i, j), value in numpy.ndenumerate(image):
+            lines.append({"kind": "kernel", "row": row, "label": label, "seed": state.run.seed, "layer": layer,
+                          "size": float(image.shape[0]), "i": i, "j": j, "value": round(float(value), 6)})  # fmt: skip
     return lines
 
 

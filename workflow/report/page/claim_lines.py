@@ -10,7 +10,7 @@ from workflow.report import badges, text
 from workflow.report.claims import claims as written
 from workflow.report.claims import protocols, verdicts
 from workflow.report.claims.claims import Claim, Part
-from workflow.report.claims.rules import rule_of
+from workflow.report.claims.rules import rows_read
 from workflow.report.costs import Costs
 from workflow.report.page import forest
 from workflow.report.results import Evidence
@@ -124,7 +124,7 @@ def _holds_zero(found: Interval) -> bool:
 
 
 def _rows(evidence: Evidence, dataset: str, parts: Sequence[Mapping]) -> tuple[Row, ...]:
-    names = dict.fromkeys(name for part in parts for name in rule_of(part).reads(dataset, part, evidence.plan.tables))
+    names = dict.fromkeys(name for part in parts for name in rows_read(dataset, part, evidence.plan.tables))
     return tuple(rows_of(evidence)[parts_of(name)] for name in names)
 
 
