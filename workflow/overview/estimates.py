@@ -276,7 +276,7 @@ class Estimates:
         if not kinds:
             return f"{said}."
         rates = [
-            f"{rate.macs:.1e} a second ({SOURCES[rate.source]}) for {', '.join(sorted(kinds[rate]))}"
+            f"{rate.macs:.1e} a second ({SOURCES[rate.source]}) for {', '.join(kind.replace(', ', ' in ') for kind in sorted(kinds[rate]))}"
             for rate in sorted(kinds)
         ]
         return f"{said}; {'the others' if self.timings else 'hours'} follow from MACs at {'; '.join(rates)}."
