@@ -272,11 +272,11 @@ class Estimates:
         kinds: dict[Rate, set[str]] = {}
         for run in (run for row, run in self.first.items() if row not in self.timings):
             for stage in ("search", "train") if run.search else ("train",):
-                kinds.setdefault(self.rate(run, stage), set()).add(self._kinds(run, stage)[0])
+                kinds.setdefault(self.rate(run, stage), set()).add(self._kinds(run, stage)[0].replace(", ", " in "))
         if not kinds:
             return f"{said}."
         rates = [
-            f"{rate.macs:.1e} a second ({SOURCES[rate.source]}) for {', '.join(kind.replace(', ', ' in ') for kind in sorted(kinds[rate]))}"
+            f"{rate.macs:.1e} a second ({SOURCES[rate.source]}) for {', '.join(sorted(kinds[rate]))}"
             for rate in sorted(kinds)
         ]
         return f"{said}; {'the others' if self.timings else 'hours'} follow from MACs at {'; '.join(rates)}."
