@@ -83,7 +83,8 @@ def _image_shape(batch: Any) -> torch.Size:
     pair = isinstance(batch, (tuple, list)) and len(batch) == 2
     if not pair or not all(isinstance(part, Tensor) for part in batch):
         raise ValueError("The batches are no pairs of tensors (images, labels): give such pairs.")
-    images, labels = batch
+    images: Tensor = batch[0]
+    labels: Tensor = batch[1]
     if images.ndim != 4 or not images.is_floating_point():
         raise ValueError(
             f"The batches' images have shape {tuple(images.shape)} and type {images.dtype}: give floating-point images (N, C, H, W)."

@@ -34,7 +34,9 @@ def contrast_svg(found: Central, contrast: Contrast) -> str:
 
 def share_words(share: ImageShare) -> str:
     """The part of the variance of soft sizes that images explain, with its interval: `46 % [25, 100]`."""
-    value, low, high = (f"{100 * one:.0f}" for one in (share.repeating.value, *share.repeating.ends))
+    value, low, high = (
+        f"{100 * one:.0f}" for one in (share.repeating.value, share.repeating.low, share.repeating.high)
+    )
     return f"{value} % [{low}, {high}]"
 
 
