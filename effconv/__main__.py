@@ -131,8 +131,8 @@ def main(words: list[str] | None = None) -> int:
         else:
             _search(arguments)
     except ModuleNotFoundError as error:
-        extra = "draw" if error.name == "matplotlib" else "timm"
-        print(f'effconv: {error.name} is not installed: pip install "effconv[{extra}]".', file=sys.stderr)
+        extra = "matplotlib" if error.name == "matplotlib" else "timm torchvision tqdm"
+        print(f"effconv: {error.name} is not installed: pip install {extra}.", file=sys.stderr)
         return 2
     except (ValueError, OSError) as error:
         print(f"effconv: {error}", file=sys.stderr)

@@ -32,7 +32,8 @@ def learn_kernel_sizes(
     `batches`: (images (N, C, H, W), labels) pairs, gone through once an epoch: a DataLoader or a list. `model` stays as it is; the
     search runs on its device. `layers`: names or a predicate of (name, module) instead of the default rule. `choices` are fields of
     `SearchOptions`, as is `options`. `progress(epoch, step, search)` is called after every step. Raises ValueError for a budget out of
-    reach, for layers that cannot be learned, for predictors that do not fit into memory, and for batches that end after one epoch.
+    reach, for layers that cannot be learned, for predictors that do not fit into memory, for batches that end after one epoch, and for
+    a first batch that is no such pair or that the model cannot take.
     """
     options = SearchOptions.from_dict({**(options or SearchOptions()).to_dict(), **choices})
     if epochs > 1 and iter(batches) is batches:
@@ -41,29 +42,56 @@ def learn_kernel_sizes(
         )
     if options.data_free and parameters is None and macs is None:
         raise ValueError("Without images only a budget can choose sizes: give parameters or macs.")
-    device = next(model.parameters()).device
+    for name, budget in (("parameters", parameters), ("macs", macs)):
+        if isinstance(budget, str):
+            raise ValueError(f"{name} is {budget!r}: give a number, such as 660_000.")
+    device = next(model.parameters(), torch.empty(0)).device
     search: KernelSizeSearch | None = None
     optimizer: torch.optim.Optimizer | None = None
     for epoch in range(1, epochs + 1):
-        for step, (images, labels) in enumerate(batches, 1):
+        for step, batch in enumerate(batches, 1):
             if search is None or optimizer is None:
-                channels, height, width = images.shape[1:]
-                search = KernelSizeSearch(
-                    model,
-                    input_shape=(channels, height, width),
-                    parameters=parameters,
-                    macs=macs,
-                    options=options,
-                    layers=layers,
-                    seed=seed,
-                ).train()
+                channels, height, width = _image_shape(batch)
+                try:
+                    search = KernelSizeSearch(
+                        model,
+                        input_shape=(channels, height, width),
+                        parameters=parameters,
+                        macs=macs,
+                        options=options,
+                        layers=layers,
+                        seed=seed,
+                    ).train()
+                except torch.OutOfMemoryError:
+                    raise
+                except (RuntimeError, AssertionError) as error:
+                    raise ValueError(
+                        f"The model cannot take images of shape {(channels, height, width)}: give others. It says: {error}"
+                    ) from error
                 optimizer = torch.optim.AdamW(search.parameter_groups(), fused=True)
+            images, labels = batch
             _step(search, optimizer, images.to(device), labels.to(device), loss)
             if progress:
                 progress(epoch, step, search)
     if search is None:
         raise ValueError("There are no batches to learn from: give at least one, and at least one epoch.")
     return search.learned()
+
+
+def _image_shape(batch: Any) -> torch.Size:
+    """(C, H, W) of the first batch, which has to be what `batches` promises."""
+    pair = isinstance(batch, (tuple, list)) and len(batch) == 2
+    if not pair or not all(isinstance(part, Tensor) for part in batch):
+        raise ValueError("The batches are no pairs of tensors (images, labels): give such pairs.")
+    images: Tensor = batch[0]
+    labels: Tensor = batch[1]
+    if images.ndim != 4 or not images.is_floating_point():
+        raise ValueError(
+            f"The batches' images have shape {tuple(images.shape)} and type {images.dtype}: give floating-point images (N, C, H, W)."
+        )
+    if len(labels) != len(images):
+        raise ValueError(f"A batch has {len(images)} images and {len(labels)} labels: give as many.")
+    return images.shape[1:]
 
 
 def _step(
@@ -78,7 +106,14 @@ def _step(
         total = search.penalty()
     else:
         logits = search(images)
-        total = loss(logits, labels) + search.penalty()
+        try:
+            total = loss(logits, labels) + search.penalty()
+        except (RuntimeError, TypeError, IndexError) as error:
+            found = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+            raise ValueError(
+                f"The loss cannot compare what the model returns, {found}, with labels of shape {tuple(labels.shape)} and type "
+                f"{labels.dtype}: give logits (N, classes) and class numbers (N,), or a loss of your own. It says: {error}"
+            ) from error
     optimizer.zero_grad(set_to_none=True)
     total.backward()
     search.after_backward()

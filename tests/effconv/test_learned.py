@@ -79,6 +79,43 @@ def test_batches_that_end():
         learn_kernel_sizes(model, [], epochs=2)
 
 
+IMAGES, LABELS = torch.zeros(4, 3, 8, 8), torch.tensor([0, 1, 2, 3])
+
+
+class Pair(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = cifar_resnet(8, widths=(2, 4, 4))
+
+    def forward(self, images):
+        return self.body(images), images
+
+
+@pytest.mark.parametrize(
+    ("batch", "model", "said"),
+    [
+        (IMAGES, None, "no pairs of tensors"),
+        ((IMAGES, LABELS, LABELS), None, "no pairs of tensors"),
+        ((IMAGES[0], LABELS[0]), None, r"shape \(3, 8, 8\)"),
+        ((IMAGES.byte(), LABELS), None, "torch.uint8: give floating-point images"),
+        ((IMAGES, LABELS[:3]), None, "4 images and 3 labels"),
+        ((IMAGES[:, :1], LABELS), None, r"cannot take images of shape \(1, 8, 8\)"),
+        ((IMAGES, LABELS + 10), None, "class numbers"),  # of ten classes
+        ((IMAGES, LABELS / 2), None, "torch.float32: give logits"),
+        ((IMAGES, LABELS), Pair(), "returns, a tuple"),
+        ((IMAGES, LABELS), torch.nn.Flatten(), "no convolution whose size can be learned"),
+    ],
+)
+def test_batches_that_do_not_suit(batch, model, said):
+    with pytest.raises(ValueError, match=said):
+        learn_kernel_sizes(model or cifar_resnet(8, widths=(2, 4, 4)), [batch], epochs=1)
+
+
+def test_a_budget_in_words():
+    with pytest.raises(ValueError, match="'0.66M': give a number"):
+        learn_kernel_sizes(cifar_resnet(8), [(IMAGES, LABELS)], parameters="0.66M")
+
+
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_draw(learned, tmp_path, suffix):
     path = tmp_path / f"trajectory.{suffix}"

@@ -284,7 +284,7 @@ class Estimates:
         kinds: dict[Rate, set[str]] = {}
         for run in (run for row, run in self.first.items() if row not in self.timings):
             for stage in ("search", "train") if run.search else ("train",):
-                kinds.setdefault(self.rate(run, stage), set()).add(self._kinds(run, stage)[0])
+                kinds.setdefault(self.rate(run, stage), set()).add(self._kinds(run, stage)[0].replace(", ", " in "))
         if not kinds:
             return f"{said}."
         rates = [

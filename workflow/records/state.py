@@ -88,6 +88,8 @@ def state_of(run: Run, results: Path) -> RunState:
     if history := read_history(folder):
         last = history[-1]
         reason = f"{last['stage']} epoch {last['epoch']} of {last.get('epochs', '?')}"
+        if learned and last["stage"] == "search":
+            reason = "kernel sizes learned, not trained yet"
         return RunState(run, folder, "unfinished", reason, search=learned)
     status = "unfinished" if any(folder.glob("*.pt")) else "not run"
     return RunState(run, folder, status, "in its first epoch" if status == "unfinished" else None, search=learned)

@@ -125,11 +125,15 @@ def _records_in(folder: Path) -> Iterator[RunState | str]:
 
 
 def _timings_in(folder: Path, planned: dict[Key, Run], *, own: bool) -> Iterator[tuple[Key, Timing]]:
-    """The timings of the planned rows in a folder. `own`: its records must have been made from the planned descriptions."""
+    """The timings in a folder. `own`: its records must have been made from the planned descriptions. A row that the plan's preset
+    leaves out is held against the code alone, by its record's own description."""
     for path in sorted((folder / "timings").glob("*/*.json")):
         key, record = (path.parent.name, path.stem), read_cached(read_timing, path)
-        if isinstance(record, dict) and key in planned:
-            expected = expected_digests(planned[key], "time")
+        if isinstance(record, dict) and (key in planned or not own):
+            try:
+                expected = expected_digests(planned.get(key) or Run.from_json(record["run"]), "time")
+            except UserError:  # its system is no longer there
+                continue
             stale = changed_digests(record, expected if own else {k: v for k, v in expected.items() if k != "run"})
             yield key, Timing(record, folder, bool(stale))
 

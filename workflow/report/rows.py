@@ -117,8 +117,10 @@ class Row:
 
     @property
     def run(self) -> Run | None:
-        """A run of the row: a planned one, else one that was found."""
-        return self.planned or (self.states[0].run if self.states else None)
+        """A run of the row: a planned one, else one that was found, or that was timed."""
+        if self.planned or self.states:
+            return self.planned or self.states[0].run
+        return Run.from_json(self.timings[0].record["run"]) if self.timings else None
 
     @property
     def timing(self) -> dict | None:

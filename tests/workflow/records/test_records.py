@@ -212,6 +212,7 @@ def test_where_a_run_stands(plan, run, tmp_path):
     assert state()[0] == "rejected" and "runs/" in state()[1] and str(tmp_path) not in state()[1]
     write_record(folder / "search.json", search_of(run))
     assert state()[0] == "unfinished" and state_of(run, tmp_path).sizes == [3, 5]
+    assert state_of(run, tmp_path).reason == "kernel sizes learned, not trained yet"
     assert done_steps(plan, tmp_path) == {Step("search", run.id)}
     write_json(folder / "failure.json", {"stage": "train", "epoch": 2, "reason": "it broke."})
     assert state() == ("failed", "failed before: train, epoch 2: it broke.")

@@ -7,9 +7,11 @@ import pytest
 import report_factory as factory
 
 from workflow.report.components import variance_difference
-from workflow.report.image_share import image_share, shares_of
+from workflow.report.image_share import ImageShare, image_share, shares_of
+from workflow.report.page import findings
 from workflow.report.results import gather
 from workflow.report.rows import rows_in
+from workflow.report.stats import Interval
 
 
 def test_what_repeats_over_seeds_is_explained():
@@ -88,3 +90,8 @@ def test_twins_are_found_by_their_search_and_compared_by_the_seeds_that_both_hav
     ((row, share),) = shares_of(rows_in(gather(plan, tmp_path / "paper"), "table4"))
     assert (row.id, share.seeds, share.layers) == ("eff", 2, 6)
     assert share.repeating.value == share.moved == pytest.approx(1)
+
+
+def test_the_words_of_a_share_are_whole_percents():
+    share = ImageShare(Interval(0.4624, 0.2451, 1.0), 0.5204, 2, 18)
+    assert findings.share_words(share) == "46 % [25, 100]"

@@ -3,6 +3,7 @@
 import pytest
 import report_factory as factory
 
+from workflow.report.claims.claims import judge
 from workflow.report.claims.rules import Setting
 from workflow.report.results import gather
 from workflow.report.rows import rows_in, seconds_by_round, seconds_ratio
@@ -37,6 +38,8 @@ def test_the_ratio_is_the_median_of_the_rounds_with_their_range(rows_of):
     setting = Setting(evidence, "cifar10", "paper")
     assert setting.ratio("a", "b") == found
     assert setting.by_round("a", "b") == [[10.0, 20.0, 12.0], [5.0, 8.0, 6.0]]
+    said = judge(setting, {"rule": "faster", "slow": "a", "fast": "b"}).measured
+    assert said == "a 12.0 s against b 6.00 s an epoch: ×2.00 [2.00, 2.50] round by round"
 
 
 @pytest.mark.parametrize("b", [[5.0], [5.0, 5.0]])
@@ -46,7 +49,9 @@ def test_rows_without_as_many_rounds_go_by_their_slices(rows_of, b):
     assert seconds_by_round((a, other), DEVICE) is None
     found = seconds_ratio(a, other, DEVICE)
     assert (found.value, found.low, found.high) == pytest.approx((12 / 5, 9 / 5.5, 22 / 4.5))
-    assert Setting(evidence, "cifar10", "paper").by_round("a", "b") == [[12.0], [5.0]]
+    setting = Setting(evidence, "cifar10", "paper")
+    assert setting.by_round("a", "b") == [[12.0], [5.0]]
+    assert "round" not in judge(setting, {"rule": "faster", "slow": "a", "fast": "b"}).measured
 
 
 def test_no_ratio_where_one_was_not_timed_on_the_device(rows_of):

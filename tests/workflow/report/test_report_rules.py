@@ -286,7 +286,8 @@ def test_the_figures_behind_a_verdict(tmp_path):
     # 3 + 4 k / 4 at the steps k = 1 to 4: the last but one is the nine tenths' record, and a whole size away from the last
     words = said("settle", part, sizes={"a": [[7, 3]]}, count=673_200)
     assert words == (
-        "1 searches with the same options: at most 2.0 % off their budgets, soft sizes still moving by at most 0.50 at the end"
+        "1 searches with the same options: at most 2.0 % off their budgets, "
+        "soft sizes moved by at most 0.50 in the last tenth, averaged over layers"
     )
 
 

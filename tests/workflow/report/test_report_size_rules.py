@@ -112,7 +112,7 @@ def test_how_far_a_search_moved_in_its_last_tenth(tmp_path):
         ("0", [], "0.00"),
     ):
         outcome = settled(tmp_path / name, (660_000, list(soft), {}))
-        assert f"moving by at most {moved} at the end" in outcome.measured, name
+        assert f"moved by at most {moved} in the last tenth" in outcome.measured, name
         assert outcome.verdict == (TOLERANCE if moved == "2.00" else HOLDS), name
 
 

@@ -7,9 +7,12 @@ import pytest
 import report_factory as factory
 
 from workflow.machine import gpu_pool
+from workflow.report.claims.claims import Part
+from workflow.report.claims.verdicts import HOLDS, Finding
 from workflow.report.page import claim_lines, summary
 from workflow.report.page.runs import arithmetic
 from workflow.report.results import gather
+from workflow.report.stats import Interval
 from workflow.support.files import write_json
 
 
@@ -41,6 +44,29 @@ def test_seeds_of_two_devices_are_told(three):
     written(results, plan.runs[1], device="Another GPU")
     (sentence,) = said(three)
     assert sentence == "The seeds of 1 row come from more than one device, which their badges say: a."
+
+
+def test_the_first_screen_says_on_what_was_measured(three):
+    plan, results = three
+    assert summary.measured_on(gather(*three)) == "Measured on Example GPU: 1 row trained"
+    for run in plan.runs:
+        written(results, run, device="Intel(R) Xeon(R) Processor", driver=None)
+    factory.write_timing(results, plan.runs[0], 3.0)
+    found = summary.measured_on(gather(*three))
+    assert found == "Measured on Example GPU: 1 row timed · Xeon: 1 row trained"
+    (results / "timings" / "cifar10" / "a.json").unlink()
+    assert summary.measured_on(gather(*three)) == "Measured on Xeon: 1 row trained · nothing on a GPU"
+    assert summary.measured_on(gather(plan, results.parent / "empty" / "paper")) == "Nothing measured yet."
+
+
+def test_an_exponent_is_no_ratio():
+    finding = Finding(HOLDS, "", Interval(0.66, 0.42, 0.9))
+    shown = lambda found: claim_lines.Line(
+        None, "", "seconds", (Part("", "seconds", found, None, None, None, {}, ()),), ()
+    )
+    assert shown(finding).ours == "×0.660 [0.420, 0.900]" and "<svg" in claim_lines.drawing(shown(finding))
+    power = shown(replace(finding, exponent=True))
+    assert power.ours == "power 0.660 [0.420, 0.900]" and claim_lines.drawing(power) == ""
 
 
 def test_changes_beyond_the_commit_are_told(three):

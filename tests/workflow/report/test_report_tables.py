@@ -1,6 +1,8 @@
 """Tables as CSV, Markdown and LaTeX."""
 
 import csv
+import json
+from dataclasses import replace
 
 import pytest
 import report_factory as factory
@@ -112,3 +114,18 @@ def test_smoke_numbers_are_in_no_table(tmp_path):
     report.write("table2", plan, tmp_path / "results", tmp_path)
     text = (tmp_path / "tables" / "table2.md").read_text().splitlines()[-1]
     assert "not run" in text and not any(character.isdigit() for character in text.replace("CIFARResNet-20", ""))
+
+
+def test_seconds_of_rows_without_a_line_stand_behind_their_names(tmp_path):
+    """Of a row by another recipe, and of one that the preset leaves out but that was recorded."""
+    rows = [factory.entry("a", paper={"acc": 90.0}), factory.entry("a-common", label="a, common"), factory.entry("b")]
+    plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": rows}})
+    for run in plan.runs[:: len(plan.seeds)]:
+        record = factory.write_timing(tmp_path / "recorded" / "x", run, {"a": 2.0, "a-common": 3.0, "b": 4.0}[run.row])
+        path = tmp_path / "recorded" / "x" / "timings" / "cifar10" / f"{run.row}.json"
+        path.write_text(json.dumps({**record, "run": run.to_json()}))
+    plan = replace(plan, runs=tuple(run for run in plan.runs if run.row != "b"))
+    found = view("table2", gather(plan, tmp_path / "paper"))
+    assert [(line.row.id, line.variants) for line in found.shown] == [("a", ("common 3.00 s",))]
+    assert [line.row.name + line.seconds_words for line in found.waiting] == ["b 4.00 s"]
+    assert [row.id for row in found.idle] == ["a", "a-common"]  # what the preset leaves out does not wait

@@ -12,12 +12,13 @@ from workflow.report.stats import Interval
 
 def _ratio(setting: Setting, slow: str, fast: str) -> tuple[Interval, str]:
     (a, b), ratio = setting.seconds(slow, fast), setting.ratio(slow, fast)
+    by_round = len(setting.by_round(slow, fast)[0]) > 1  # then the ratio is not the quotient of the two medians
     words = (
         f"{setting.row(slow).name} {text.significant(a.value)} s against "
         f"{setting.row(fast).name} {text.significant(b.value)} s an epoch: "
         f"{text.times(ratio.value)} [{text.significant(ratio.low)}, {text.significant(ratio.high)}]"
     )
-    return ratio, words
+    return ratio, words + (" round by round" if by_round else "")
 
 
 @rule("seconds")
@@ -51,10 +52,11 @@ def time_linear(setting: Setting, *, rows: list[RowId], depths: list[int], corre
     )
     exponent = Interval(power.slope, power.slope - 2 * power.stderr, power.slope + 2 * power.stderr)
     if straight.slope <= 0 or exponent.low > 1:
-        return Finding(verdicts.FAILS, words, exponent)
+        return Finding(verdicts.FAILS, words, exponent, exponent=True)
     if power.slope >= 1:
-        return Finding(verdicts.UNDECIDED, words, exponent)
-    return Finding(verdicts.HOLDS if straight.rvalue >= correlation else verdicts.TOLERANCE, words, exponent)
+        return Finding(verdicts.UNDECIDED, words, exponent, exponent=True)
+    verdict = verdicts.HOLDS if straight.rvalue >= correlation else verdicts.TOLERANCE
+    return Finding(verdict, words, exponent, exponent=True)
 
 
 @rule("counts")

@@ -116,7 +116,7 @@ def searches_settle(setting: Setting, *, budget: float, drift: float) -> Finding
     moved = max(drifts, default=0.0)
     words = (
         f"{len(misses)} searches with {'the same' if len(settings) == 1 else 'different'} options: at most {100 * max(misses):.1f} % "
-        f"off their budgets, soft sizes still moving by at most {moved:.2f} at the end"
+        f"off their budgets, soft sizes moved by at most {moved:.2f} in the last tenth, averaged over layers"
     )
     if max(misses) > 2 * budget or len(settings) > 1:
         return Finding(verdicts.FAILS, words)

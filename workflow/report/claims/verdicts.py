@@ -33,7 +33,7 @@ class Finding:
     """A verdict and the measured figures behind it, in words and, where there is one, as a difference or ratio.
 
     `direction`: what the difference says about the claim's direction; `p`: of the test that the verdict rests on; `smallest`: the
-    smallest difference that could have been seen. None: the rule knows no such thing.
+    smallest difference that could have been seen. None: the rule knows no such thing. `exponent`: `ours` is the exponent of a power.
     """
 
     verdict: str
@@ -42,6 +42,7 @@ class Finding:
     direction: str | None = None
     p: float | None = None
     smallest: float | None = None
+    exponent: bool = False
 
     @property
     def found(self) -> bool:

@@ -98,9 +98,8 @@ class Line:
         if self.basis == protocols.ACCURACY:
             return text.difference(found.ours)
         low, high = found.ours.ends
-        return f"{text.times(found.ours.value)}" + (
-            f" [{text.significant(low)}, {text.significant(high)}]" if low != high else ""
-        )
+        value = f"power {text.significant(found.ours.value)}" if found.exponent else text.times(found.ours.value)
+        return value + (f" [{text.significant(low)}, {text.significant(high)}]" if low != high else "")
 
     @property
     def badge(self) -> badges.Badge | None:
@@ -173,7 +172,7 @@ def drawing(line: Line) -> str:
     if part.short and part.short.ours:
         marks.append(forest.our_mark(axis, part.short.ours, "short", 14, square=True))
         words.append(f"short protocol {_figure(line.basis, part.short.ours)}")
-    if part.finding.ours:
+    if part.finding.ours and not part.finding.exponent:  # the axis is one of ratios
         marks.append(forest.our_mark(axis, part.finding.ours, "ours", 14))
         words.append(f"ours {_figure(line.basis, part.finding.ours)}")
     return forest.drawing(axis, marks, html.escape("; ".join(words), quote=True)) if marks else ""

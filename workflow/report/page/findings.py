@@ -6,6 +6,7 @@ import math
 from workflow.report import text
 from workflow.report.chapters.central import Central, Cloud, Contrast, difference_words
 from workflow.report.chapters.decisions import BETTER, EQUAL, UNDECIDED, UNKNOWN, WORSE
+from workflow.report.image_share import ImageShare
 from workflow.report.page import forest
 from workflow.report.stats import Interval
 from workflow.support.known import known
@@ -29,6 +30,14 @@ def contrast_svg(found: Central, contrast: Contrast) -> str:
         css = CLASSES[contrast.word]
         marks = [forest.dots(axis_of(found), contrast.seeds, css, 10), forest.our_mark(axis_of(found), gap, css, 10)]
     return forest.drawing(axis_of(found), marks, label, band=contrast.within)
+
+
+def share_words(share: ImageShare) -> str:
+    """The part of the variance of soft sizes that images explain, with its interval: `46 % [25, 100]`."""
+    value, low, high = (
+        f"{100 * one:.0f}" for one in (share.repeating.value, share.repeating.low, share.repeating.high)
+    )
+    return f"{value} % [{low}, {high}]"
 
 
 def cloud_svgs(found: Central, cloud: Cloud) -> list[tuple[str, str]]:

@@ -88,6 +88,7 @@ def context(evidence: Evidence, out: Path, drawn: Path, *, published: bool) -> d
         "tally": claim_lines.tally(claims), "central": question, "findings_page": findings, "forest": forest,
         "axis": Markup(forest.scale(findings.axis_of(question), [f"−{question.reach:g}", "0", f"+{question.reach:g}"]))
         if question else "",
+        "measured_on": summary.measured_on(evidence),
         "warnings": summary.warnings(evidence), "latest": summary.latest(evidence), "environments": environments,
         "tables": _tables(evidence), "figures": {name: on_page(name, evidence, drawn, files=not published) for name in DRAWINGS},
         "chapters": [chapter for chapter in chapters if chapter["name"] != CHAPTER],

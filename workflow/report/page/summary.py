@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from workflow.machine import gpu_pool
 from workflow.records.state import RunState
-from workflow.report import text
+from workflow.report import badges, text
 from workflow.report.claims import protocols
 from workflow.report.page.runs import arithmetic
 from workflow.report.results import RECORDED, Evidence
@@ -46,6 +46,25 @@ def latest(evidence: Evidence) -> str | None:
     """When the youngest result was finished; the page carries no time of its own, so that it is the same when made again."""
     ends = [known(state.result)["provenance"].get("ended") for state in shown_states(evidence)]
     return max((end for end in ends if end), default=None)
+
+
+def measured_on(evidence: Evidence) -> str:
+    """On which devices, and how many rows of each were timed, searched and trained: for the first screen."""
+    counts: Counter[tuple[str, str]] = Counter()
+    gpu = False
+    for row in rows_of(evidence).values():
+        records = [("timed", timing.record) for timing in row.timings]
+        records += [("searched", sizes_record(state)) for state in row.searched if state.search]
+        records += [("trained", known(state.result)) for state in row.done]
+        counts.update({(protocols.device_of(record) or "", what) for what, record in records})
+        gpu |= any(record["provenance"].get("driver") for _, record in records)
+    devices: dict[str, list[str]] = {}
+    for (device, what), count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        devices.setdefault(badges.device_word(device), []).append(f"{text.counted(count, 'row')} {what}")
+    if not devices:
+        return "Nothing measured yet."
+    found = " · ".join(f"{device}: {', '.join(words)}" for device, words in devices.items())
+    return f"Measured on {found}{'' if gpu else ' · nothing on a GPU'}"
 
 
 def _several(evidence: Evidence) -> list[str]:

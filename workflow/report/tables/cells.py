@@ -40,7 +40,12 @@ class Line:
     ratios: tuple[float | None, float | None]
     badges: tuple[badges.Badge, ...]
     missing: str
-    variants: tuple[str, ...] = ()  # of this row, in the suite alone, that were not run
+    variants: tuple[str, ...] = ()  # of this row, in the suite alone, that were not trained
+
+    @property
+    def seconds_words(self) -> str:
+        """What stands behind the name of a row that has no line of its own."""
+        return f" {self.seconds[1]} s" if self.row.seconds is not None else ""
 
 
 @dataclass(frozen=True)
@@ -56,14 +61,14 @@ class TableView:
 
     @property
     def waiting(self) -> list[Line]:
-        """Rows of the suite alone that were not run, and are no variant of a printed row."""
+        """Rows of the suite alone that were not trained, and are no variant of a printed row."""
         printed = tuple(f"{line.row.entry.label}, " for line in self.lines if line.row.entry.in_paper)
         idle = [line for line in self.lines if not line.measured and not line.row.entry.in_paper]
         return [line for line in idle if not line.row.entry.label.startswith(printed)]
 
     @property
     def shown(self) -> list[Line]:
-        """The lines with variants of a printed row, such as one by a common recipe, folded under it until they are run."""
+        """The lines with variants of a printed row, such as one by a common recipe, folded under it until they are trained."""
         made: list[Line] = []
         for line in self.lines:
             if line in self.waiting:
@@ -71,7 +76,7 @@ class TableView:
             base = made[-1].row.entry.label if made else ""
             variant = line.row.entry.label.removeprefix(f"{base}, ") if base else line.row.entry.label
             if not line.row.entry.in_paper and not line.measured and variant != line.row.entry.label:
-                made[-1] = replace(made[-1], variants=(*made[-1].variants, variant))
+                made[-1] = replace(made[-1], variants=(*made[-1].variants, variant + line.seconds_words))
             else:
                 made.append(line)
         return made
@@ -170,7 +175,10 @@ def caption(table: TableView) -> str:
         f"{table.title}: the paper's numbers and the measured ones.",
         "Accuracy of the last epoch on the test set, mean ± sample standard deviation over the seeds that the badge gives.",
         "Difference to the paper, at its protocol alone, with its 95 % interval.",
-        f"Ratios: seconds per epoch over those of {table.reference}, on one device." if table.reference else "",
+        f"Ratios: seconds per epoch over those of {table.reference}, on one device; of rows timed in rounds "
+        "the median of the rounds’ ratios, which is not the quotient of the medians shown."
+        if table.reference
+        else "",
         f"{SELECTED} The published accuracy is that of an epoch chosen on the test set, which raises it by an unknown amount."
         if any(row.entry.selection for row in table.rows)
         else "",
