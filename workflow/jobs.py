@@ -25,6 +25,7 @@ from workflow.plan.names import check_path
 from workflow.plan.plan import Plan
 from workflow.plan.row_sizes import from_search
 from workflow.protocol.runs import Run
+from workflow.records.history import read_history
 from workflow.records.provenance import now, provenance
 from workflow.records.records import (
     SCHEMA,
@@ -193,7 +194,9 @@ class Job:
         expected = {**expected, "data": checksums["train"][:12]}
         if record := read_if_current(read_search, folder / "search.json", expected):
             return record
-        if record := self._search_done_elsewhere(run, expected):
+        if found := self._search_done_elsewhere(run, expected):
+            record, epochs = found
+            write_text(folder / "history.jsonl", "".join(json.dumps(epoch) + "\n" for epoch in epochs))
             write_record(folder / "search.json", record)
             return record
         started = now()
@@ -203,13 +206,14 @@ class Job:
         write_record(folder / "search.json", record)
         return record
 
-    def _search_done_elsewhere(self, run: Run, expected: dict[str, str]) -> dict | None:
-        """The same search (description, code and data) from another preset's results, or from those kept with the code."""
+    def _search_done_elsewhere(self, run: Run, expected: dict[str, str]) -> tuple[dict, list[dict]] | None:
+        """The same search (description, code and data), record and epochs, of another preset or kept with the code."""
         for folder in (*sorted(self.results.parent.glob("*")), *recorded_folders()):
             path = run_folder(folder, run.id) / "search.json"
             if folder != self.results and (record := read_if_current(read_search, path, expected)):
                 self.log(f"the search was done before: its sizes are taken from {path}")
-                return {**record, "taken_from": f"{folder.name}/{run.id}"}
+                epochs = [epoch for epoch in read_history(path.parent) if epoch["stage"] == "search"]
+                return {**record, "taken_from": f"{folder.name}/{run.id}"}, epochs
         return None
 
     def _train(self, run: Run) -> dict:

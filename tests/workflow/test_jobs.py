@@ -10,6 +10,7 @@ from tests.workflow.made_plans import plan_of
 from workflow import jobs
 from workflow.protocol.runs import Run
 from workflow.records import state
+from workflow.records.history import read_history
 from workflow.records.records import read_result, read_search
 from workflow.support.errors import UserError
 
@@ -123,7 +124,11 @@ def search(preset: str, folder: Path, log=lambda line: None, **user) -> dict:
 
 def test_a_search_is_done_once_for_two_presets(engine, tmp_path):
     first, said = search("short", tmp_path / "short"), []
+    epochs = [{"stage": stage, "epoch": epoch} for stage, epoch in (("search", 1), ("search", 2), ("train", 1))]
+    histories = [tmp_path / name / "runs" / SEARCHED / "seed0" / "history.jsonl" for name in ("short", "paper")]
+    histories[0].write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))
     second = search("paper", tmp_path / "paper", log=said.append)
+    assert read_history(histories[1].parent) == epochs[:2]  # without them its record could not be filed
     assert engine.calls == [f"{SEARCHED}/seed0"]
     assert second["taken_from"] == f"short/{SEARCHED}/seed0" and "taken_from" not in first
     assert any("its sizes are taken from" in line for line in said)
