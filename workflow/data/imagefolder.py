@@ -93,7 +93,7 @@ def read_imagefolder(files: Files, split: str, info: DatasetInfo) -> Iterator[tu
     if other := sorted(set(classes) - set(trained)):  # classes are numbered by their names, in each split by itself
         raise UserError(f"{folder} has the class folder {other[0]}, which train does not have: rename one of them.")
     digest, count, size, images, labels = hashlib.sha256(), 0, 0, [], []
-    empty = set(classes)
+    empty = set(classes) if split == "train" else set()
     for path, label in _images(folder):
         with readable(path):
             content = path.read_bytes()

@@ -93,8 +93,8 @@ def test_folders_of_unfit_images(small, tmp_path, refused):
     (root / "test" / "b").rename(root / "test" / "c")  # its images would get the label of train's b
     assert "test has the class folder c, which train does not have: rename" in refused("own")
     (root / "test" / "c").rename(root / "test" / "b")
-    (root / "test" / "b" / "1.png").rename(root / "test" / "b" / "1.txt")
-    assert "test/b holds no image: put some there" in refused("own")
+    (root / "train" / "b" / "1.png").rename(root / "train" / "b" / "1.txt")
+    assert "train/b holds no image: put some there" in refused("own")
     (root / "train" / "b").rename(tmp_path / "b")
     assert "train has one class folder, a: put images of two classes or more there" in refused("own")
     (tmp_path / "b").rename(root / "train" / "b")
