@@ -58,6 +58,19 @@ def test_the_headline_follows_the_records(tmp_path, permuted, budget, rising, he
     assert found(tmp_path, eff=83.0, permuted=permuted, budget=budget, rising=rising).headline == headline
 
 
+@pytest.mark.parametrize(
+    ("control", "headline"),
+    [
+        (84.0, "Learned kernel sizes lose to permuted; 1 of 2 controls not run"),
+        (82.0, "Learned kernel sizes beat permuted; 1 of 2 controls not run"),
+        (83.0, "Learned kernel sizes are as good as permuted, and no better; 1 of 2 controls not run"),
+        (83.2, "Learned kernel sizes lose to permuted; 1 of 2 controls not run"),  # seed by seed without spread
+    ],
+)
+def test_a_lone_control_is_named_and_what_was_not_run_is_said(tmp_path, control, headline):
+    assert found(tmp_path, eff=83.0, permuted=control).headline == headline
+
+
 def test_nothing_measured_is_said(tmp_path):
     question = found(tmp_path)
     assert question.headline == "Do learned kernel sizes matter? Not measured yet" and question.first is None

@@ -132,16 +132,19 @@ class Central:
             return "Do learned kernel sizes matter? Not measured yet"
         if self.blind:
             return "Learned kernel sizes: this assay is blind, it sees no gap where there must be one"
-        count, total = text.counted(len(measured), "control"), len(measured)
+        total, left = len(measured), len(self.main[1]) - len(measured)
+        count = text.counted(total, "control") if total > 1 else measured[0].label
+        rest = f"; {left} of {len(self.main[1])} controls not run" if left else ""
         better, worse, equal = (words.count(word) for word in (BETTER, WORSE, EQUAL))
         if better and worse:
-            return f"Learned kernel sizes beat {better} of {count} and lose to {worse}"
+            return f"Learned kernel sizes beat {better} of {count} and lose to {worse}{rest}"
         if better or worse:
             verb, number = ("beat", better) if better else ("lose to", worse)
-            return f"Learned kernel sizes {verb} {'all ' + count if number == total else f'{number} of {count}'}"
+            every = "all " if total > 1 else ""
+            return f"Learned kernel sizes {verb} {every + count if number == total else f'{number} of {count}'}{rest}"
         if equal == total:
-            return f"Learned kernel sizes are as good as {count}, and no better"
-        return f"Learned kernel sizes: no gain over {count} shown" + (f", equal to {equal}" if equal else "")
+            return f"Learned kernel sizes are as good as {count}, and no better{rest}"
+        return f"Learned kernel sizes: no gain over {count} shown" + (f", equal to {equal}" if equal else "") + rest
 
     @cached_property
     def reach(self) -> float:
