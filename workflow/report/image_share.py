@@ -58,26 +58,34 @@ def _settings(search: Search) -> tuple:
     return search.method, search.parameters, search.macs, search.epochs, tuple(sorted(options.items()))
 
 
-def _soft_sizes(row: Row) -> Mapping[int, list[float]]:
-    """By seed: the last soft sizes that the searches which count for a row have recorded."""
-    return {state.run.seed: state.search["trajectory"]["soft_sizes"][-1] for state in row.searched if state.search}
+def _trajectories(row: Row) -> Mapping[int, Mapping]:
+    """By seed: what the searches that count for a row have recorded of their steps."""
+    return {state.run.seed: state.search["trajectory"] for state in row.searched if state.search}
 
 
-def shares_of(rows: Iterable[Row]) -> list[tuple[Row, ImageShare]]:
-    """Each searched row that has an image-free twin among `rows`, by the seeds that both have."""
+def twins_of(rows: Iterable[Row]) -> list[tuple[Row, Row]]:
+    """Each searched row with its image-free twin among `rows`."""
     searching = [(row, row.run.system, row.run.search) for row in rows if row.run and row.run.search]
     twins = {
         (row.dataset, system, _settings(search)): row
         for row, system, search in searching
         if search.options.get("data_free")
     }
-    found = []
-    for row, system, search in searching:
-        twin = twins.get((row.dataset, system, _settings(search)))
-        if twin is None or twin is row:
-            continue
-        own, other = _soft_sizes(row), _soft_sizes(twin)
-        both = sorted(own.keys() & other.keys())
-        if share := image_share([own[seed] for seed in both], [other[seed] for seed in both]):
-            found.append((row, share))
-    return found
+    pairs = [(row, twins.get((row.dataset, system, _settings(search)))) for row, system, search in searching]
+    return [(row, twin) for row, twin in pairs if twin is not None and twin is not row]
+
+
+def shares_by_step(row: Row, twin: Row) -> list[tuple[int, ImageShare]]:
+    """(step, share) along two searches, by the seeds and the recorded steps that both have; where there is anything to share."""
+    own, other = _trajectories(row), _trajectories(twin)
+    both = sorted(own.keys() & other.keys())
+    at = [[dict(zip(one["step"], one["soft_sizes"], strict=True)) for one in (own[s], other[s])] for s in both]
+    steps = sorted(set.intersection(*(set(sizes) for pair in at for sizes in pair))) if at else []
+    found = [(step, image_share([a[step] for a, _ in at], [b[step] for _, b in at])) for step in steps]
+    return [(step, share) for step, share in found if share]
+
+
+def shares_of(rows: Iterable[Row]) -> list[tuple[Row, ImageShare]]:
+    """Each searched row that has an image-free twin among `rows`: the share at the end of the searches."""
+    along = [(row, shares_by_step(row, twin)) for row, twin in twins_of(rows)]
+    return [(row, shares[-1][1]) for row, shares in along if shares]

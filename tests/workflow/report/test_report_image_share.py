@@ -7,6 +7,7 @@ import pytest
 import report_factory as factory
 
 from workflow.report.components import variance_difference
+from workflow.report.figures import alt_of, lines_of
 from workflow.report.image_share import ImageShare, image_share, shares_of
 from workflow.report.page import findings
 from workflow.report.results import gather
@@ -87,9 +88,14 @@ def test_twins_are_found_by_their_search_and_compared_by_the_seeds_that_both_hav
     for run in runs:
         if run.row != "twin" or run.seed < 2:
             factory.write_search(tmp_path / "paper", run, [3] * 6 if run.row == "twin" else [1, 2, 3, 3, 4, 5])
-    ((row, share),) = shares_of(rows_in(gather(plan, tmp_path / "paper"), "table4"))
+    evidence = gather(plan, tmp_path / "paper")
+    ((row, share),) = shares_of(rows_in(evidence, "table4"))
     assert (row.id, share.seeds, share.layers) == ("eff", 2, 6)
     assert share.repeating.value == share.moved == pytest.approx(1)
+    drawn = lines_of("image-share", evidence)
+    assert {(line["row"], line["seeds"]) for line in drawn} == {("eff", 2)}
+    assert (drawn[-1]["epoch"], drawn[-1]["share"], drawn[-1]["moved"]) == (row.run.search.epochs, 100, 100)
+    assert alt_of("image-share", drawn, plan).endswith("sizes. eff: 100 % [100, 100] at the end.")
 
 
 def test_the_words_of_a_share_are_whole_percents():

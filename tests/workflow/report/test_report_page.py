@@ -129,7 +129,10 @@ def test_ids_are_unique_and_links_resolve(made, page, runs):
         "method",
         "files",
     }
-    assert sections | {"selfcheck", "reproduce"} <= set(page.ids) and set(DRAWINGS) - {"contrasts"} <= set(page.ids)
+    assert sections | {"selfcheck", "reproduce"} <= set(page.ids) and set(DRAWINGS) - {
+        "contrasts",
+        "image-share",
+    } <= set(page.ids)
 
 
 def test_nothing_is_asked_of_anyone(made, page, runs):
@@ -222,7 +225,7 @@ def test_a_page_without_any_result(tmp_path):
     text = " ".join(parsed.text)
     assert re.search(rf"Self-check: 0 of {len(plan.runs)} networks ran", text) and "25 not run" in text
     assert (
-        text.count("nothing measured yet") == len(DRAWINGS) - 1
+        text.count("nothing measured yet") == len(DRAWINGS) - 2
     )  # of all but the central question; an empty figure is a sentence
     assert "verdict" not in {value for tag, name, value in parsed.attributes if name == "class"}
 

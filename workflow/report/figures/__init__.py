@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from workflow.plan.plan import Plan
 from workflow.report import text
 from workflow.report.csv_files import to_csv
-from workflow.report.figures import central, dynamics, figure3, kernels, scatter
+from workflow.report.figures import central, dynamics, figure3, image_share, kernels, scatter
 from workflow.report.figures.style import Picture, inline
 from workflow.report.results import Evidence, gather
 from workflow.support.files import write_bytes, write_text
@@ -77,6 +77,12 @@ DRAWINGS = {
         "The search of figure 2's network, one seed: soft sizes (dark: early layers, light: late ones), the parameter count against "
         "its budget, and the mean size of the gradient that reaches a soft size from the classification loss and from the budget.",
         dynamics.trajectory_lines, dynamics.draw_trajectories, dynamics.alt_trajectories,
+    ),
+    "image-share": Drawing(
+        "What images have to do with the sizes",
+        "Searches beside image-free ones from the same seeds: the share of the variance of soft sizes over layers that images explain "
+        "alike in every seed, with its 95 % interval, and all that differs from the image-free searches, chance included.",
+        image_share.lines, image_share.draw, image_share.alt,
     ),
     "curves": Drawing(
         "Learning curves", "Test accuracy by epoch of training, mean over the seeds that got there.",
