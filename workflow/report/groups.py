@@ -49,7 +49,9 @@ def alike(state: RunState) -> str:
     numbers = state.run.numbers("train")
     arguments = {key: value for key, value in numbers.pop("arguments").items() if key != "kernel_sizes"}
     numbers = {key: value for key, value in numbers.items() if key not in ("seed", "sizes")}
-    code = {key: value for key, value in known(state.result).get("digests", {}).items() if key != "run"}
+    # The sizes that a search found are the seed's own; what they follow from is the description.
+    digests = known(state.result).get("digests", {})
+    code = {key: value for key, value in digests.items() if key not in ("run", "sizes")}
     plain = protocols.protocol_of(known(state.result)["run"])
     return json.dumps([plain, arguments, numbers, code, bool(state.stale)], sort_keys=True, default=str)
 

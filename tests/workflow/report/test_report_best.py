@@ -67,6 +67,19 @@ def test_two_codes_two_recipes_and_two_arithmetics_are_never_averaged(tmp_path):
     assert [group.protocol for group in row.groups] == ["paper", "paper", "other"] and row.accuracy.n == 1
 
 
+def test_seeds_that_learned_other_sizes_are_averaged(tmp_path):
+    """A training's digests name the sizes that it was given: each seed's own."""
+    plan = factory.plan_of(
+        {"table2": {"dataset": "cifar10", "rows": [factory.entry("a", learn=660_000)]}}, seeds=(0, 1)
+    )
+    for run, sizes, accuracy in zip(plan.runs, ("3 3 5", "3 4 4"), (90.0, 91.0), strict=True):
+        factory.write_result(
+            tmp_path, run, accuracy, digests={"run": f"of seed {run.seed}", "sizes": sizes, "engine": "x"}
+        )
+    row = row_of(tmp_path, plan)
+    assert row.by_seed == {0: 90.0, 1: 91.0} and row.accuracy.mean == 90.5
+
+
 def test_seeds_of_two_devices_stand_in_one_row_and_the_badge_says_so(tmp_path):
     plan = plans()["short"]
     for number, run in enumerate(run for run in plan.runs if run.row == "a"):
