@@ -16,6 +16,8 @@ from workflow.report.claims.size_rules import first_layers_agree, largest_layer
 from workflow.report.claims.verdicts import EQUAL, FAILS, HOLDS, OPPOSITE, SAME, TOLERANCE
 from workflow.report.stats import sample
 
+pytestmark = pytest.mark.slow
+
 STUDIES = 3000
 MOST = 0.06  # of false answers, at a nominal 5 %
 TRUE, DECIDED = {HOLDS, TOLERANCE}, {HOLDS, TOLERANCE, FAILS}
