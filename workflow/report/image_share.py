@@ -6,7 +6,7 @@ analysis with one value a cell (layers random; Searle et al. 1992, chapter 4); i
 is what images explain. The interval is of that component alone: the variance that it is a share of counts as known.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,17 +75,19 @@ def twins_of(rows: Iterable[Row]) -> list[tuple[Row, Row]]:
     return [(row, twin) for row, twin in pairs if twin is not None and twin is not row]
 
 
-def shares_by_step(row: Row, twin: Row) -> list[tuple[int, ImageShare]]:
-    """(step, share) along two searches, by the seeds and the recorded steps that both have; where there is anything to share."""
+def shares_by_step(
+    row: Row, twin: Row, chosen: Callable[[list[int]], list[int]] = lambda steps: steps
+) -> list[tuple[int, ImageShare]]:
+    """(step, share) along two searches, by the seeds that both have, at those `chosen` of the recorded steps that all have."""
     own, other = _trajectories(row), _trajectories(twin)
     both = sorted(own.keys() & other.keys())
     at = [[dict(zip(one["step"], one["soft_sizes"], strict=True)) for one in (own[s], other[s])] for s in both]
     steps = sorted(set.intersection(*(set(sizes) for pair in at for sizes in pair))) if at else []
-    found = [(step, image_share([a[step] for a, _ in at], [b[step] for _, b in at])) for step in steps]
+    found = [(step, image_share([a[step] for a, _ in at], [b[step] for _, b in at])) for step in chosen(steps)]
     return [(step, share) for step, share in found if share]
 
 
 def shares_of(rows: Iterable[Row]) -> list[tuple[Row, ImageShare]]:
     """Each searched row that has an image-free twin among `rows`: the share at the end of the searches."""
-    along = [(row, shares_by_step(row, twin)) for row, twin in twins_of(rows)]
-    return [(row, shares[-1][1]) for row, shares in along if shares]
+    last = lambda steps: steps[-1:]
+    return [(row, share) for row, twin in twins_of(rows) for _, share in shares_by_step(row, twin, last)]

@@ -19,9 +19,9 @@ def lines(name: str, evidence: Evidence) -> list[dict]:
     """dataset, row, label, seeds, step, epoch; percent of the variance of soft sizes: share with its interval, and moved."""
     found = []
     for row, twin in twins_of(rows_of(evidence).values()):
-        shares = shares_by_step(row, twin)
+        shares = shares_by_step(row, twin, lambda steps: thin(steps, POINTS))
         epochs = row.run.search_stage.epochs if row.run else 0
-        for step, share in thin(shares, POINTS):
+        for step, share in shares:
             percent = lambda value: round(100 * value, 2)
             found.append({
                 "dataset": row.dataset, "row": row.id, "label": row.name, "seeds": share.seeds, "step": step,
