@@ -43,8 +43,8 @@ format: .venv/ready
 	 $$uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.txt
 	@touch $@
 
-lock:
-	uv pip compile pyproject.toml --extra suite --extra dev --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+lock: .venv/ready
+	PATH="$$PATH:$(CURDIR)/$(BIN)" uv pip compile pyproject.toml --extra suite --extra dev --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command "make lock" --quiet --upgrade --output-file requirements.txt
 
 clean:

@@ -102,6 +102,23 @@ def test_what_it_leaves_can_be_copied_and_filed(real, tmp_path, capsys):
     assert collect(copied, tmp_path / "recorded", "h200") == 0  # a second time changes nothing
 
 
+def test_a_campaign_is_collected_while_it_goes_on_and_again_at_its_end(real, tmp_path, capsys):
+    """Of a training that has not ended, neither its epochs nor its files; then both are added to what is filed."""
+    whole, copied = real.out / "runs" / RUN, shutil.copytree(real.out, tmp_path / "under way")
+    (copied / "runs" / RUN / "result.json").unlink()
+    history = copied / "runs" / RUN / "history.jsonl"
+    history.write_text("".join(history.read_text().splitlines(keepends=True)[:-1]))  # its last epoch is still to come
+    assert collect(copied, tmp_path / "recorded", "h200") == 0
+    filed, said = tmp_path / "recorded" / "h200" / "runs" / RUN, capsys.readouterr().out
+    assert sorted(path.name for path in filed.iterdir()) == ["history.jsonl", "run.json", "search.json"]
+    assert [json.loads(line)["stage"] for line in (filed / "history.jsonl").read_text().splitlines()] == ["search"]
+    assert "sizes " in said and "%" not in said
+    assert collect(real.out, tmp_path / "recorded", "h200") == 0
+    assert collect(copied, tmp_path / "recorded", "h200") == 0  # an older copy once more takes nothing away
+    assert (filed / "history.jsonl").read_bytes() == (whole / "history.jsonl").read_bytes()
+    assert read_result(filed / "result.json") == read_result(whole / "result.json")
+
+
 def edit(path, change) -> None:
     record = json.loads(path.read_text())
     change(record)

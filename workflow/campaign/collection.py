@@ -2,7 +2,8 @@
 
 DIR was copied from another machine, so nothing in it is taken on trust. A record is filed if it is sound, if its run is the plan's,
 word for word, if its digests are those of this code, if its data has the checksums of the data sets' manifests (and of the data here,
-where they are prepared), and if it agrees with the run's history and learned sizes. What is already filed is never replaced.
+where they are prepared), and if it agrees with the run's history and learned sizes. A campaign may be collected while it goes on: of
+each run, the stages that have ended are filed, the others later. What is already filed is never replaced.
 """
 
 import json
@@ -30,7 +31,12 @@ from workflow.support.files import read_json, write_bytes
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 ROUNDING = 1e-3  # log-probabilities are kept as half floats
-RUN_FILES = ("run.json", "history.jsonl", "search.json", "result.json", "kernels.npz", "predictions.npz")
+STAGE_FILES = {
+    "search": ("search.json",),
+    "train": ("result.json", "kernels.npz", "predictions.npz"),
+}  # the record first
+HISTORY = "history.jsonl"
+RUN_FILES = ("run.json", HISTORY, *STAGE_FILES["search"], *STAGE_FILES["train"])
 
 
 class Collection:
@@ -85,7 +91,7 @@ class Collection:
         """The history has every epoch, and its last row is the record's. Raises BadRecord."""
         rows = {}
         try:
-            for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines():
+            for line in (folder / HISTORY).read_text(encoding="utf-8").splitlines():
                 row = json.loads(line)
                 if row["stage"] == stage:
                     rows[row["epoch"]] = row
@@ -166,12 +172,23 @@ class Collection:
         return said
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy a file whole. Raises BadRecord where another one is filed already."""
-    content = source.read_bytes()
-    if target.exists() and target.read_bytes() != content:
-        raise BadRecord(f"{target} holds another one already: delete that first")
+def _file(content: bytes, target: Path) -> None:
+    """Write a file whole. Raises BadRecord where another one is filed already; a history may have grown by a stage."""
+    if target.exists() and (filed := target.read_bytes()) != content:
+        shorter, longer = sorted((filed, content), key=len)
+        if target.name != HISTORY or not longer.startswith(shorter):
+            raise BadRecord(f"{target} holds another one already: delete that first")
+        content = longer
     write_bytes(target, content)
+
+
+def _ended(folder: Path) -> dict[str, bytes]:
+    """The files of a run's stages that have ended, by name; of its history, these stages' lines."""
+    stages = [stage for stage, (record, *_) in STAGE_FILES.items() if (folder / record).exists()]
+    names = ["run.json", *(name for stage in stages for name in STAGE_FILES[stage])]
+    found = {name: (folder / name).read_bytes() for name in names if (folder / name).exists()}
+    lines = (folder / HISTORY).read_bytes().splitlines(keepends=True)
+    return {**found, HISTORY: b"".join(line for line in lines if json.loads(line)["stage"] in stages)}
 
 
 def collect(folder: Path, recorded: Path, name: str, *, other_code: bool = False) -> int:
@@ -189,12 +206,11 @@ def collect(folder: Path, recorded: Path, name: str, *, other_code: bool = False
                 if found is None:
                     continue
                 if what == "run":
-                    source = run_folder(folder, run.id)
-                    for path in (source / name for name in RUN_FILES):
-                        if path.exists():
-                            _copy(path, run_folder(target, run.id) / path.name)
+                    for file, content in _ended(run_folder(folder, run.id)).items():
+                        _file(content, run_folder(target, run.id) / file)
                 else:
-                    _copy(*(timing_path(base, run.dataset, run.row) for base in (folder, target)))
+                    source, place = (timing_path(base, run.dataset, run.row) for base in (folder, target))
+                    _file(source.read_bytes(), place)
             except (BadRecord, UserError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
                 refused += 1
                 plain = isinstance(error, BadRecord | UserError)
