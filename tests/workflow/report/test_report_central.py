@@ -1,5 +1,6 @@
 """The first screen: the headline by rule from the answers, so that it changes when the records do; the assay; the central figure."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -85,6 +86,18 @@ def test_contrasts_have_both_intervals_and_the_seeds(tmp_path):
     (cloud,) = question.clouds
     # Five draws of deviation 3 x 0.0791 and five seeds of 0.0791 leave sqrt(9 - 1) x 0.0791 between sizes.
     assert len(cloud.draws) == 5 and cloud.spread.between.value == pytest.approx(0.0790569 * 8**0.5, rel=1e-4)
+
+
+def test_fewer_seeds_than_were_fixed_beforehand_are_an_interim_look(tmp_path):
+    plan, results = planned(tmp_path, eff=83.0, permuted=82.0, budget=83.0, rising=80.0)
+    assert central(gather(plan, results)).interim == []
+    for seed in (3, 4):
+        shutil.rmtree(results / "runs" / "cifar10" / "permuted" / f"seed{seed}")
+    assert [contrast.label for contrast in central(gather(plan, results)).interim] == ["permuted"]
+    products.write("index", plan, results, tmp_path / "out")
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "an interim look: 5 seeds are planned" in page[: page.index('id="findings"')]
+    assert "An interim look: fewer seeds than were fixed beforehand lie behind 1 of 3 contrasts." in page
 
 
 def test_draws_that_were_not_measured_are_not_drawn(tmp_path):

@@ -53,6 +53,11 @@ class Contrast:
         )
 
     @property
+    def interim(self) -> bool:
+        """Whether a side has fewer seeds than were fixed beforehand: who looks more than once errs more often."""
+        return self.measured and any(len(row.by_seed) < row.seeds for row in (self.own, self.other))
+
+    @property
     def seeds(self) -> list[float]:
         """The differences of the seeds that both rows have, where the comparison is seed by seed."""
         if not self.answer.paired:
@@ -157,6 +162,11 @@ class Central:
     @property
     def lines(self) -> list[Contrast]:
         return [*(contrast for family in self.families.values() for contrast in family), *self.assay]
+
+    @property
+    def interim(self) -> list[Contrast]:
+        """Those that were measured with fewer seeds than fixed beforehand."""
+        return [contrast for contrast in self.lines if contrast.interim]
 
     @property
     def waiting(self) -> list[Row]:
