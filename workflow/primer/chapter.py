@@ -3,6 +3,7 @@
 Rests on results/<preset>/primer.json and on the runs of the chapter's rows; each part is shown as soon as it is there.
 """
 
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -125,12 +126,12 @@ def _costs(costs: list[dict]) -> Picture:
 
 def _untrained(untrained: dict) -> Picture:
     """The objection to predicted kernels that an untrained predictor shows."""
-    steps = drawings.spread(untrained["changes"], "step")["mean"]
+    most = max(line["change"] for line in untrained["changes"] if line["step"] >= FEW)
     moved = [line["moved"] for line in untrained["flips"] if line["size"] > 1]
     caption = (
         f"Predictors as they start, mean of {len({line['seed'] for line in untrained['changes']})} with their range. The input of "
         f"EffConv's recurrent predictor never changes, so that its state nears a fixed point: from the {FEW}th position of a kernel "
-        f"on a position differs from the one before by less than {100 * steps[FEW]:.0f} % of its length. And where a size flips, "
+        f"on a position differs from the one before by less than {math.ceil(100 * most)} % of its length. And where a size flips, "
         f"{100 * min(moved):.0f} to {100 * max(moved):.0f} % of the pixels that both kernels share get another step's values."
     )
     figure, words = drawings.draw_untrained(untrained), drawings.alt_untrained(untrained)

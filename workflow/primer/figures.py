@@ -117,7 +117,7 @@ def draw_untrained(untrained: dict) -> "Figure":
         axes.set_xlabel(label)
         axes.set_ylim(bottom=0)
     row[0].set_title("change from the position before, of its length")
-    row[1].set_title("change of the shared pixels, of the kernel's length")
+    row[1].set_title("change of the shared pixels, of their length")
     return figure
 
 
