@@ -4,6 +4,8 @@ Jinja2 with autoescape; style and script are put in; figures are the SVG files o
 records, so that the same results give the same bytes.
 """
 
+import base64
+import hashlib
 import json
 import re
 import tempfile
@@ -28,6 +30,11 @@ from workflow.support.files import ROOT, read_yaml, write_json, write_text
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
+def _unindented(page: str) -> str:
+    """Without the templates' indentation, which is a tenth of it."""
+    return re.sub(r"\n\s+", "\n", page)
+
+
 @cache
 def _environment() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -40,9 +47,10 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    script = _unindented((TEMPLATES / "page.js").read_text(encoding="utf-8"))
     made.globals |= {
-        "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
-        "script": Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
+        "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")), "script": Markup(script),
+        "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "text": text, "datasets": TITLES, "symbols": claim_lines.GLYPHS, "classes": claim_lines.CLASSES,
         "ways": claim_lines.WAYS, "caps": badges.CAPS, "badges": badges,
         "draw": lambda function, *arguments: Markup(function(*arguments)),
@@ -111,6 +119,6 @@ def write(plan: Plan, results: Path, out: Path, *, published: bool = False) -> N
         data = context(evidence, out, Path(scratch) if published else out, published=published)
     for name in ("index", "runs"):
         page = _environment().get_template(f"{name}.html.j2").render(data)
-        write_text(out / f"{name}.html", re.sub(r"\n\s+", "\n", page))  # the templates' indentation is a tenth of it
+        write_text(out / f"{name}.html", _unindented(page))
     if not published:
         write_json(out / "plan.json", plan.to_json())
