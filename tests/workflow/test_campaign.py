@@ -119,6 +119,22 @@ def test_a_campaign_is_collected_while_it_goes_on_and_again_at_its_end(real, tmp
     assert read_result(filed / "result.json") == read_result(whole / "result.json")
 
 
+def test_a_search_that_was_taken_over_is_filed_with_its_training_or_not_at_all(real, tmp_path, capsys):
+    first, later = (shutil.copytree(real.out, tmp_path / name) for name in ("search", "training"))
+    (first / "runs" / RUN / "result.json").unlink()
+    edit(later / "runs" / RUN / "search.json", lambda search: search.update(taken_from=f"h200/{RUN}"))
+    assert collect(first, tmp_path / "recorded", "h200") == 0
+    filed = tmp_path / "recorded" / "h200" / "runs" / RUN
+    before = (filed / "search.json").read_bytes()
+    assert collect(later, tmp_path / "recorded", "h200") == 0  # beside the search that it was taken from
+    assert (filed / "search.json").read_bytes() == before and read_result(filed / "result.json")
+    assert collect(later, tmp_path / "recorded", "h100") == 0
+    assert read_search(tmp_path / "recorded" / "h100" / "runs" / RUN / "search.json")["taken_from"] == f"h200/{RUN}"
+    (later / "runs" / RUN / "result.json").unlink()
+    assert collect(later, tmp_path / "recorded", "alone") == 0
+    assert "0 runs filed" in capsys.readouterr().out and not (tmp_path / "recorded" / "alone").exists()
+
+
 def edit(path, change) -> None:
     record = json.loads(path.read_text())
     change(record)

@@ -127,6 +127,8 @@ class Collection:
             self._check(search, run, "search", {"data": train})
             self._history(folder, "search", search)
             sizes = search["sizes"]
+            if search.get("taken_from") and not (folder / "result.json").exists():
+                return None  # it stands where it was taken from
             found.append("sizes " + " ".join(map(str, sizes)))
         if (folder / "result.json").exists():
             result = read_result(folder / "result.json")
@@ -182,11 +184,16 @@ def _file(content: bytes, target: Path) -> None:
     write_bytes(target, content)
 
 
-def _ended(folder: Path) -> dict[str, bytes]:
-    """The files of a run's stages that have ended, by name; of its history, these stages' lines."""
+def _ended(folder: Path, target: Path) -> dict[str, bytes]:
+    """The files of a run's stages that have ended, by name; of its history, these stages' lines.
+
+    A search that was taken from `target`, the folder of recorded results in which it is to be filed, stands there already.
+    """
     stages = [stage for stage, (record, *_) in STAGE_FILES.items() if (folder / record).exists()]
     names = ["run.json", *(name for stage in stages for name in STAGE_FILES[stage])]
     found = {name: (folder / name).read_bytes() for name in names if (folder / name).exists()}
+    if str(json.loads(found.get("search.json", b"{}")).get("taken_from")).startswith(f"{target.name}/"):
+        del found["search.json"]
     lines = (folder / HISTORY).read_bytes().splitlines(keepends=True)
     return {**found, HISTORY: b"".join(line for line in lines if json.loads(line)["stage"] in stages)}
 
@@ -206,7 +213,7 @@ def collect(folder: Path, recorded: Path, name: str, *, other_code: bool = False
                 if found is None:
                     continue
                 if what == "run":
-                    for file, content in _ended(run_folder(folder, run.id)).items():
+                    for file, content in _ended(run_folder(folder, run.id), target).items():
                         _file(content, run_folder(target, run.id) / file)
                 else:
                     source, place = (timing_path(base, run.dataset, run.row) for base in (folder, target))

@@ -88,6 +88,16 @@ def test_contrasts_have_both_intervals_and_the_seeds(tmp_path):
     assert len(cloud.draws) == 5 and cloud.spread.between.value == pytest.approx(0.0790569 * 8**0.5, rel=1e-4)
 
 
+def test_the_headlines_interval_is_of_a_contrast_that_has_one(tmp_path):
+    plan, results = planned(tmp_path, eff=83.0, permuted=82.0, budget=84.0)
+    assert central(gather(plan, results)).first.label == "permuted"
+    for seed in range(1, 5):
+        shutil.rmtree(results / "runs" / "cifar10" / "permuted" / f"seed{seed}")
+    assert central(gather(plan, results)).first.label == "budget"
+    shutil.rmtree(results / "runs" / "cifar10" / "budget")
+    assert central(gather(plan, results)).first.label == "permuted"
+
+
 def test_fewer_seeds_than_were_fixed_beforehand_are_an_interim_look(tmp_path):
     plan, results = planned(tmp_path, eff=83.0, permuted=82.0, budget=83.0, rising=80.0)
     assert central(gather(plan, results)).interim == []

@@ -125,8 +125,9 @@ class Central:
 
     @cached_property
     def first(self) -> Contrast | None:
-        """The contrast that the headline's interval is of: the first that was measured."""
-        return next((contrast for contrast in self.main[1] if contrast.measured), None)
+        """The contrast that the headline's interval is of: the first that has one, else the first that was measured."""
+        measured = [contrast for contrast in self.main[1] if contrast.measured]
+        return next((one for one in measured if known(one.answer.difference).decided), next(iter(measured), None))
 
     @property
     def headline(self) -> str:
