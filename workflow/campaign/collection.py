@@ -31,10 +31,8 @@ from workflow.support.files import read_json, write_bytes
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 ROUNDING = 1e-3  # log-probabilities are kept as half floats
-STAGE_FILES = {
-    "search": ("search.json",),
-    "train": ("result.json", "kernels.npz", "predictions.npz"),
-}  # the record first
+# Of each stage, its record first.
+STAGE_FILES = {"search": ("search.json",), "train": ("result.json", "kernels.npz", "predictions.npz")}
 HISTORY = "history.jsonl"
 RUN_FILES = ("run.json", HISTORY, *STAGE_FILES["search"], *STAGE_FILES["train"])
 
