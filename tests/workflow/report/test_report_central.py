@@ -110,6 +110,18 @@ def test_fewer_seeds_than_were_fixed_beforehand_are_an_interim_look(tmp_path):
     assert "An interim look: fewer seeds than were fixed beforehand lie behind 1 of 3 contrasts." in page
 
 
+def test_seeds_in_which_both_sides_have_the_same_sizes_are_counted(tmp_path):
+    plan, results = planned(tmp_path, eff=83.0, budget=83.0)
+    assert central(gather(plan, results)).families["0.20M"][1].alike == "same parameters and MACs"
+    for run in plan.runs:
+        if run.row in ("eff", "budget"):
+            last = 3 if run.row == "eff" and run.seed > 1 else 2
+            factory.write_result(results, run, 83.0, sizes=[3] * 17 + [last])
+    assert central(gather(plan, results)).families["0.20M"][1].alike == (
+        "same parameters and MACs; in 2 of 5 seeds the same sizes"
+    )
+
+
 def test_draws_that_were_not_measured_are_not_drawn(tmp_path):
     question = found(tmp_path, eff=83.0, permuted=82.0, budget=83.0, rising=80.0)
     assert question.clouds == []

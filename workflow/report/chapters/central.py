@@ -67,10 +67,14 @@ class Contrast:
 
     @property
     def alike(self) -> str:
-        """What both sides have in common, by the counts."""
+        """What both sides have in common: the counts, and where sizes agree layer for layer, so that equal seeds train one network."""
         pairs = [("parameters", self.own.parameters, self.other.parameters), ("MACs", self.own.macs, self.other.macs)]
         same = [name for name, a, b in pairs if a and b and abs(a.mean / b.mean - 1) < ALIKE]
-        return f"same {' and '.join(same)}" if same else ""
+        own, others = ({state.run.seed: state.sizes for state in row.done} for row in (self.own, self.other))
+        seeds = own.keys() & others.keys()
+        equal = sum(own[seed] == others[seed] != [] for seed in seeds) if len(same) == len(pairs) else 0
+        found = [f"same {' and '.join(same)}"] if same else []
+        return "; ".join([*found, *([f"in {equal} of {len(seeds)} seeds the same sizes"] if equal else [])])
 
     @property
     def badge(self) -> badges.Badge | None:
