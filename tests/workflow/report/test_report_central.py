@@ -98,6 +98,17 @@ def test_the_headlines_interval_is_of_a_contrast_that_has_one(tmp_path):
     assert central(gather(plan, results)).first.label == "permuted"
 
 
+def test_a_positive_control_with_one_seed_does_not_make_the_assay_blind(tmp_path):
+    plan, results = planned(tmp_path, eff=83.0, permuted=83.0, budget=83.0, rising=80.0)
+    for seed in range(1, 5):
+        shutil.rmtree(results / "runs" / "cifar10" / "rising" / f"seed{seed}")
+    question = central(gather(plan, results))
+    assert not question.blind and question.headline.startswith("Learned kernel sizes are as good as 2 controls")
+    products.write("index", plan, results, tmp_path / "out")
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "no interval yet" in page and "no gap" not in page
+
+
 def test_fewer_seeds_than_were_fixed_beforehand_are_an_interim_look(tmp_path):
     plan, results = planned(tmp_path, eff=83.0, permuted=82.0, budget=83.0, rising=80.0)
     assert central(gather(plan, results)).interim == []

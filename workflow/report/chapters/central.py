@@ -42,6 +42,11 @@ class Contrast:
         return self.answer.difference is not None
 
     @property
+    def decided(self) -> bool:
+        """Whether it has an interval."""
+        return self.answer.difference is not None and self.answer.difference.decided
+
+    @property
     def word(self) -> str:
         one = self.answer
         if not self.measured:
@@ -116,9 +121,9 @@ class Central:
 
     @cached_property
     def blind(self) -> bool:
-        """Whether no positive control that was measured shows a gap."""
-        measured = [contrast for contrast in self.assay if contrast.measured]
-        return bool(measured) and not any(contrast.word == BETTER for contrast in measured)
+        """Whether no positive control that has an interval shows a gap."""
+        judged = [contrast for contrast in self.assay if contrast.decided]
+        return bool(judged) and not any(contrast.word == BETTER for contrast in judged)
 
     @cached_property
     def main(self) -> tuple[str, list[Contrast]]:
@@ -131,7 +136,7 @@ class Central:
     def first(self) -> Contrast | None:
         """The contrast that the headline's interval is of: the first that has one, else the first that was measured."""
         measured = [contrast for contrast in self.main[1] if contrast.measured]
-        return next((one for one in measured if known(one.answer.difference).decided), next(iter(measured), None))
+        return next((one for one in measured if one.decided), next(iter(measured), None))
 
     @property
     def headline(self) -> str:
