@@ -134,9 +134,9 @@ class Central:
 
     @cached_property
     def first(self) -> Contrast | None:
-        """The contrast that the headline's interval is of: the first that has one, else the first that was measured."""
+        """The contrast whose interval stands under the headline: the first that was won or lost, has an interval, or was measured."""
         measured = [contrast for contrast in self.main[1] if contrast.measured]
-        return next((one for one in measured if one.decided), next(iter(measured), None))
+        return max(measured, key=lambda one: (one.word in (BETTER, WORSE), one.decided), default=None)
 
     @property
     def headline(self) -> str:
@@ -154,9 +154,10 @@ class Central:
         if better and worse:
             return f"Learned kernel sizes beat {better} of {count} and lose to {worse}{rest}"
         if better or worse:
-            verb, number = ("beat", better) if better else ("lose to", worse)
+            verb, number, other = ("beat", better, "lose to") if better else ("lose to", worse, "beat")
             every = "all " if total > 1 else ""
-            return f"Learned kernel sizes {verb} {every + count if number == total else f'{number} of {count}'}{rest}"
+            some = f"{number} of {count} and {other} none"
+            return f"Learned kernel sizes {verb} {every + count if number == total else some}{rest}"
         if equal == total:
             return f"Learned kernel sizes are as good as {count}, and no better{rest}"
         return f"Learned kernel sizes: no gain over {count} shown" + (f", equal to {equal}" if equal else "") + rest
