@@ -97,15 +97,14 @@ def sources(results: Path) -> list[Path]:
 
 
 def _run_in(folder: Path) -> Run | str | None:
-    """The run whose record lies in a folder; the reason where it cannot be read; None where there is no record."""
+    """The run whose records lie in a folder; the reason where one of them cannot be read; None where there is none."""
     records = [read_cached(read_result, folder / "result.json"), read_cached(read_search, folder / "search.json")]
+    if reason := next((record for record in records if isinstance(record, str)), None):
+        return reason
     try:
-        for record in records:
-            if isinstance(record, dict):
-                return Run.from_json(record["run"])
+        return next((Run.from_json(record["run"]) for record in records if isinstance(record, dict)), None)
     except UserError as error:
         return f"{folder}: {error}"
-    return next((reason for reason in records if isinstance(reason, str)), None)
 
 
 def _records_in(folder: Path) -> Iterator[RunState | str]:
