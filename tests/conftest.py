@@ -15,9 +15,10 @@ os.environ.setdefault(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first; then the whole pipeline, whose waits on one core the slow tests of the other workers fill."""
-    marked = lambda item, name: item.get_closest_marker(name) is not None
-    items.sort(key=lambda item: 1 if marked(item, "road") else 2 if marked(item, "slow") else 0)
+    """Fast tests first; the whole pipeline, which takes every core, last."""
+    items.sort(
+        key=lambda item: (item.get_closest_marker("road") is not None, item.get_closest_marker("slow") is not None)
+    )
 
 
 @pytest.fixture(scope="session")
