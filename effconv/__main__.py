@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,29 @@ from effconv.search import KernelSizeSearch
 from effconv.trajectory import draw_trajectory
 
 EXAMPLE = "example: python -m effconv --data photos/ --model cifar_resnet20 --parameters 0.66M --out sizes.json"
+HELP = {
+    "kernel_predictor": "Eq. 5's GRU as printed, or with a hidden state of --hidden units and a linear map",
+    "hidden": "units of the projected predictor; 0: 64, or as many as fit into memory",
+    "kernel_order": "in which the positions of a kernel are made: row by row, or from the inside out",
+    "size_predictor": "Eq. 1's GRU; one step of it; or no network, one free number a layer",
+    "mask": "Eq. 6; by degrees; or none, a control in which the images do not reach the sizes",
+    "mask_centre": "Eq. 7's c = v/2; (s+1)/2; or (v+1)/2",
+    "final_sizes": "of the last step within 1%% of the budget, or of the last step",
+    "budget_scope": "what the budget counts: the whole network, or the learned kernels",
+    "budget_method": "Eq. 4; the same with a weight that adapts; or the budget met at every step",
+    "odd_only": "a control: sizes 1, 3, 5, ... only",
+    "even_padding": "where the extra row and column of even kernels are: right and bottom, or left and top",
+    "lam": "weight of the budget's term (Eq. 8)",
+    "k": "sizes lie between 1 and 2k + 1 (Eq. 2)",
+    "tau": "Eq. 2's",
+    "b": "Eq. 2's: where sizes start",
+    "lr_size_predictor": "AdamW's learning rate of the size predictor",
+    "lr_network": "of what remains of the network",
+    "lr_kernel_predictor": "of the kernel predictors",
+    "weight_decay": "AdamW's",
+    "data_free": "a control: the images do not reach the sizes, only the budget does",
+    "record_every": "steps between two entries of the trajectory",
+}
 
 
 def _count(text: str) -> int:
@@ -41,20 +65,28 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="draw the trajectory of this search (JSON) to --out (.svg, .png) and stop",
     )
-    add("--epochs", type=int, default=10)
-    add("--batch-size", type=int, default=128)
+    add("--epochs", type=int, default=10, help="passes over the images (default 10, the paper's)")
+    add("--batch-size", type=int, default=128, help="images a step (default 128)")
     add("--image-size", type=int, default=32, metavar="PIXELS", help="images are resized to this square (default 32)")
     add("--workers", type=int, default=0, help="processes that read images (default 0: this one)")
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    add("--seed", type=int, default=0)
+    add(
+        "--device",
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        help="cuda, cpu (default: cuda where there is one)",
+    )
+    add("--seed", type=int, default=0, help="of the predictors and of the order of the images (default 0)")
     options = parser.add_argument_group("options of the search (choices that the paper leaves open, and its constants)")
     for name, default in SearchOptions().to_dict().items():
         flag = f"--{name.replace('_', '-')}"
         if isinstance(default, bool):
-            options.add_argument(flag, action="store_true", help=f"default {default}")
+            options.add_argument(flag, action="store_true", help=HELP[name])
         else:
             options.add_argument(
-                flag, type=type(default), default=default, choices=CHOICES.get(name), help=f"default {default}"
+                flag,
+                type=type(default),
+                default=default,
+                choices=CHOICES.get(name),
+                help=f"{HELP[name]} (default {default})",
             )
     return parser
 
@@ -86,6 +118,34 @@ def _print(learned: LearnedSizes, arguments: argparse.Namespace, classes: int) -
     print(f"    model = LearnedSizes.load({str(arguments.out)!r}).apply(model)")
 
 
+def _check(arguments: argparse.Namespace) -> None:
+    """What would otherwise be found out once the sizes are learned, or said in torch's words."""
+    out: Path = arguments.out
+    if out.is_dir():
+        raise ValueError(f"--out {out} is a folder: give a file in it, such as {out / 'sizes.json'}.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(out.parent, os.W_OK):
+        raise ValueError(f"--out {out}: nothing can be written to {out.parent}: give another place.")
+    try:
+        torch.empty(0, device=arguments.device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"--device {arguments.device} cannot be used ({reason}): give cpu, or leave it out."
+        ) from error
+
+
+def _draw(arguments: argparse.Namespace) -> None:
+    try:
+        record = json.loads(arguments.draw.read_text())
+        record["trajectory"]["step"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"--draw {arguments.draw} holds no search: give the file that --out of a search has written."
+        ) from error
+    draw_trajectory(record, arguments.out)
+
+
 def _search(arguments: argparse.Namespace) -> None:
     batches, classes = image_batches(
         arguments.data,
@@ -100,9 +160,10 @@ def _search(arguments: argparse.Namespace) -> None:
 
     torch.manual_seed(arguments.seed)
     try:
-        model = timm.create_model(arguments.model, num_classes=classes).to(arguments.device)
+        model = timm.create_model(arguments.model, num_classes=classes)
     except RuntimeError as error:
         raise ValueError(f"--model {arguments.model}: {error}; timm.list_models() lists the names.") from error
+    model = model.to(arguments.device)
     bar, update = _progress_bar(arguments.epochs * len(batches))
     with bar:
         learned = learn_kernel_sizes(
@@ -126,8 +187,9 @@ def main(words: list[str] | None = None) -> int:
     if not arguments.draw and not (arguments.data and arguments.model):
         parser.error(f"give --data and --model, or --draw; {EXAMPLE}")
     try:
+        _check(arguments)
         if arguments.draw:
-            draw_trajectory(json.loads(arguments.draw.read_text()), arguments.out)
+            _draw(arguments)
         else:
             _search(arguments)
     except ModuleNotFoundError as error:

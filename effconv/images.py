@@ -47,7 +47,7 @@ def image_batches(
         images = ImageFolder(str(root), transform=_Augmented(image_size))
     except FileNotFoundError as error:
         raise ValueError(
-            f"--data {folder}: there are no images in one folder a class, such as {folder}/cat/1.png: give one."
+            f"--data {folder}: {error}: give one folder a class, each with images in it, such as {folder}/cat/1.png."
         ) from error
     size = min(batch_size, len(images))
     generator = torch.Generator().manual_seed(seed)

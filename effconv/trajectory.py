@@ -76,7 +76,9 @@ def draw_trajectory(record: Mapping[str, Any], path: str | Path) -> None:
     """
     trajectory = record["trajectory"]
     if not trajectory["step"]:
-        raise ValueError("The trajectory has no entries to draw: search for more steps than `record_every`.")
+        raise ValueError(
+            "The trajectory has no entries to draw: search.after_backward(), called after each backward(), makes them."
+        )
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(3, 1, figsize=(8, 8), sharex=True, height_ratios=(3, 1, 1.5), layout="constrained")

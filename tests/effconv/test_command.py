@@ -69,7 +69,8 @@ def test_searches_saves_and_says_how_to_load(folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"--data": "/nowhere"}, "no images in one folder a class"),
+        ({"--data": "/nowhere"}, "give one folder a class"),
+        ({"--device": "gpu"}, "--device gpu cannot be used"),
         ({"--model": "resnet999"}, "timm.list_models"),
         ({"--parameters": "5"}, "No kernel sizes give the whole network 5 parameters"),
     ],
@@ -93,6 +94,37 @@ def test_draw_refuses_other_files(tmp_path, capsys):
     other.write_text(json.dumps({"trajectory": {"step": []}}))
     assert main(["--draw", str(other), "--out", str(tmp_path / "t.svg")]) == 2
     assert "no entries to draw" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[]", "{}", '{"trajectory": []}'])
+def test_draw_names_a_file_that_is_no_search(tmp_path, capsys, text):
+    other = tmp_path / "other.json"
+    other.write_text(text)
+    assert main(["--draw", str(other), "--out", str(tmp_path / "t.svg")]) == 2
+    message = capsys.readouterr().err
+    assert "other.json holds no search" in message and "Traceback" not in message
+
+
+def test_an_empty_class_is_named(tmp_path, capsys):
+    for name in ("cat", "empty"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "photos" / "cat" / "0.png")
+    assert (
+        main(["--data", str(tmp_path / "photos"), "--model", "cifar_resnet20", "--out", str(tmp_path / "s.json")]) == 2
+    )
+    assert "empty" in capsys.readouterr().err
+
+
+def test_a_folder_as_out_is_refused_before_the_search(folder, tmp_path, capsys):
+    words = ["--data", str(folder), "--model", "cifar_resnet20", "--parameters", "0.3M", "--out", str(tmp_path)]
+    assert main(words) == 2
+    assert "is a folder: give a file in it" in capsys.readouterr().err
+
+
+def test_every_option_is_explained(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "a control: the images do not reach the sizes" in " ".join(capsys.readouterr().out.split())
 
 
 def test_needs_data_or_draw(capsys):

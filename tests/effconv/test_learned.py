@@ -97,7 +97,13 @@ class Pair(torch.nn.Module):
         (IMAGES, None, "no pairs of tensors"),
         ((IMAGES, LABELS, LABELS), None, "no pairs of tensors"),
         ((IMAGES[0], LABELS[0]), None, r"shape \(3, 8, 8\)"),
-        ((IMAGES.byte(), LABELS), None, "torch.uint8: give floating-point images"),
+        ((IMAGES.byte(), LABELS), None, "torch.uint8: give float32 images"),
+        ((IMAGES.double(), LABELS), None, "torch.float64: give float32 images"),
+        (
+            (IMAGES, LABELS),
+            cifar_resnet(8, widths=(2, 4, 4)).bfloat16(),
+            "bfloat16, and kernels are predicted in float32",
+        ),
         ((IMAGES, LABELS[:3]), None, "4 images and 3 labels"),
         ((IMAGES[:, :1], LABELS), None, r"cannot take images of shape \(1, 8, 8\)"),
         ((IMAGES, LABELS + 10), None, "class numbers"),  # of ten classes
@@ -109,6 +115,52 @@ class Pair(torch.nn.Module):
 def test_batches_that_do_not_suit(batch, model, said):
     with pytest.raises(ValueError, match=said):
         learn_kernel_sizes(model or cifar_resnet(8, widths=(2, 4, 4)), [batch], epochs=1)
+
+
+def test_an_error_of_ones_own_loss_stays_what_it_is():
+    def loss(logits, labels):
+        raise TypeError("a mistake of mine")
+
+    with pytest.raises(TypeError, match="a mistake of mine"):
+        learn_kernel_sizes(cifar_resnet(8, widths=(2, 4, 4)), [(IMAGES, LABELS)], epochs=1, loss=loss)
+
+
+def test_memory_that_runs_out_is_no_fault_of_the_batch(monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(torch.nn.functional, "log_softmax", full)
+    model = nn.Sequential(cifar_resnet(8, widths=(2, 4, 4)), nn.LogSoftmax(1))
+    with pytest.raises(torch.OutOfMemoryError):
+        learn_kernel_sizes(model, [(IMAGES, LABELS)], epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("epoch", "did you mean epochs"), ("parameter", "did you mean parameters"), ("lamb", "did you mean lam")],
+)
+def test_a_misspelt_argument_is_named_beside_the_one_that_was_meant(name, said):
+    with pytest.raises(ValueError, match=said):
+        learn_kernel_sizes(cifar_resnet(8), [(IMAGES, LABELS)], **{name: 3})
+
+
+def test_looking_at_a_loader_draws_nothing_from_it():
+    generator = torch.Generator().manual_seed(0)
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(IMAGES, LABELS), batch_size=4, shuffle=True, generator=generator
+    )
+    orders = []
+    for epochs in (1, 2):
+        generator.manual_seed(0)
+        seen = []
+        model = nn.Sequential(cifar_resnet(8, widths=(2, 4, 4)))
+        loss = lambda logits, labels, seen=seen: (
+            seen.append(labels.tolist()),
+            nn.functional.cross_entropy(logits, labels),
+        )[1]
+        learn_kernel_sizes(model, loader, epochs=epochs, loss=loss)
+        orders.append(seen[0])
+    assert orders[0] == orders[1]
 
 
 def test_a_budget_in_words():
