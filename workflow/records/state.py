@@ -43,6 +43,11 @@ class RunState:
         return read_history(self.folder)
 
     @property
+    def stale_search(self) -> tuple[str, ...]:
+        """Names whose digests in the search's record are not the expected ones."""
+        return changed_digests(self.search, expected_digests(self.run, "search")) if self.search else ()
+
+    @property
     def sizes(self) -> list:
         """Kernel sizes in forward order, ints or [height, width]: the learned ones, else the trained network's; may be empty."""
         if self.search:

@@ -5,7 +5,6 @@ Accuracies are those of one group (`groups.py`), never averaged over two. Second
 
 import json
 import math
-import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -186,7 +185,15 @@ class Row:
     def stale(self) -> tuple[str, ...]:
         """What has changed since the seeds' results, or the seconds, were measured."""
         timed = {"seconds per epoch"} if self.timings and self.timings[0].stale else set()
-        return tuple(sorted({*(self.best.stale if self.best else ()), *timed}))
+        searched = {"kernel sizes"} if any(state.stale_search for state in self.searched) else set()
+        return tuple(sorted({*(self.best.stale if self.best else ()), *timed, *searched}))
+
+    @property
+    def search_marks(self) -> tuple[str, ...]:
+        """What sets the searches that count apart: arithmetic other than float32, earlier code."""
+        searches = [state for state in self.searched if state.search]
+        kinds = {known(state.search)["run"]["precision"] for state in searches} - {"fp32"}
+        return (*sorted(kinds), *(["earlier code"] if any(state.stale_search for state in searches) else []))
 
     @property
     def problems(self) -> list[str]:
@@ -228,11 +235,11 @@ def seconds_by_round(rows: Iterable[Row], device: str | None) -> list[list[float
 
 
 def seconds_ratio(one: Row, other: Row, device: str | None) -> Interval | None:
-    """Seconds of one row over another's on a device: by round, the median with the least and the greatest; else of the medians, with
-    the range that the slices of both allow."""
+    """Seconds of one row over another's on a device: by round, the geometric mean of the rounds' ratios with its 95 % interval (of
+    Student, over their logarithms); else of the medians, with the range that the slices of both allow."""
     if by_round := seconds_by_round((one, other), device):
-        ratios = [a / b for a, b in zip(*by_round, strict=True)]
-        return Interval(statistics.median(ratios), min(ratios), max(ratios))
+        logs = known(sample(math.log(a / b) for a, b in zip(*by_round, strict=True))).estimate
+        return Interval(*(math.exp(end) for end in (logs.value, logs.low, logs.high)))
     a, b = (row.clock_of(row.timed_on(device)) for row in (one, other))
     return a.over(b) if a and b else None
 

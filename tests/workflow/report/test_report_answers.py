@@ -105,9 +105,7 @@ def test_what_is_said_of_the_numbers():
     )
     assert ", 1 draw, 3 runs, 0% of the draws below; without" in said(asked("cloud", ["a"], ["c"]), [a, c])
     words = said(asked("cloud", ["a"], ["b", "c"]), [a, b, c])
-    assert " points, 2 draws, 5 runs, 50% of the draws below; a difference of " in words and words.endswith(
-        "could have been seen."
-    )
+    assert words.endswith(" points, 2 draws, 5 runs, 50% of the draws below.")
 
 
 @pytest.mark.parametrize("rows", [[], [("a", [92.0])], [("b", [90.0]), ("c", [90.0])], [("a", []), ("b", [90.0])]])

@@ -14,12 +14,13 @@ from workflow.report.results import gather
 
 ROWS = ("eff", "permuted", "budget", "rising", "draws")
 QUESTIONS = (
-    {"id": "permuted", "asks": "Better than permuted?", "rule": "pairs", "paired": True, "within": 0.3, "family": "0.20M",
+    {"id": "permuted", "asks": "Better than permuted?", "rule": "pairs", "paired": True, "seeds": 5, "within": 0.3, "family": "0.20M",
      "row": ["eff"], "others": ["permuted"]},
-    {"id": "budget", "asks": "Equal to the budget's?", "rule": "equal", "within": 0.3, "family": "0.20M",
+    {"id": "budget", "asks": "Equal to the budget's?", "rule": "equal", "seeds": 5, "within": 0.3, "family": "0.20M",
      "row": ["eff"], "others": ["budget"]},
     {"id": "random", "asks": "Better than random?", "rule": "cloud", "family": "draws", "row": ["eff"], "others": ["draws"]},
-    {"id": "rising", "asks": "Better than rising?", "rule": "pairs", "family": "assay", "row": ["eff"], "others": ["rising"]},
+    {"id": "rising", "asks": "Better than rising?", "rule": "pairs", "seeds": 3, "family": "assay",
+     "row": ["eff"], "others": ["rising"]},
 )  # fmt: skip
 SEEDS = [-0.10, -0.05, 0.0, 0.05, 0.10]
 
@@ -49,7 +50,7 @@ def found(tmp_path, **means):
     ("permuted", "budget", "rising", "headline"),
     [
         (82.0, 82.0, 80.0, "Learned kernel sizes beat all 2 controls"),
-        (84.0, 83.0, 80.0, "Learned kernel sizes lose to 1 of 2 controls and beat none"),
+        (84.0, 83.0, 80.0, "Learned kernel sizes lose to 1 of 2 controls (permuted) and beat none, equal to 1"),
         (82.0, 84.0, 80.0, "Learned kernel sizes beat 1 of 2 controls and lose to 1"),
         (83.0, 83.0, 80.0, "Learned kernel sizes are as good as 2 controls, and no better"),
         (83.0, 83.0, 83.0, "Learned kernel sizes: this assay is blind, it sees no gap where there must be one"),
@@ -130,9 +131,50 @@ def test_seeds_in_which_both_sides_have_the_same_sizes_are_counted(tmp_path):
         if run.row in ("eff", "budget"):
             last = 3 if run.row == "eff" and run.seed > 1 else 2
             factory.write_result(results, run, 83.0, sizes=[3] * 17 + [last])
-    assert central(gather(plan, results)).families["0.20M"][1].alike == (
-        "same parameters and MACs; in 2 of 5 seeds the same sizes"
+    contrast = central(gather(plan, results)).families["0.20M"][1]
+    # Three seeds differ in one layer: 3 / 5 in the mean. Ten runs, two of which another repeats.
+    assert contrast.sizes_apart == (
+        "sizes differ in 0.6 of 18 layers, in none in 2 of 5 seeds: there both sides train the same network"
     )
+    assert contrast.runs == "10 runs, 8 of them different"
+
+
+def test_a_control_of_other_counts_says_by_how_much(tmp_path):
+    plan, results = planned(tmp_path, eff=83.0, permuted=82.0, budget=84.0)
+    for run in plan.runs:
+        if run.row == "budget":
+            factory.write_result(results, run, 84.0 + SEEDS[run.seed], parameters=366_822, macs=40_813_184)
+    question = central(gather(plan, results))
+    assert question.families["0.20M"][1].alike == "same MACs, ×1.36 parameters"  # 366,822 / 269,722
+    for run in plan.runs:
+        if run.row == "permuted":
+            factory.write_result(results, run, 83.0 + SEEDS[run.seed])
+    headline = "Learned kernel sizes lose to 1 of 2 controls (budget of ×1.36 parameters) and beat none, equal to 1"
+    assert central(gather(plan, results)).headline == headline
+
+
+def test_planned_seeds_are_the_questions_whatever_preset_is_looked_at(tmp_path):
+    plan, results = planned(tmp_path, eff=83.0, permuted=82.0)
+    for seed in (3, 4):
+        shutil.rmtree(results / "runs" / "cifar10" / "permuted" / f"seed{seed}")
+    fewer = replace(plan, runs=tuple(run for run in plan.runs if run.seed < 3))
+    assert [contrast.label for contrast in central(gather(fewer, results)).interim] == ["permuted"]
+
+
+def test_holm_counts_what_is_planned_and_not_measured(tmp_path):
+    plan, results = planned(tmp_path, eff=83.0, permuted=82.98, budget=83.1)
+    alone, both = (
+        central(gather(plan, results)).families["0.20M"][1].answer
+        for plan, results in (planned(tmp_path / "alone", eff=83.0, budget=83.1), (plan, results))
+    )
+    assert alone.adjusted == pytest.approx(2 * alone.p) and alone.planned == both.planned == 2
+
+
+def test_spreads_of_all_rows_are_pooled(tmp_path):
+    # Two rows of five seeds with one spread each: the root of the mean of the squares, with eight degrees of freedom.
+    pooled, freedom, floor = found(tmp_path, eff=83.0, permuted=82.0).pooled
+    assert (pooled, freedom) == (pytest.approx(0.0790569, rel=1e-4), 8)
+    assert floor == pytest.approx(100 * ((0.83 * 0.17 + 0.82 * 0.18) / 2 / 20_000) ** 0.5, rel=1e-3)
 
 
 def test_draws_that_were_not_measured_are_not_drawn(tmp_path):

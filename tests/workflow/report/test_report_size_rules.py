@@ -119,9 +119,23 @@ def test_how_far_a_search_moved_in_its_last_tenth(tmp_path):
 def test_searches_settle_by_the_worst_of_all(tmp_path):
     outcome = settled(tmp_path, None, (660_000, [3] * 10, {}), (679_800, [3] * 10, {}))  # 3% above
     assert outcome.verdict == TOLERANCE
-    assert outcome.measured.startswith("2 searches with the same options: at most 3.0 % off")
+    assert outcome.measured.startswith("2 searches with the same options: after the last step 0.0, 3.0 % off")
     outcome = settled(tmp_path / "far", (660_000, [3] * 10, {}), (528_000, [3] * 10, {}))  # 20% below
-    assert outcome.verdict == FAILS and "at most 20.0 % off" in outcome.measured
+    assert outcome.verdict == FAILS and "0.0, 20.0 % off" in outcome.measured
+
+
+def test_the_last_step_counts_and_not_the_one_that_was_chosen_by_its_count(tmp_path):
+    """Algorithm 1 ends with the last step; the sizes that are trained are of a step that is chosen for meeting the budget."""
+    part = {"rule": "searches_settle", "budget": 0.02, "drift": 1.0}
+    plan = factory.plan_of(
+        {"table2": {"dataset": "cifar10", "rows": [factory.entry("a", learn=660_000, paper={"acc": 90.0})]}}
+    )
+    for run in plan.runs:
+        record = factory.write_search(tmp_path, run, [3, 3])
+        path = tmp_path / "runs" / run.id / "search.json"
+        path.write_text(json.dumps({**record, "last": {"parameters": 660_000 + 66_000 * run.seed}}))
+    outcome = judge(Setting(gather(plan, tmp_path), "cifar10"), part)
+    assert outcome.verdict == FAILS and "after the last step 0.0, 10.0, 20.0 % off" in outcome.measured
 
 
 def test_searches_with_options_of_their_own_are_not_one_setting(tmp_path):

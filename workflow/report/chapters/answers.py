@@ -10,7 +10,8 @@
 
 A question judges *unpaired*, or, with `paired: true`, seed by seed over the seeds that all its rows share: for rows that differ in
 their sizes alone, whose equal seeds mean equal initial weights and equal order of images. The other interval stands beside it.
-Beside the raw answer stands the one by Holm's p values over the questions of its `family`.
+Beside the raw answer stands the one by Holm's p values over the questions of its `family`, those included that were not measured: they
+were planned, and a verdict must not turn because another row arrives.
 """
 
 import math
@@ -21,7 +22,7 @@ from workflow.report import text
 from workflow.report.chapters.decisions import NO, UNDECIDED, UNKNOWN, YES, p_of, verdict_of, way_of
 from workflow.report.claims import protocols
 from workflow.report.rows import Row
-from workflow.report.stats import LEVEL, Difference, Sample, contrast, exact_interval, holm, sample
+from workflow.report.stats import LEVEL, NARROW, Difference, Sample, contrast, exact_interval, holm, sample
 from workflow.support.errors import UserError
 from workflow.support.known import known
 
@@ -31,7 +32,8 @@ class Answer:
     """A question with what was found. `compared` of `asked` pairs or others were measured; `runs` results are behind it.
 
     `difference` judges, by the p value `p`; `beside` is the interval that does not (paired where the other is unpaired). `way`:
-    better, worse, equal or undecided, whatever was asked. `adjusted`: p by Holm over the chapter, and `holm` the verdict with it.
+    better, worse, equal or undecided, whatever was asked. `adjusted`: p by Holm over the `planned` questions of its family, and `holm`
+    the verdict with it.
     """
 
     id: str
@@ -51,12 +53,26 @@ class Answer:
     adjusted: float | None = None
     holm: str = UNKNOWN
     family: str = ""  # the questions that Holm's correction goes over
+    planned: int = 1
+    within: float = 0.0  # points that count as equal
     protocol: str | None = None  # paper, short or other: by which its runs were trained
 
     @property
     def smallest(self) -> float | None:
-        """The smallest difference (points) that could have been seen; None where there is no interval."""
-        return self.difference.detectable() if self.difference and self.difference.decided else None
+        """The difference (points) that Holm's strictest step finds in four of five cases; None where there is no interval."""
+        found = self.difference
+        return found.detectable(level=LEVEL / self.planned) if found and found.decided else None
+
+    @property
+    def open_words(self) -> str:
+        """Why an undecided answer is undecided: what could have been seen or, of equality, how far the interval reaches."""
+        if self.smallest is None or self.difference is None or UNDECIDED not in (self.verdict, self.holm):
+            return ""
+        if self.rule in ("equal", "not_smaller"):
+            narrow = self.difference.at(NARROW)
+            reaches = max(-narrow.low, narrow.high if self.rule == "equal" else 0.0)
+            return f"90 % interval reaches {text.number(reaches)}, equal is {text.number(self.within)}"
+        return f"could have seen {text.number(self.smallest)}" if self.smallest < 100 else ""
 
 
 def _answer(question: Mapping, found: Difference, what: str, **fields) -> Answer:
@@ -67,13 +83,10 @@ def _answer(question: Mapping, found: Difference, what: str, **fields) -> Answer
     said = f"{text.difference(found)} points, {what}"
     if not found.decided:
         said += "; without a second run on each side there is no interval."
-    elif verdict == UNDECIDED:
-        said += f"; a difference of {text.number(found.detectable())} could have been seen."
     else:
         said += "."
     p = p_of(found, rule, within, verdict) if found.decided else None
-    family = question.get("family", "")
-    return Answer(question["id"], question["asks"], rule, verdict, said, found, way=way, p=p, family=family, **fields)
+    return Answer(question["id"], question["asks"], rule, verdict, said, found, way=way, p=p, **fields)
 
 
 def _unknown(question: Mapping, because: str, asked: int) -> Answer:
@@ -96,7 +109,8 @@ def pairs(question: Mapping, rows: Mapping[str, Row]) -> Answer:
     if paired and alike is None:
         return _unknown(question, "No seed was run on both sides of a pair.", len(names))
     judging, beside = (alike, apart) if paired else (apart, alike)
-    runs = sum(known(rows[name].accuracy).n for name in coefficients)
+    seeds = known(by_seed).n if paired else None
+    runs = sum(seeds or known(rows[name].accuracy).n for name in coefficients)
     count = f"{len(there)} pairs of networks" if len(there) > 1 else "one pair of networks"
     judged, other = ("seed by seed", "unpaired") if paired else ("unpaired", "seed by seed")
     words = f"{count}, {runs} runs, judged {judged}"
@@ -154,20 +168,26 @@ def answer(question: Mapping, rows: Mapping[str, Row]) -> Answer:
         raise UserError(
             f"question '{question['id']}': rule '{question['rule']}' needs 'within', the points that count as equal: add it."
         )
-    return RULES[question["rule"]](question, rows)
+    found = RULES[question["rule"]](question, rows)
+    return replace(found, family=question.get("family", ""), within=question.get("within", 0.0))
 
 
 def adjusted(found: Sequence[Answer]) -> list[Answer]:
-    """The answers of a chapter with Holm's p values over those of a family that a test decides."""
-    p_values: dict[int, float] = {}
+    """The answers of a chapter with Holm's p values over each family; a question that no test decides counts with p = 1."""
+    given: dict[int, Answer] = {}
     for family in {one.family for one in found}:
-        tested = [number for number, one in enumerate(found) if one.p is not None and one.family == family]
-        p_values |= zip(tested, holm([known(found[number].p) for number in tested]), strict=True)
-    survives = lambda number, one: one.verdict not in (YES, NO) or p_values[number] < LEVEL
-    return [
-        replace(one, adjusted=p_values.get(number), holm=one.verdict if survives(number, one) else UNDECIDED)
-        for number, one in enumerate(found)
-    ]
+        members = [number for number, one in enumerate(found) if one.family == family]
+        p_values = holm([1.0 if found[number].p is None else known(found[number].p) for number in members])
+        for number, p in zip(members, p_values, strict=True):
+            one = found[number]
+            survives = one.verdict not in (YES, NO) or p < LEVEL
+            given[number] = replace(
+                one,
+                adjusted=None if one.p is None else p,
+                holm=one.verdict if survives else UNDECIDED,
+                planned=len(members),
+            )
+    return [given[number] for number in range(len(found))]
 
 
 def answers(questions: Sequence[Mapping], rows: Mapping[str, Row]) -> list[Answer]:

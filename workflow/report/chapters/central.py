@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import fmean
 
 from workflow.plan.plan import Entry
 from workflow.report import badges, text
@@ -16,7 +17,7 @@ from workflow.report.components import Components, components
 from workflow.report.image_share import ImageShare, shares_of
 from workflow.report.results import Evidence
 from workflow.report.rows import Row, rows_by_id
-from workflow.report.stats import Difference
+from workflow.report.stats import spread_floor
 from workflow.support.known import known
 
 CHAPTER = "central"
@@ -26,12 +27,13 @@ ALIKE = 0.02  # counts that differ by less than this share are equal
 
 @dataclass(frozen=True)
 class Contrast:
-    """One comparison, learned minus control. `word`: how it came out, by Holm's p values over its family."""
+    """One comparison, learned minus control, with the seeds a side that were `planned`. `word`: how it came out, by Holm's p values
+    over its family."""
 
     answer: Answer
-    within: float
     own: Row
     other: Row
+    planned: int
 
     @property
     def label(self) -> str:
@@ -60,7 +62,7 @@ class Contrast:
     @property
     def interim(self) -> bool:
         """Whether a side has fewer seeds than were fixed beforehand: who looks more than once errs more often."""
-        return self.measured and any(len(row.by_seed) < row.seeds for row in (self.own, self.other))
+        return self.measured and any(len(row.by_seed) < self.planned for row in (self.own, self.other))
 
     @property
     def seeds(self) -> list[float]:
@@ -71,15 +73,51 @@ class Contrast:
         return [a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())]
 
     @property
+    def ratios(self) -> str:
+        """`×1.36 parameters, ×1.07 MACs`: the control's counts where they are not the learned network's."""
+        return ", ".join(f"{text.times(ratio)} {name}" for name, ratio in self._counts if abs(ratio - 1) >= ALIKE)
+
+    @property
     def alike(self) -> str:
-        """What both sides have in common: the counts, and where sizes agree layer for layer, so that equal seeds train one network."""
+        """How the control's counts stand beside the learned network's: `same parameters, ×0.82 MACs`."""
+        same = [name for name, ratio in self._counts if abs(ratio - 1) < ALIKE]
+        return ", ".join(filter(None, [f"same {' and '.join(same)}" if same else "", self.ratios]))
+
+    @property
+    def sizes_apart(self) -> str:
+        """In how many layers sizes differ, and in how many seeds both sides train one and the same network."""
+        if not self._apart:
+            return ""
+        words = f"sizes differ in {fmean(self._apart):.2g} of {len(self.own.done[0].sizes)} layers"
+        seeds = f"{self.same_networks} of {text.counted(len(self._apart), 'seed')}"
+        return f"{words}, in none in {seeds}: there both sides train the same network" if self.same_networks else words
+
+    @property
+    def same_networks(self) -> int:
+        """In how many seeds both sides have the same sizes: then they train one and the same network, twice."""
+        return self._apart.count(0) if len(self._counts) == 2 and not self.ratios else 0
+
+    @property
+    def runs(self) -> str:
+        """`6 runs, 4 of them different`: how many results are behind it, and of how many seeds where the sides differ in them."""
+        sides = [len(row.by_seed) for row in (self.own, self.other)]
+        words = text.counted(self.answer.runs, "run")
+        if self.same_networks:
+            words += f", {self.answer.runs - self.same_networks} of them different"
+        return words if self.answer.paired or sides[0] == sides[1] else f"{words}, {sides[0]} and {sides[1]} seeds"
+
+    @property
+    def _counts(self) -> list[tuple[str, float]]:
+        """The control's parameters and MACs over the learned network's."""
         pairs = [("parameters", self.own.parameters, self.other.parameters), ("MACs", self.own.macs, self.other.macs)]
-        same = [name for name, a, b in pairs if a and b and abs(a.mean / b.mean - 1) < ALIKE]
+        return [(name, b.mean / a.mean) for name, a, b in pairs if a and b]
+
+    @cached_property
+    def _apart(self) -> list[int]:
+        """In how many layers sizes differ, a seed that both sides have and whose sizes are known."""
         own, others = ({state.run.seed: state.sizes for state in row.done} for row in (self.own, self.other))
-        seeds = own.keys() & others.keys()
-        equal = sum(own[seed] == others[seed] != [] for seed in seeds) if len(same) == len(pairs) else 0
-        found = [f"same {' and '.join(same)}"] if same else []
-        return "; ".join([*found, *([f"in {equal} of {len(seeds)} seeds the same sizes"] if equal else [])])
+        pairs = [(own[seed], others[seed]) for seed in sorted(own.keys() & others.keys())]
+        return [sum(a != b for a, b in zip(*pair, strict=True)) for pair in pairs if len(pair[0]) == len(pair[1]) > 0]
 
     @property
     def badge(self) -> badges.Badge | None:
@@ -151,16 +189,24 @@ class Central:
         count = text.counted(total, "control") if total > 1 else measured[0].label
         rest = f"; {left} of {len(self.main[1])} controls not run" if left else ""
         better, worse, equal = (words.count(word) for word in (BETTER, WORSE, EQUAL))
+        if equal == total:
+            return f"Learned kernel sizes are as good as {count}, and no better{rest}"
+        rest = (f", equal to {equal}" if equal else "") + rest
         if better and worse:
             return f"Learned kernel sizes beat {better} of {count} and lose to {worse}{rest}"
         if better or worse:
             verb, number, other = ("beat", better, "lose to") if better else ("lose to", worse, "beat")
-            every = "all " if total > 1 else ""
-            some = f"{number} of {count} and {other} none"
-            return f"Learned kernel sizes {verb} {every + count if number == total else some}{rest}"
-        if equal == total:
-            return f"Learned kernel sizes are as good as {count}, and no better{rest}"
-        return f"Learned kernel sizes: no gain over {count} shown" + (f", equal to {equal}" if equal else "") + rest
+            if number == total:
+                return f"Learned kernel sizes {verb} {'all ' if total > 1 else ''}{count}{rest}"
+            named = f"{number} of {count}" if number > 1 else f"1 of {count} ({self._named(verb)})"
+            return f"Learned kernel sizes {verb} {named} and {other} none{rest}"
+        return f"Learned kernel sizes: no gain over {count} shown{rest}"
+
+    def _named(self, verb: str) -> str:
+        """The one control that was won or lost, with its counts where they are not the learned network's."""
+        word = BETTER if verb == "beat" else WORSE
+        (one,) = (contrast for contrast in self.main[1] if contrast.measured and contrast.word == word)
+        return " of ".join(filter(None, [one.label, one.ratios.partition(", ")[0]]))
 
     @cached_property
     def reach(self) -> float:
@@ -179,6 +225,19 @@ class Central:
         """Those that were measured with fewer seeds than fixed beforehand."""
         return [contrast for contrast in self.lines if contrast.interim]
 
+    @cached_property
+    def pooled(self) -> tuple[float, int, float] | None:
+        """Spread over seeds of all rows taken together (points), its degrees of freedom, and what test sampling alone gives."""
+        rows = {row.key: row for contrast in self.lines if contrast.measured for row in (contrast.own, contrast.other)}
+        spreads = [(known(row.accuracy).std, known(row.accuracy).n - 1, row) for row in rows.values()]
+        spreads = [(std, free, row) for std, free, row in spreads if std is not None]
+        free = sum(freedom for _, freedom, _ in spreads)
+        if not free:
+            return None
+        pooled = math.sqrt(math.fsum(known(std) ** 2 * freedom for std, freedom, _ in spreads) / free)
+        floor = fmean(spread_floor(known(row.accuracy).mean, known(row.test_images)) for *_, row in spreads)
+        return pooled, free, floor
+
     @property
     def waiting(self) -> list[Row]:
         """The rows that contrasts wait for."""
@@ -189,7 +248,7 @@ class Central:
 def _contrast(entry: Entry, question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Contrast:
     names = question["row"][0], question["others"][0]
     own, other = (of_protocol(rows[name], answer.protocol) if answer.protocol else rows[name] for name in names)
-    return Contrast(answer, question.get("within", 0.0), own, other)
+    return Contrast(answer, own, other, question.get("seeds", 0))
 
 
 def _cloud(question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Cloud:
@@ -219,9 +278,3 @@ def central(evidence: Evidence) -> Central | None:
         else:
             families.setdefault(family, []).append(_contrast(entry, question, answer, rows))
     return Central(entry, families, assay, clouds, further, shares_of(rows.values()))
-
-
-def difference_words(found: Difference | None, smallest: float | None = None) -> str:
-    """`+0.12 [−0.20, 0.44], could have seen 0.38`."""
-    seen = f", could have seen {text.number(smallest)}" if smallest is not None and math.isfinite(smallest) else ""
-    return text.difference(found) + seen if found else "not run"

@@ -6,7 +6,9 @@ from typing import Any
 
 from workflow.report import badges
 from workflow.report.chapters import answers, question_figures
+from workflow.report.chapters.central import CHAPTER
 from workflow.report.csv_files import summary_line
+from workflow.report.figures.style import Picture
 from workflow.report.results import Evidence
 from workflow.report.rows import Row, rows_by_id, rows_in
 from workflow.support.known import known
@@ -67,8 +69,10 @@ def lines_of_rows(rows: list[Row]) -> list[tuple]:
 def context(name: str, evidence: Evidence) -> dict[str, Any]:
     """What the template shows."""
     entry, given = evidence.plan.tables[name], _answers(name, evidence)
-    figures = question_figures.drawings(name, entry, rows_by_id(evidence, entry.dataset), given)
+    figures: list[Picture] = []
+    if name != CHAPTER:  # which has a figure of its own
+        figures = list(question_figures.drawings(name, entry, rows_by_id(evidence, entry.dataset), given))
     return {
         "answers": given, "rows": lines_of_rows(rows_in(evidence, name)), "verdicts": question_figures.CLASSES,
-        "figures": list(figures),
+        "figures": figures,
     }  # fmt: skip

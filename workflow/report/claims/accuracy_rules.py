@@ -102,10 +102,12 @@ def rises(setting: Setting, *, rows: list[RowId], tolerance: float = 0.0) -> Fin
     words = (
         f"{', '.join(text.of_sample(found) for found in samples)}; last against first {text.difference(overall)} points"
     )
-    verdict = verdicts.larger(overall)
-    if verdict != UNDECIDED and any(step.high < -tolerance for step in steps):
-        verdict = FAILS
+    verdict, p = verdicts.larger(overall), overall.p
+    # The chance of one false step down among all of them, two-sided as the interval is.
+    down = min(1.0, len(steps) * min(2 * step.negative().above(tolerance) for step in steps))
+    if verdict != UNDECIDED and down < LEVEL:
+        verdict, p = FAILS, down
     if verdict == HOLDS and any(step.value < 0 for step in steps):
         verdict = TOLERANCE if all(step.value >= -tolerance for step in steps) else UNDECIDED
     way = verdicts.direction(overall, setting.delta)
-    return Finding(verdict, words, overall, way, overall.p, overall.detectable())
+    return Finding(verdict, words, overall, way, p, overall.detectable())

@@ -17,7 +17,6 @@ from workflow.support.known import known
 
 PAPER, SHORT, OTHER = PROTOCOLS = ("paper", "short", "other")  # best first
 COUNTS, SECONDS, SIZES, ACCURACY = "counts", "seconds", "sizes", "accuracy"
-BASES = (COUNTS, SECONDS, SIZES, ACCURACY)
 SEARCH_EPOCHS = {"imagenet32": 5}  # everywhere else 10: the paper's settings
 # What the paper prints of its search; what it leaves open is an option with a name, and free (config/protocol.yaml).
 PRINTED = {

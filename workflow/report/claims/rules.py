@@ -13,6 +13,7 @@ from typing import Any, NewType
 from workflow.plan.catalogue import check_name
 from workflow.plan.plan import Entry
 from workflow.records.state import RunState
+from workflow.report import text
 from workflow.report.claims import protocols
 from workflow.report.claims.verdicts import NOT_COMPARABLE, NOT_RUN, Finding
 from workflow.report.results import Evidence
@@ -117,6 +118,21 @@ class Setting:
         seconds, rows = self.seconds(*names), [self.row(name) for name in names]
         found = None if self.source == PUBLISHED else seconds_by_round(rows, device_shared(rows))
         return found or [[one.value] for one in seconds]
+
+    def timing_remarks(self, *names: str) -> list[str]:
+        """What a reader must know of timings: the first row's ratio with its fastest convolution, and sizes that no image chose."""
+        rows = [self.row(name) for name in names]
+        timed = [row.timed_on(device_shared(rows)) for row in rows] if self.source != PUBLISHED else []
+        found = []
+        if timed and known(timed[0]).get("faster_seconds"):
+            faster = known(timed[0])["faster_seconds"] / known(rows[1].clock_of(timed[1])).value
+            found.append(f", {text.times(faster)} by the fastest convolution of {rows[0].name}")
+        sized = [
+            row.name
+            for row, one in zip(rows, timed, strict=False)
+            if ((one or {}).get("sizes_from") or "").startswith("the budget")
+        ]
+        return found + ([f"; {' and '.join(sized)} timed at the sizes of the budget alone"] if sized else [])
 
     def _printed_seconds(self, row: Row) -> Interval:
         seconds = self.printed(row).get("sec")

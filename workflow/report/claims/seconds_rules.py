@@ -1,4 +1,4 @@
-"""Rules on seconds per epoch and on counts, which have no seeds: the range is that of the rounds, or of the timed slices."""
+"""Rules on seconds per epoch and on counts, which have no seeds: the interval is over rounds, or the range of the timed slices."""
 
 import math
 import statistics
@@ -18,7 +18,7 @@ def _ratio(setting: Setting, slow: str, fast: str) -> tuple[Interval, str]:
         f"{setting.row(fast).name} {text.significant(b.value)} s an epoch: "
         f"{text.times(ratio.value)} [{text.significant(ratio.low)}, {text.significant(ratio.high)}]"
     )
-    return ratio, words + (" round by round" if by_round else "")
+    return ratio, words + (" round by round" if by_round else "") + "".join(setting.timing_remarks(slow, fast))
 
 
 @rule("seconds")
@@ -39,24 +39,25 @@ def time_about(setting: Setting, *, row: RowId, other: RowId, ratio: float, tole
 def time_linear(setting: Setting, *, rows: list[RowId], depths: list[int], correlation: float) -> Finding:
     """Seconds grow linearly with depth (correlation of at least `correlation`) and less than in proportion to it.
 
-    "A slope below one" depends on units; what does not is the exponent of the power law, the slope of log seconds over log depth.
+    "A slope below one" depends on units; what does not is the exponent of the power law, the slope of log seconds over log depth, with
+    its 95 % interval.
     """
+    from scipy.special import stdtrit
     from scipy.stats import linregress
 
-    seconds = [statistics.fmean(rounds) for rounds in setting.by_round(*rows)]
+    seconds = [statistics.median(rounds) for rounds in setting.by_round(*rows)]
     straight = linregress(depths, seconds)
     power = linregress([math.log(depth) for depth in depths], [math.log(second) for second in seconds])
     words = (
         f"{text.significant(straight.slope)} s an epoch for each layer, correlation {straight.rvalue:.3f}; "
         f"seconds grow with depth to the power {power.slope:.2f} ± {power.stderr:.2f}"
     )
-    exponent = Interval(power.slope, power.slope - 2 * power.stderr, power.slope + 2 * power.stderr)
+    half = float(stdtrit(len(rows) - 2, 0.975)) * power.stderr
+    exponent = Interval(power.slope, power.slope - half, power.slope + half)
     if straight.slope <= 0 or exponent.low > 1:
         return Finding(verdicts.FAILS, words, exponent, exponent=True)
-    if power.slope >= 1:
-        return Finding(verdicts.UNDECIDED, words, exponent, exponent=True)
-    verdict = verdicts.HOLDS if straight.rvalue >= correlation else verdicts.TOLERANCE
-    return Finding(verdict, words, exponent, exponent=True)
+    holds = exponent.high < 1 and straight.rvalue >= correlation
+    return Finding(verdicts.HOLDS if holds else verdicts.UNDECIDED, words, exponent, exponent=True)
 
 
 @rule("counts")

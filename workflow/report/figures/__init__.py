@@ -44,7 +44,8 @@ DRAWINGS = {
         central.lines, central.draw, central.alt,
     ),
     "figure2": Drawing(
-        "Figure 2. Learned kernel sizes and kernels", "Learned size of each residual layer, by seed, above the kernels themselves.",
+        "Figure 2. Learned kernel sizes and kernels",
+        "Learned size of each residual layer, by seed, above squares to scale, which are filled where the weights were kept.",
         kernels.figure2_lines, kernels.draw_figure2, kernels.alt_sizes,
     ),
     "figure3a": Drawing(
@@ -65,7 +66,7 @@ DRAWINGS = {
     "accuracy-time": Drawing(
         "Accuracy against time",
         "CIFAR-10: accuracy and seconds per epoch. The paper's seconds are from its own, unnamed machine and from other papers; "
-        "they and the measured ones share an axis, not a machine.",
+        "they and the measured ones stand in panels of their own.",
         scatter.lines, scatter.draw, scatter.alt,
     ),
     "sizes": Drawing(
@@ -81,7 +82,8 @@ DRAWINGS = {
     "image-share": Drawing(
         "What images have to do with the sizes",
         "Searches beside image-free ones from the same seeds: the share of the variance of soft sizes over layers that images explain "
-        "alike in every seed, with its 95 % interval, and all that differs from the image-free searches, chance included.",
+        "alike in every seed, with a 95 % interval over layers like these (the variance that it is a share of counts as known), and "
+        "all that differs from the image-free searches, chance included.",
         image_share.lines, image_share.draw, image_share.alt,
     ),
     "curves": Drawing(

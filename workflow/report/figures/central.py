@@ -19,13 +19,13 @@ COLOURS = {"better": GREEN, "worse": VERMILION, "equal": BLUE, "undecided": ORAN
 
 def _contrast(part: str, contrast: Contrast) -> dict:
     """A line of the CSV."""
-    gap, smallest = contrast.answer.difference, contrast.answer.smallest
+    gap = contrast.answer.difference
     narrow = gap.at(NARROW) if gap and gap.decided else None
     return {
         "part": part, "control": contrast.label, "alike": contrast.alike, "answer": contrast.word,
         "difference": gap and gap.value, "low": gap and gap.ends[0], "high": gap and gap.ends[1],
-        "low90": narrow and narrow.low, "high90": narrow and narrow.high, "within": contrast.within or None,
-        "could_have_seen": smallest, "paired": contrast.answer.paired, "p_holm": contrast.answer.adjusted,
+        "low90": narrow and narrow.low, "high90": narrow and narrow.high, "within": contrast.answer.within or None,
+        "open": contrast.answer.open_words, "paired": contrast.answer.paired, "p_holm": contrast.answer.adjusted,
         "runs": contrast.answer.runs, "protocol": contrast.answer.protocol,
         "values": " ".join(f"{value:.2f}" for value in contrast.seeds),
     }  # fmt: skip
@@ -71,8 +71,8 @@ def _row(axes: "Axes", place: float, line: dict, reach: float, blind: bool) -> N
     at = min(max(gap, -reach), reach)
     axes.plot([at], [place], marker, color=colour, markerfacecolor=face, markersize=5.5, zorder=3, clip_on=False)
     words = line["answer"] if line["part"] not in ("draws", "seeds") else ""
-    if line["could_have_seen"] and words == "undecided":
-        words += f", could have seen {text.number(line['could_have_seen'])}"
+    if line["open"] and words == "undecided":
+        words += f"\n{line['open']}"
     axes.annotate(
         words,
         (reach, place),

@@ -214,7 +214,9 @@ def alt_map(found: list[dict], shown: Entry | None) -> str:
     parts = []
     for key in dict.fromkeys((line["dataset"], line["row"]) for line in found):
         lines = [line for line in found if (line["dataset"], line["row"]) == key]
-        largest, smallest = max(lines, key=lambda line: line["size"]), min(line["size"] for line in lines)
-        sizes = f"{smallest:.1f} to {largest['size']:.1f}, largest in layer {largest['layer']}"
+        sizes_of = [line["size"] for line in lines]
+        largest = [str(line["layer"]) for line in lines if line["size"] == max(sizes_of)]
+        layers = f"layer{'' if len(largest) == 1 else 's'} {', '.join(largest)}"
+        sizes = f"{min(sizes_of):.1f} to {max(sizes_of):.1f}, largest in {layers}"
         parts.append(f"{lines[0]['label']} on {key[0]}: {sizes}.")
     return " ".join(parts) or "No sizes yet."

@@ -114,8 +114,10 @@ class Line:
         if self.basis == protocols.ACCURACY:
             cap = protocols.PAPER if part.finding.found else protocols.SHORT
             return badges.Badge(cap, f"{cap} · {device} · {text.counted(least, 'seed')}", None, "")
-        words = f"searched · {device} · {text.counted(least, 'seed')}" if self.basis == protocols.SIZES else "counted"
-        return badges.Badge(protocols.PAPER, words, None, "")
+        if self.basis != protocols.SIZES:
+            return badges.Badge(protocols.PAPER, "counted", None, "")
+        marks = tuple(dict.fromkeys(mark for row in self.rows for mark in row.search_marks))
+        return badges.Badge(protocols.PAPER, f"searched · {device} · {text.counted(least, 'seed')}", None, "", marks)
 
 
 def _holds_zero(found: Interval) -> bool:

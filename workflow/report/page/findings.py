@@ -4,7 +4,7 @@ import html
 import math
 
 from workflow.report import text
-from workflow.report.chapters.central import Central, Cloud, Contrast, difference_words
+from workflow.report.chapters.central import Central, Cloud, Contrast
 from workflow.report.chapters.decisions import BETTER, EQUAL, UNDECIDED, UNKNOWN, WORSE
 from workflow.report.image_share import ImageShare
 from workflow.report.page import forest
@@ -22,14 +22,13 @@ def axis_of(found: Central) -> forest.Axis:
 def contrast_svg(found: Central, contrast: Contrast) -> str:
     """A contrast on the list's axis."""
     gap = contrast.answer.difference
-    label = html.escape(
-        f"{contrast.label}: {difference_words(gap, contrast.answer.smallest)}, {contrast.word}", quote=True
-    )
+    words = filter(None, [text.difference(gap) if gap else "not run", contrast.answer.open_words, contrast.word])
+    label = html.escape(f"{contrast.label}: {', '.join(words)}", quote=True)
     marks = []
     if gap:
         css = CLASSES[contrast.word]
         marks = [forest.dots(axis_of(found), contrast.seeds, css, 10), forest.our_mark(axis_of(found), gap, css, 10)]
-    return forest.drawing(axis_of(found), marks, label, band=contrast.within)
+    return forest.drawing(axis_of(found), marks, label, band=contrast.answer.within)
 
 
 def share_words(share: ImageShare) -> str:

@@ -176,7 +176,7 @@ def caption(table: TableView) -> str:
         "Accuracy of the last epoch on the test set, mean ± sample standard deviation over the seeds that the badge gives.",
         "Difference to the paper, at its protocol alone, with its 95 % interval.",
         f"Ratios: seconds per epoch over those of {table.reference}, on one device; of rows timed in rounds "
-        "the median of the rounds’ ratios, which is not the quotient of the medians shown."
+        "the geometric mean of the rounds’ ratios, which is not the quotient of the medians shown."
         if table.reference
         else "",
         f"{SELECTED} The published accuracy is that of an epoch chosen on the test set, which raises it by an unknown amount."
