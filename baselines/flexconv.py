@@ -171,6 +171,8 @@ class FlexConv(CKConv):
         sigma_guard: lower bound on |sigma| (see the module), or None for none, as published.
         options: of CKConv.
 
+    Raises ValueError for another `crop`, and for a `sigma_guard` that is not above 0.
+
     By itself a layer reads its Gaussian on the host in every forward pass. A network that decides for all its layers at once sets
     `network_decides` and `size` (`growing.GrowingKernels`), and a pass then never waits for the device.
     """

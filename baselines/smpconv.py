@@ -32,7 +32,7 @@ def point_kernel(weights: Tensor, positions: Tensor, radii: Tensor, side: int) -
 
 
 class PointConv2d(nn.Module):
-    """A "same" convolution (N, in, H, W) -> (N, out, H, W) whose kernel is made of points."""
+    """A "same" convolution (N, in, H, W) -> (N, out, H, W) of square images, H = W, whose kernel is made of points."""
 
     def __init__(
         self, inner: int, outer: int, *, points: int = POINTS, side: int = SIDE, radius: float = RADIUS
