@@ -3,8 +3,8 @@
 A kernel is `count` weights at learned positions in a size x size window, made dense by linear interpolation on each axis: a weight at
 p adds w max(0, 1 - |y - p_y|) max(0, 1 - |x - p_x|) at pixel (y, x). Built from this formula. Positions start normal with standard
 deviation 0.5, are kept inside the window, and train with five times the learning rate and without weight decay, as the authors do.
-Deviations: their loss against positions that crowd together, which they add after epoch 20, is left out; positions are a pair of channels'
-own or a layer's, where they share them over the blocks of a stage; weights start normal, where theirs start uniform.
+Deviations: their loss against positions that crowd together, which they add after epoch 20, is left out; each pair of channels,
+or each layer, has positions of its own, where theirs are shared over the blocks of a stage; weights start normal, theirs uniform.
 """
 
 from collections.abc import Sequence

@@ -42,8 +42,8 @@ class PairwiseGaussian(nn.Module):
 
 
 class ODEBlock(nn.Module):
-    """h(0) -> h(2), (B, C, H, W) both. `evaluations`: of the right-hand side in the last forward pass and, with the gradient "adjoint",
-    in the backward pass after it."""
+    """h(0) -> h(2), (B, C, H, W) both. `evaluations`: of the right-hand side in the last forward pass; with the gradient "adjoint"
+    those of the backward pass, too."""
 
     def __init__(self, channels: int, *, tolerance: float, max_steps: int, gradient: str) -> None:
         super().__init__()

@@ -110,8 +110,8 @@ class SampledSearch(FreeKernelSearch):
         if not self._pairs:
             return
         device, keep = self.evidence.device, 1 - 1 / self.options.window
-        apart = torch.stack([features for features, _ in self._pairs]).to(device)
-        losses = torch.stack([loss for _, loss in self._pairs]).to(device, torch.float64)
+        apart = torch.stack([features.to(device) for features, _ in self._pairs])
+        losses = torch.stack([loss.to(device, torch.float64) for _, loss in self._pairs])
         weights = keep ** torch.arange(len(losses) - 1, -1, -1, device=device, dtype=torch.float64)
         self.information.mul_(keep ** len(losses)).add_((apart.mT * weights) @ apart)
         self.evidence.mul_(keep ** len(losses)).add_((apart.mT * weights) @ losses)

@@ -32,7 +32,7 @@ def point_kernel(weights: Tensor, positions: Tensor, radii: Tensor, side: int) -
 
 
 class PointConv2d(nn.Module):
-    """A "same" convolution (N, in, H, W) -> (N, out, H, W) of square images, H = W, whose kernel is made of points."""
+    """A "same" convolution (N, in, H, W) -> (N, out, H, W) whose kernel is made of points."""
 
     def __init__(
         self, inner: int, outer: int, *, points: int = POINTS, side: int = SIDE, radius: float = RADIUS
@@ -47,10 +47,10 @@ class PointConv2d(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         with nullcontext() if images.is_meta else torch.autocast(images.device.type, enabled=False):
             kernel = point_kernel(self.weights, self.positions, self.radii.clamp(SMALLEST, LARGEST), self.side)
-            # What lies further than an image is wide never meets it.
-            reach = min(self.side // 2, images.shape[-1] - 1)
-            middle = slice(self.side // 2 - reach, self.side // 2 + reach + 1)
-            return fft_conv2d(images, kernel[:, :, middle, middle], self.bias)
+            # What lies further than an image is high or wide never meets it.
+            reaches = [min(self.side // 2, pixels - 1) for pixels in images.shape[-2:]]
+            rows, columns = (slice(self.side // 2 - reach, self.side // 2 + reach + 1) for reach in reaches)
+            return fft_conv2d(images, kernel[:, :, rows, columns], self.bias)
 
 
 class _Pair(nn.Module):

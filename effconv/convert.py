@@ -70,6 +70,8 @@ def obstacle(module: nn.Module) -> str | None:
         return None
     if type(module) is not nn.Conv2d:
         return f"is a {type(module).__name__}, not a plain Conv2d"
+    if "weight" not in module._parameters:
+        return "has its weights made by a hook (weight_norm, spectral_norm or prune)"
     size, padding = module.kernel_size, module.padding
     if size[0] != size[1]:
         return f"has a {size[0]}x{size[1]} kernel, not a square one"
@@ -88,8 +90,9 @@ def _selected(model: nn.Module, order: list[str], layers: Selection) -> list[str
     """Names of the layers to learn, in the order they run."""
     modules = dict(model.named_modules())
     if layers is None:
-        able = [name for name in order[1:] if modules[name].kernel_size[0] >= 3 and obstacle(modules[name]) is None]
-        return [name for name in able if name != order[0]]
+        return [name for name in order[1:] if modules[name].kernel_size[0] >= 3 and obstacle(modules[name]) is None]
+    if isinstance(layers, str):
+        raise ValueError(f"`layers` is the text {layers!r}: give a list of names from model.named_modules().")
     names = [name for name in order if layers(name, modules[name])] if callable(layers) else list(layers)
     for name in names:
         if name not in modules:
@@ -108,8 +111,8 @@ def find_layers(
 ) -> list[LearnableLayer]:
     """The learnable convolutions of a model, in the order they run on an image of `input_shape` (C, H, W).
 
-    `layers`: names, or a predicate of (name, module), instead of the default rule. Raises ValueError where nothing can be learned,
-    where a chosen layer cannot, and where one runs twice or shares its weights.
+    `layers`: names, or a predicate of (name, module) that is asked about every convolution that runs, instead of the default rule.
+    Raises ValueError where nothing can be learned, where a chosen layer cannot, and where one runs twice or shares its weights.
     """
     calls = _calls(model, input_shape)
     counts = [name for name, _ in calls]
@@ -122,13 +125,14 @@ def find_layers(
     for module in model.modules():
         owners.setdefault(id(getattr(module, "weight", None)), set()).add(id(module))
     found = []
+    remedy = "name the others in `layers`" if layers is None else "leave it out of `layers`"
     for name in chosen:
         if counts.count(name) > 1:
             raise ValueError(
-                f"{name!r} runs {counts.count(name)} times on one image, and can have one size only: leave it out of `layers`."
+                f"{name!r} runs {counts.count(name)} times on one image, and can have one size only: {remedy}."
             )
         if len(owners[id(modules[name].weight)]) > 1:
-            raise ValueError(f"{name!r} shares its weights with another layer: leave it out of `layers`.")
+            raise ValueError(f"{name!r} shares its weights with another layer: {remedy}.")
         module = modules[name]
         layer_k, layer_b = size_range(module.kernel_size[0], k, b)
         found.append(
@@ -146,14 +150,20 @@ def find_layers(
 
 
 def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, child = name.rpartition(".")
-    setattr(model.get_submodule(parent), child, module)
+    """Put a module in the place of another, under every name that it has."""
+    old = model.get_submodule(name)
+    for path in [path for path, one in model.named_modules(remove_duplicate=False) if one is old]:
+        parent, _, child = path.rpartition(".")
+        setattr(model.get_submodule(parent), child, module)
 
 
 def with_predicted_kernels(
-    model: nn.Module, names: Sequence[str], *, even_padding: str = "end"
+    model: nn.Module, names: Sequence[str], *, input_shape: tuple[int, int, int], even_padding: str = "end"
 ) -> tuple[nn.Module, list[PredictedConv2d]]:
-    """A copy of the model whose named convolutions take their kernels from outside, and those convolutions."""
+    """A copy of the model whose named convolutions take their kernels from outside, and those convolutions.
+
+    ValueError where one does not run on an image of `input_shape` (C, H, W), so that another object runs in its place.
+    """
     network = copy.deepcopy(model)
     replaced = []
     for name in names:
@@ -161,18 +171,32 @@ def with_predicted_kernels(
         assert isinstance(conv, nn.Conv2d)
         rows, columns = conv.stride
         new = PredictedConv2d(stride=(rows, columns), groups=conv.groups, bias=conv.bias, even_padding=even_padding)
+        new.weight = conv.weight.detach()
         _replace(network, name, new)
         replaced.append(new)
+    ran: set[nn.Module] = set()
+    hooks = [new.register_forward_hook(lambda module, *_: ran.add(module)) for new in replaced]
+    with evaluating(network):
+        network(example_input(network, input_shape))
+    for name, new, hook in zip(names, replaced, hooks, strict=True):
+        hook.remove()
+        new.weight = None
+        if new not in ran:
+            raise ValueError(
+                f"{name!r} runs from a list or another place that torch does not know of, where its kernel cannot be replaced: keep "
+                "it in a ModuleList, or leave it out of `layers`."
+            )
     return network, replaced
 
 
 def with_sizes(
     model: nn.Module, sizes: Mapping[str, int], *, even_padding: str = "end", generator: torch.Generator | None = None
 ) -> nn.Module:
-    """A plain copy of the model whose named convolutions have the given sizes. ValueError for a name it does not have.
+    """A plain copy of the model whose named convolutions have the given sizes.
 
     A convolution whose size changes gets fresh normal weights: the old ones' standard deviation x old size / new size, which keeps
-    the spread of its output, as He's rule does. All other values are the model's.
+    the spread of its output, as He's rule does. All other values are the model's. `generator`: on the model's device. ValueError for
+    a name that the model does not have, and for a convolution that cannot change its size.
     """
     network = copy.deepcopy(model)
     modules = dict(network.named_modules())
@@ -184,8 +208,11 @@ def with_sizes(
             )
         if old.kernel_size == (size, size) and (size % 2 or getattr(old, "even_padding", "end") == even_padding):
             continue
+        if reason := obstacle(old):
+            raise ValueError(f"{name!r} cannot change its size, as it {reason}: leave it out.")
         new = _resized(old, size, even_padding)
-        spread = float(old.weight.detach().float().std()) * old.kernel_size[0] / size
+        weights = old.weight.detach().float()
+        spread = float(weights.std() if weights.numel() > 1 else weights.abs()) * old.kernel_size[0] / size
         with torch.no_grad():
             new.weight.normal_(0.0, spread, generator=generator)
         _replace(network, name, new)

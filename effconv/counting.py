@@ -43,15 +43,17 @@ def count_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> int:
     """Multiply-accumulates of the convolutions and matrix products (linear layers) for one image of shape (C, H, W).
 
     Counted on the operations that run, functional ones included; biases, normalisation and pooling are not counted. A model that can
-    convolve in several ways (it has `backend`) is counted in the direct one, whichever it uses.
+    convolve in several ways (it has `timed_backends` and `backend`) is counted in the direct one, whichever it uses.
     """
     chooser: Any = model  # `backend` is a plain attribute, and no part of every module
-    backend = getattr(model, "backend", None)
+    backend = chooser.backend if hasattr(model, "timed_backends") else None
     if backend is not None:
         chooser.backend = "direct"
-    with evaluating(model), FlopCounterMode(display=False) as counter:
-        model(example_input(model, input_shape))
-    if backend is not None:
-        chooser.backend = backend
+    try:
+        with evaluating(model), FlopCounterMode(display=False) as counter:
+            model(example_input(model, input_shape))
+    finally:
+        if backend is not None:
+            chooser.backend = backend
     operations: int = counter.get_total_flops()
     return operations // 2

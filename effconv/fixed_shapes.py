@@ -2,8 +2,8 @@
 
 Every kernel lies in a frame of its layer's greatest size, where "same" padding puts it, with zeros around it; the size enters as
 an index into the recurrent steps and as a 0/1 support beside Eq. 6's mask. Sizes and gradients of each step are kept on the device
-until `settle()` asks for them, at least every 65,536 steps. The same function and gradients as `KernelSizeSearch`, up to rounding, for about twice the arithmetic of the
-convolutions: worth it only where launching operations costs more than doing them.
+until `settle()` asks for them, at least every 65,536 steps. The same function and gradients as `KernelSizeSearch`, up to rounding, for
+about twice the arithmetic of the convolutions: worth it only where launching operations costs more than doing them.
 """
 
 from typing import Any

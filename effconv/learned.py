@@ -60,14 +60,18 @@ class LearnedSizes:
         hidden = f", {options.hidden} hidden units" if options.kernel_predictor == "projected" else ""
         centre = f", centre {options.mask_centre}" if options.mask == "gaussian" else ""
         lines.append(f"kernel predictor: {options.kernel_predictor}{hidden}; mask: {options.mask}{centre}")
-        if self.chosen and self.last:
+        if self.chosen and self.last and (self.budget.get("parameters") or self.budget.get("macs")):
             differ = sum(self.last["sizes"][name] != size for name, size in self.sizes.items())
             lines.append(
                 f"sizes of step {self.chosen['step']} of {self.last['step']}, {self.chosen['deviation']:.1%} off the budget; "
                 f"after the last step {differ} of {len(self.sizes)} differ, and they are {self.last['deviation']:.1%} off"
             )
-            if not self.chosen["within"]:
+            if not self.chosen["within"] and self.chosen["rule"] == "closest":
                 lines.append("No step came within 1% of the budget: search for more epochs.")
+            elif not self.chosen["within"]:
+                lines.append(
+                    "They are more than 1% off the budget: leave final_sizes out to get those of the nearest step."
+                )
         return "\n".join(lines)
 
     def against_budget_only(self) -> Comparison:
@@ -127,8 +131,12 @@ class LearnedSizes:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}")
-        partial.write_text(json.dumps(self.to_dict()) + "\n")
-        partial.replace(path)
+        try:
+            partial.write_text(json.dumps(self.to_dict()) + "\n")
+            partial.replace(path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
 
     @classmethod
     def load(cls, path: str | Path) -> "LearnedSizes":

@@ -1,6 +1,7 @@
 """Whether the kernel predictors fit into memory. The literal one grows with the fourth power of a network's width."""
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,8 @@ def machine_memory(device: torch.device) -> int:
     """Bytes that a process may use on the device: the card's, or the computer's (a container's limit where it is lower)."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
+    if not hasattr(os, "sysconf"):
+        return sys.maxsize  # Windows does not say
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = Path("/sys/fs/cgroup/memory.max")
     allowed = limit.read_text().strip() if limit.exists() else "max"
@@ -44,6 +47,8 @@ def fitting_options(shapes: Sequence[tuple[int, int]], options: SearchOptions, d
         remedy = "learn fewer layers"
         if options.kernel_predictor == "literal":
             remedy = f"leave kernel_predictor out, or {remedy}"
+        elif options.hidden > WIDTHS[-1]:
+            remedy = f"give a smaller hidden, or {remedy}"
         raise ValueError(
             f"The {options.kernel_predictor} kernel predictor of this network needs {needed / 1e9:,.1f} GB to train and {device} has "
             f"{there / 1e9:,.1f} GB: {remedy}."

@@ -90,5 +90,7 @@ class PredictedConv2d(nn.Module):
         self.weight: Tensor | None = None
 
     def forward(self, images: Tensor) -> Tensor:
-        assert self.weight is not None, "no kernel was set"
+        assert self.weight is not None, (
+            "no kernel is set outside the search's forward: turn gradient checkpointing off for the search"
+        )
         return same_conv2d(images, self.weight, self.bias, self.stride, self.groups, self.even_padding)

@@ -52,7 +52,9 @@ class SizeSearch(nn.Module):
         names = [layer.name for layer in self.layers]
         self.start_device = next(model.parameters()).device if device is None else torch.device(device)
         self.fit_memory()
-        network, self._convolutions = with_predicted_kernels(model, names, even_padding=options.even_padding)
+        network, self._convolutions = with_predicted_kernels(
+            model, names, input_shape=self.input_shape, even_padding=options.even_padding
+        )
         self.network = network.to(self.start_device)
         self.progress = Progress(self.costs, self.budget, options)
         self._penalty: Tensor | None = None

@@ -93,6 +93,16 @@ def test_a_point_convolution_is_the_convolution_with_its_kernel():
     assert all(parameter.grad.abs().max() > 0 for parameter in conv.parameters())
 
 
+@pytest.mark.parametrize("shape", [(24, 5), (5, 24)])
+def test_a_point_kernel_reaches_over_images_that_are_not_square(shape):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        conv, images = PointConv2d(2, 3, points=5, side=33, radius=0.6), torch.randn(2, 2, *shape)
+    kernel = point_kernel(conv.weights, conv.positions, conv.radii.clamp(1e-4, 1), 33)
+    direct = torch.nn.functional.conv2d(images, kernel, conv.bias, padding=16)
+    torch.testing.assert_close(conv(images), direct, rtol=1e-4, atol=1e-5)
+
+
 def test_smpconvs_groups_follow_its_recipe():
     with torch.random.fork_rng(devices=[]):
         model = baselines.build("smpconv490k", **CIFAR)

@@ -181,3 +181,107 @@ def test_starts_at_the_models_own_sizes():
     )
     assert set(learned.sizes.values()) == {7}
     assert learned.parameters == count_parameters(model)
+
+
+class TwoNames(nn.Module):
+    """One convolution under two names, of which the forward pass uses the second."""
+
+    def __init__(self, container):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.body = nn.Conv2d(4, 4, 3, padding=1)
+        self.stages = container([self.body])
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, images):
+        images = self.stem(images)
+        for stage in self.stages:
+            images = stage(images)
+        return self.head(images.mean((2, 3)))
+
+
+BATCH = (torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1] * 4))
+
+
+def test_a_layer_under_two_names_is_learned_and_replaced_under_both():
+    model = TwoNames(nn.ModuleList)
+    learned = learn_kernel_sizes(model, [BATCH], epochs=1, parameters=400, record_every=1)
+    assert learned.trajectory["gradient_loss"][0][0] > 0
+    plain = LearnedSizes(sizes={"body": 5}, soft_sizes={}, parameters=1, macs=1).apply(model)
+    assert plain.stages[0] is plain.body and plain.stages[0].kernel_size == (5, 5)
+    assert count_parameters(plain) == 3 * 4 * 9 + 4 + 4 * 4 * 25 + 4 + 4 * 2 + 2
+
+
+def test_a_layer_in_a_plain_list_is_refused():
+    with pytest.raises(ValueError, match="'body' runs from a list.*ModuleList"):
+        learn_kernel_sizes(TwoNames(list), [BATCH], epochs=1)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*")
+@pytest.mark.parametrize(
+    "change",
+    [nn.utils.weight_norm, nn.utils.spectral_norm, lambda m: torch.nn.utils.prune.l1_unstructured(m, "weight", 1)],
+)
+def test_weights_that_a_hook_makes_are_not_learned(change):
+    import torch.nn.utils.prune  # noqa: F401
+
+    model = TwoNames(nn.ModuleList)
+    change(model.body)
+    with pytest.raises(ValueError, match="no convolution whose size can be learned"):
+        find_layers(model, (3, 6, 6))
+    with pytest.raises(ValueError, match="made by a hook"):
+        find_layers(model, (3, 6, 6), layers=["body"])
+
+
+def test_what_cannot_change_its_size_is_not_made_another_kind():
+    model = Net()
+    for name, reason in (
+        ("dilated", "is dilated"),
+        ("reflecting", "pads with 'reflect'"),
+        ("oblong", "has a 1x3 kernel"),
+    ):
+        with pytest.raises(ValueError, match=f"'{name}' cannot change its size, as it {reason}"):
+            LearnedSizes(sizes={name: 5}, soft_sizes={}, parameters=1, macs=1).apply(model)
+    one = nn.Sequential(nn.Conv2d(1, 1, 1))
+    assert LearnedSizes(sizes={"0": 3}, soft_sizes={}, parameters=1, macs=1).apply(one)[0].weight.isfinite().all()
+
+
+def test_layers_as_a_text_are_not_taken_letter_by_letter():
+    with pytest.raises(ValueError, match="the text 'body': give a list of names"):
+        find_layers(TwoNames(nn.ModuleList), (3, 6, 6), layers="body")
+
+
+def test_without_layers_the_remedy_is_to_name_the_others():
+    with pytest.raises(ValueError, match="name the others in `layers`"):
+        find_layers(Net(repeat=True), SHAPE)
+
+
+class WithBackend(nn.Module):
+    """A model whose own attribute is called `backend`."""
+
+    def __init__(self, backend):
+        super().__init__()
+        self.backend = backend
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, images):
+        return {"fast": lambda: self.conv(images)}.get(self.backend, lambda: self.backend(images))()
+
+
+@pytest.mark.parametrize("backend", ["fast", nn.Conv2d(3, 4, 3, padding=1)])
+def test_counting_leaves_a_models_own_backend_alone(backend):
+    model = WithBackend(backend)
+    assert count_macs(model, (3, 6, 6)) == 3 * 4 * 9 * 36 and model.backend is backend
+
+
+def test_a_count_that_fails_puts_the_backend_back():
+    class Broken(nn.Module):
+        timed_backends, backend = ("direct", "auto"), "auto"
+
+        def forward(self, images):
+            raise RuntimeError("broken")
+
+    model = Broken()
+    with pytest.raises(RuntimeError, match="broken"):
+        count_macs(model, (3, 6, 6))
+    assert model.backend == "auto"

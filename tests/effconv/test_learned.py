@@ -168,6 +168,21 @@ def test_a_budget_in_words():
         learn_kernel_sizes(cifar_resnet(8), [(IMAGES, LABELS)], parameters="0.66M")
 
 
+def test_what_is_printed_of_the_budget():
+    model, batches = cifar_resnet(8, widths=(2, 4, 4)), [batch()] * 3
+    free = str(learn_kernel_sizes(model, batches, epochs=1))
+    assert "off the budget" not in free and "parameters:" in free
+    last = str(learn_kernel_sizes(model, batches, epochs=1, parameters=1200, final_sizes="last"))
+    assert "leave final_sizes out" in last and "search for more epochs" not in last
+
+
+def test_a_save_that_fails_leaves_nothing_behind(learned, tmp_path):
+    (tmp_path / "sizes.json").mkdir()
+    with pytest.raises(OSError):
+        learned.save(tmp_path / "sizes.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["sizes.json"]
+
+
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_draw(learned, tmp_path, suffix):
     path = tmp_path / f"trajectory.{suffix}"

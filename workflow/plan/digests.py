@@ -2,16 +2,21 @@
 
 These are the modules of effconv, the system's own with what it imports of baselines, and the engine. Planning, tables, data readers,
 the machine and the report change no number, and nothing of them is among the digests.
+
+A change of such a module that no finished run can have met, an error where there was none or a text, would make every record stale all
+the same. `config/amendments.yaml` names such changes with their digests before and after, and why they change no number.
 """
 
 import json
+from collections.abc import Mapping
 from functools import cache
 
 import baselines
+from workflow.plan.config import validate
 from workflow.protocol.runs import Run
 from workflow.protocol.search_methods import module_of
 from workflow.support.code_digests import code_digests, text_digest
-from workflow.support.files import ROOT
+from workflow.support.files import ROOT, read_yaml
 
 ENTRIES = {"search": "workflow.engine.search", "train": "workflow.engine.train", "time": "workflow.engine.measure"}
 COMPUTING = ("effconv", "baselines", "workflow.engine")
@@ -28,6 +33,28 @@ def expected_digests(run: Run, stage: str) -> dict[str, str]:
     method = run.search.method if run.search and stage != "train" else None
     description = text_digest(json.dumps(run.numbers(stage), sort_keys=True))
     return {"run": description, **_code(stage, run.system, method)}
+
+
+@cache
+def _amendments() -> dict[tuple[str, str], str]:
+    """(module, digest before) -> digest after, of config/amendments.yaml."""
+    path = ROOT / "config" / "amendments.yaml"
+    written = read_yaml(path)
+    validate(written, "amendments", path.name)
+    return {
+        (module, before): after for one in written["amendments"] for module, (before, after) in one["modules"].items()
+    }
+
+
+def present(digests: Mapping[str, str]) -> dict[str, str]:
+    """A record's digests as those of the present code wherever amendments lead there."""
+    found = dict(digests)
+    for module in found:
+        seen = {found[module]}
+        while (after := _amendments().get((module, found[module]))) and after not in seen:
+            seen.add(after)
+            found[module] = after
+    return found
 
 
 def data_digests() -> dict[str, str]:

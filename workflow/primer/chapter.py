@@ -25,6 +25,7 @@ from workflow.primer.statement import (  # fmt: skip
     shown,
 )
 from workflow.records.records import BadRecord
+from workflow.records.state import changed_digests
 from workflow.report import text
 from workflow.report.figures.dynamics import by_epoch
 from workflow.report.figures.style import Picture, picture
@@ -66,8 +67,7 @@ def _stale(record: dict) -> tuple[str, ...]:
     """Modules that have changed since the statements were computed."""
     from workflow.primer.record import primer_digests
 
-    expected = primer_digests()
-    return tuple(sorted(name for name, digest in expected.items() if record["digests"].get(name) != digest))
+    return tuple(sorted(changed_digests(record, primer_digests())))
 
 
 def lines(evidence: Evidence) -> list[dict]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from workflow.plan.digests import expected_digests
+from workflow.plan.digests import expected_digests, present
 from workflow.plan.plan import Plan
 from workflow.plan.steps import Step, steps
 from workflow.protocol.runs import Run
@@ -64,8 +64,9 @@ class RunState:
 
 
 def changed_digests(record: Mapping, expected: Mapping[str, str]) -> tuple[str, ...]:
-    """The names whose digests in a record are not the expected ones."""
-    return tuple(name for name, digest in expected.items() if record["digests"].get(name) != digest)
+    """The names whose digests in a record are not the expected ones, amendments allowed for."""
+    found = present(record["digests"])
+    return tuple(name for name, digest in expected.items() if found.get(name) != digest)
 
 
 def read_if_current(read: Callable[[Path], dict], path: Path, expected: Mapping[str, str]) -> dict | None:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from workflow.plan.digests import present
 from workflow.protocol.runs import Run
 from workflow.records.state import RunState
 from workflow.report.claims import protocols
@@ -50,7 +51,7 @@ def alike(state: RunState) -> str:
     arguments = {key: value for key, value in numbers.pop("arguments").items() if key != "kernel_sizes"}
     numbers = {key: value for key, value in numbers.items() if key not in ("seed", "sizes")}
     # The sizes that a search found are the seed's own; what they follow from is the description.
-    digests = known(state.result).get("digests", {})
+    digests = present(known(state.result).get("digests", {}))
     code = {key: value for key, value in digests.items() if key not in ("run", "sizes")}
     plain = protocols.protocol_of(known(state.result)["run"])
     return json.dumps([plain, arguments, numbers, code, bool(state.stale)], sort_keys=True, default=str)
