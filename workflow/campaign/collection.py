@@ -26,6 +26,7 @@ from workflow.records.records import (
     run_folder,
     timing_path,
 )
+from workflow.records.state import changed_digests
 from workflow.support.errors import UserError
 from workflow.support.files import read_json, write_bytes
 
@@ -79,7 +80,7 @@ class Collection:
         if stage != "time" and record["run"] != run.to_json():
             raise BadRecord("its run is not the plan's")
         expected = {**expected_digests(run, stage), **extra}
-        changed = sorted(name for name, digest in expected.items() if record["digests"].get(name) != digest)
+        changed = changed_digests(record, expected)
         if {"run", *extra} & set(changed):
             raise BadRecord(f"its {', '.join({'run', *extra} & set(changed))} are not those of its digests")
         if changed and not self.other_code:

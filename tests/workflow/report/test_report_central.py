@@ -170,6 +170,17 @@ def test_holm_counts_what_is_planned_and_not_measured(tmp_path):
     assert alone.adjusted == pytest.approx(2 * alone.p) and alone.planned == both.planned == 2
 
 
+def test_controls_of_equal_parameters_bound_what_sizes_can_do(tmp_path):
+    plan, results = planned(tmp_path, eff=83.0, permuted=82.9, budget=84.0)
+    count, largest, reach = central(gather(plan, results)).equal_parameters
+    # The second, unpaired: 1 point and Student's 2.306 (8 degrees) x 0.0790569 x the root of 2 / 5.
+    assert (count, largest, reach) == (2, pytest.approx(1.0), pytest.approx(1 + 2.306 * 0.0790569 * 0.4**0.5, rel=1e-4))
+    for run in plan.runs:
+        if run.row == "budget":
+            factory.write_result(results, run, 84.0 + SEEDS[run.seed], parameters=366_822)
+    assert central(gather(plan, results)).equal_parameters[:2] == (1, pytest.approx(0.1))
+
+
 def test_spreads_of_all_rows_are_pooled(tmp_path):
     # Two rows of five seeds with one spread each: the root of the mean of the squares, with eight degrees of freedom.
     pooled, freedom, floor = found(tmp_path, eff=83.0, permuted=82.0).pooled

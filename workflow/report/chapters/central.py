@@ -226,6 +226,16 @@ class Central:
         return [contrast for contrast in self.lines if contrast.interim]
 
     @cached_property
+    def equal_parameters(self) -> tuple[int, float, float] | None:
+        """The headline's controls of equal parameters: how many, their largest mean difference, and how far 95 % intervals reach."""
+        alike = [one for one in self.main[1] if one.decided and one.alike.startswith("same parameters")]
+        found = [known(one.answer.difference) for one in alike]
+        if not found:
+            return None
+        reach = max(max(-one.low, one.high) for one in found)
+        return len(found), max(abs(one.value) for one in found), reach
+
+    @cached_property
     def pooled(self) -> tuple[float, int, float] | None:
         """Spread over seeds of all rows taken together (points), its degrees of freedom, and what test sampling alone gives."""
         rows = {row.key: row for contrast in self.lines if contrast.measured for row in (contrast.own, contrast.other)}
