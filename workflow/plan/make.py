@@ -55,11 +55,13 @@ def unavailable(config: dict, datasets: set[str]) -> dict[str, str]:
 def _training(config: dict, recipe: Recipe) -> Training:
     """The training stage of a run by the preset's protocol: the recipe's own, the short one, or the configuration's numbers."""
     short, epochs = config.get("short"), config["epochs"]
+    count = epochs.get("train") or max(1, round(recipe.epochs * epochs.get("factor", 1)))
     if short and recipe.dataset in short["epochs"]:
-        made = recipe.shortened(short["epochs"][recipe.dataset], peak=short["peak"], weight_decay=short["weight_decay"])
+        count = count if config["own_epochs"] else short["epochs"][recipe.dataset]
+        made = recipe.shortened(count, peak=short["peak"], weight_decay=short["weight_decay"])
         protocol = "short"
     else:
-        made = recipe.with_epochs(epochs.get("train") or max(1, round(recipe.epochs * epochs.get("factor", 1))))
+        made = recipe.with_epochs(count)
         protocol = "paper" if made == recipe else "changed"
     images = config.get("images", {}).get("train")
     if "batch_size" in config:

@@ -130,6 +130,23 @@ def test_a_shortened_protocol_is_said_and_not_comparable():
         assert f"Changed by the configuration: {words}. Not comparable" in changed.banner
 
 
+@pytest.mark.parametrize(
+    ("preset", "given", "epochs", "schedule"),
+    [
+        ("short", {"train": 2}, 2, "linear"),
+        ("short", {"factor": 0.5}, 82, "linear"),  # of He et al.'s 164
+        ("short", {"factor": 0.05}, 8, "linear"),  # what the preset's file says for data sets that it has no number for
+        ("short", {"search": 3}, 8, "linear"),
+        ("paper", {"train": 2}, 2, "multistep"),
+        ("smoke", {"factor": 0.5}, 82, "multistep"),
+        ("smoke", {"train": 5}, 5, "multistep"),
+    ],
+)
+def test_the_users_epochs_stand_for_the_presets(preset, given, epochs, schedule):
+    (run,) = plan_of("cifar10/cifar-resnet-20", preset=preset, seeds=[0], epochs=given).runs
+    assert (run.train.epochs, run.train.recipe.schedule, run.train.protocol) == (epochs, schedule, "changed")
+
+
 def test_only_restricts_the_runs_and_keeps_the_rows():
     made = plan_of("cifar10/effconv-20-*", seeds=[4])
     budgets = ("0.10", "0.20", "0.30", "0.40", "0.50", "0.66")
@@ -263,6 +280,11 @@ def test_a_row_defined_twice_is_refused(tables, tmp_path):
     tables["tables"]["table1"]["rows"].append(tables["tables"]["table1"]["rows"][4])
     with pytest.raises(UserError, match="defined twice"):
         make.make_plan(config.load({"preset": "smoke"}), load_changed(tables, tmp_path))
+
+
+def test_a_folder_of_data_whose_name_no_disk_takes_is_named():
+    with pytest.raises(UserError, match=r"d{5}.* cannot be read \(File name too long\): .*key 'data'"):
+        plan_of("imagenet32/cifar*", preset="paper", data=300 * "d")
 
 
 def test_a_data_set_that_cannot_be_had_keeps_its_rows_waiting_and_no_others(tmp_path, capsys):
