@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from workflow.plan import row_sizes
+from workflow.plan import row_sizes, search_options
 from workflow.plan.catalogue import catalogue, check_name, entries_of, load_tables
 from workflow.plan.config import PRESETS
 from workflow.plan.plan import Entry, EntryRow, Plan
@@ -135,6 +135,9 @@ def make_plan(config: dict, tables: dict | None = None) -> Plan:
         raise UserError(
             f"config: key 'only' ({config['only']}) matches no row with a system: `snakemake plan` lists them."
         )
+    learned = [rows[key]["learn"] for key in chosen if "learn" in rows[key]]
+    for method in dict.fromkeys(learn.get("method", DEFAULT) for learn in learned):
+        search_options.check(config["search_options"], method, "config, search_options")
     for dataset in {d for d, _ in chosen}:
         if config["source"] == "synthetic" and dataset not in config.get("synthetic", {}):
             raise UserError(
@@ -145,6 +148,7 @@ def make_plan(config: dict, tables: dict | None = None) -> Plan:
         for d, r in chosen
         for seed in row_sizes.seeds_of(rows[d, r], _seeds(config, d, r), more=config["preset"] != "smoke")
     )
+    _check_sources(runs)
     entries = entries_of(tables)
     homes = {
         f"{entry['dataset']}/{row['row']}": name
@@ -161,6 +165,17 @@ def make_plan(config: dict, tables: dict | None = None) -> Plan:
         timing=config["timing"], time_limit=config.get("time_limit"), runs=runs, unavailable=absent,
         on_demand=_on_demand(config, shown), jobs=_jobs(config, runs, homes, absent), tables=shown,
     )  # fmt: skip
+
+
+def _check_sources(runs: Sequence[Run]) -> None:
+    """A UserError for a run that takes its sizes from a search that no run of the plan does."""
+    planned = {run.id for run in runs}
+    for run in runs:
+        if run.sizes and run.sizes.run not in planned:
+            raise UserError(
+                f"{run.id} takes its sizes from the search of {run.sizes.run}, which is not planned: give {run.place} and "
+                f"{run.sizes.run.rpartition('/')[0]} the same seeds (keys 'seeds' and 'fewer_seeds', and 'seeds' of a row)."
+            )
 
 
 def _prepare(config: dict, rows: list[tuple[str, dict]]) -> dict[str, dict]:

@@ -1,4 +1,5 @@
-"""Rows whose kernel sizes come from a rule (workflow.sizes): checked, and turned into a run's arguments or into its source search.
+"""Rows whose kernel sizes come from a rule (workflow/protocol/size_rules.py): checked, and turned into a run's arguments or into its
+source search.
 
 A rule that needs no search becomes the run's argument `kernel_sizes`. One that starts from another row's search becomes the run's
 `sizes`: the rule with `run`, the run whose search it waits for: the same seed's unless `seed: next` asks for the next one's.
@@ -37,7 +38,7 @@ def source(row: dict, dataset: str) -> tuple[str, str] | None:
 def seeds_of(row: dict, seeds: Sequence[int], *, more: bool = False) -> list[int]:
     """The seeds that a row is run with: all, or as many as it says (`seeds`), beyond the preset's with `more`.
 
-    None where another seed's search is wanted and there is no other.
+    An empty list where another seed's search is wanted and there is no other.
     """
     if more and row.get("seeds", 0) > len(seeds):
         return list(range(row["seeds"]))
@@ -56,7 +57,14 @@ def resolve(row: dict, dataset: str, seed: int, seeds: Sequence[int]) -> dict:
         drawn = {**spec, "draw": seed} if spec.get("draw") == "seed" else spec
         sizes = PLANNED[spec["rule"]](layers_of(row["system"], arguments, DATASETS[dataset]), drawn)
         return {"arguments": {**arguments, "kernel_sizes": sizes}}
-    origin = seeds[(list(seeds).index(seed) + 1) % len(seeds)] if spec.get("seed") == "next" else seed
+    origin = seed
+    if spec.get("seed") == "next":
+        if seed not in seeds:
+            raise UserError(
+                f"{dataset}/{row['row']} has 'seed: next' and {row['seeds']} seeds, of which {seed} is none of the preset's "
+                f"({', '.join(map(str, seeds))}), with no next one: take its 'seeds' out, or give the key 'seeds' more."
+            )
+        origin = seeds[(list(seeds).index(seed) + 1) % len(seeds)]
     options = {key: spec[key] for key in ("budget", "macs", "draw", "within") if key in spec}
     if spec.get("draw") == "seed":
         options["draw"] = seed

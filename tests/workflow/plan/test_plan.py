@@ -209,6 +209,18 @@ def load_changed(tables, tmp_path):
         ),
         (lambda t: t["tables"]["table2"].update(reference="flexnet-17"), ["table2.reference", "flexnet-17"]),
         (lambda t: t["figures"].update(table2=t["figures"]["figure2"]), ["have the name 'table2'"]),
+        (
+            lambda t: row_of(t, "table1", "effconv-20-0.66m").update(learn={"epochs": 3}),
+            ["table1", "effconv-20-0.66m", "no budget", "'parameters' or 'macs'"],
+        ),
+        (
+            lambda t: row_of(t, "table1", "effconv-20-0.66m").update(learn={"macs": 9, "method": "random-search"}),
+            ["random-search", "add 'parameters'"],
+        ),
+        (
+            lambda t: row_of(t, "table1", "effconv-20-0.66m").update(learn={"macs": 9, "options": {"maks": "none"}}),
+            ["learn.options: 'maks' is no option", "'mask'"],
+        ),
     ],
 )
 def test_a_mistake_in_the_tables_is_named(tables, tmp_path, change, words):
@@ -308,6 +320,12 @@ def with_chapter(tmp_path, chapter=CHAPTER, **user) -> Plan:
     return make.make_plan(config.load({"preset": "smoke", **user}), catalogue.load_tables(chapters=tmp_path))
 
 
+def test_a_chapters_name_is_a_part_of_addresses(tmp_path):
+    (tmp_path / "My_chapter.yaml").write_text(yaml.safe_dump(CHAPTER))
+    with pytest.raises(UserError, match=r"chapters/My_chapter\.yaml: .*rename the file"):
+        catalogue.load_tables(chapters=tmp_path)
+
+
 def test_a_chapters_own_rows_wait_until_they_are_asked_for(tmp_path, smoke):
     made = with_chapter(tmp_path)
     assert made.on_demand == ("cifar10/deep",) and made.report_rows == smoke.report_rows
@@ -321,7 +339,18 @@ def test_a_chapters_own_rows_wait_until_they_are_asked_for(tmp_path, smoke):
     [
         ({**CHAPTER, "rows": ["cifar-resnet-21"]}, {}, ["depth", "cifar-resnet-21", "did you mean"]),
         (CHAPTER, {"chapters": ["dept"]}, ["chapters", "'dept'", "'depth'"]),
-        ({key: CHAPTER[key] for key in ("title", "dataset", "rows")}, {}, ["chapters.depth", "text"]),
+        ({key: CHAPTER[key] for key in ("title", "dataset", "rows")}, {}, ["chapters/depth.yaml: ", "lacks 'text'"]),
+        ({**CHAPTER, "dataset": "mnst"}, {}, ["chapters/depth.yaml: ", "'mnst'", "'mnist'"]),
+        (
+            {**CHAPTER, "rows": [{"row": "deep", "label": "Deep", "system": "cifar_resnet2"}]},
+            {},
+            ["chapters/depth.yaml, row 'deep': ", "'cifar_resnet2'"],
+        ),
+        (
+            {**CHAPTER, "rows": [{"row": "cifar-resnet-20", "label": "Again", "system": "cifar_resnet20"}]},
+            {},
+            ["chapters/depth.yaml: row 'cifar-resnet-20' is defined twice"],
+        ),
     ],
 )
 def test_a_mistake_in_a_chapter_is_named(tmp_path, chapter, user, words):

@@ -61,6 +61,23 @@ def test_one_seed_has_no_next_one(tmp_path):
     assert "next" not in rows and "permuted" in rows
 
 
+def test_sizes_of_a_search_that_is_not_planned_are_refused_with_both_rows(tmp_path):
+    user = {"preset": "short", "fewer_seeds": {"rows": ["cifar10/effconv-20-0.66m"], "seeds": 1}}
+    with pytest.raises(UserError) as caught:
+        made(tmp_path, only=["cifar10/permuted"], **user)
+    text = str(caught.value)
+    assert text.startswith("cifar10/permuted/seed1 takes its sizes from the search of cifar10/effconv-20-0.66m/seed1")
+    assert "'fewer_seeds'" in text and "\n" not in text
+
+
+def test_a_next_seed_beyond_the_presets_is_refused(tmp_path):
+    rows = [{**row, "seeds": 7} if isinstance(row, dict) and row["row"] == "next" else row for row in TABLES["rows"]]
+    with pytest.raises(
+        UserError, match="cifar10/next has 'seed: next' and 7 seeds, of which 5 is none of the preset's"
+    ):
+        made(tmp_path, {**TABLES, "rows": rows}, preset="short")
+
+
 def changed(**change):
     rows = [dict(row) if isinstance(row, dict) else row for row in TABLES["rows"]]
     rows[3] = {**rows[3], **change}
