@@ -87,11 +87,12 @@ def _search(config: dict, learn: dict | None, planned: int, recipe: Recipe) -> S
     )  # fmt: skip
 
 
-def _run(config: dict, protocol: dict, dataset: str, row: dict, seed: int) -> Run:
-    """One run, described wholly."""
+def _run(config: dict, protocol: dict, dataset: str, row: dict, seed: int, seeds: Sequence[int]) -> Run:
+    """One run, described wholly. `seeds`: those of its row, which may be more than the configuration's."""
     recipe = recipes.recipe(row.get("recipe", protocol["recipe"]), dataset)
     counts, arguments = _smoke_overrides(config, dataset, row)
-    sized = row_sizes.resolve({**row, "arguments": arguments}, dataset, seed, config["seeds"])
+    turns = max(config["seeds"], seeds, key=len)
+    sized = row_sizes.resolve({**row, "arguments": arguments}, dataset, seed, turns)
     return Run(
         id=f"{dataset}/{row['row']}/seed{seed}", dataset=dataset, row=row["row"], label=row["label"], seed=seed,
         system=row["system"], arguments=sized.get("arguments", arguments), constants=DATASETS[dataset],
@@ -144,9 +145,10 @@ def make_plan(config: dict, tables: dict | None = None) -> Plan:
                 f"config: key 'synthetic' has no numbers of images for '{dataset}': add them to config/presets/smoke.yaml."
             )
     runs = tuple(
-        _run(config, tables["datasets"][d], d, rows[d, r], seed)
+        _run(config, tables["datasets"][d], d, rows[d, r], seed, seeds)
         for d, r in chosen
-        for seed in row_sizes.seeds_of(rows[d, r], _seeds(config, d, r), more=config["preset"] != "smoke")
+        for seeds in [_seeds(config, rows, (d, r))]
+        for seed in seeds
     )
     _check_sources(runs)
     entries = entries_of(tables)
@@ -210,13 +212,14 @@ BANNERS = {
 }
 
 
-def _seeds(config: dict, dataset: str, name: str) -> list[int]:
-    """The preset's seeds of a row: all, or the first few of the rows that its `fewer_seeds` names."""
-    fewer = config.get("fewer_seeds", {"rows": []})
-    named = {
-        key: any(fnmatch.fnmatchcase(f"{dataset}/{name}", p) for p in fewer.get(key, [])) for key in ("rows", "but")
-    }
-    return config["seeds"][: fewer["seeds"]] if named["rows"] and not named["but"] else config["seeds"]
+def _seeds(config: dict, rows: dict[tuple[str, str], dict], key: tuple[str, str]) -> list[int]:
+    """The seeds of a row: the preset's, the first few of them where its `fewer_seeds` names the row, or as many as the row says."""
+    fewer, place = config.get("fewer_seeds", {"rows": []}), "/".join(key)
+    named = {group: any(fnmatch.fnmatchcase(place, p) for p in fewer.get(group, [])) for group in ("rows", "but")}
+    seeds = config["seeds"][: fewer["seeds"]] if named["rows"] and not named["but"] else config["seeds"]
+    origin = row_sizes.source(rows[key], key[0])
+    searched = _seeds(config, rows, origin) if origin else None
+    return row_sizes.seeds_of(rows[key], seeds, more=config["preset"] != "smoke", searched=searched)
 
 
 def _wanted(config: dict, dataset: str, name: str, row: dict) -> bool:

@@ -35,13 +35,17 @@ def source(row: dict, dataset: str) -> tuple[str, str] | None:
     return (spec.get("dataset", dataset), spec["of"]) if "of" in spec else None
 
 
-def seeds_of(row: dict, seeds: Sequence[int], *, more: bool = False) -> list[int]:
-    """The seeds that a row is run with: all, or as many as it says (`seeds`), beyond the preset's with `more`.
+def seeds_of(
+    row: dict, seeds: Sequence[int], *, more: bool = False, searched: Sequence[int] | None = None
+) -> list[int]:
+    """The seeds that a row is run with: all, or as many as it says (`seeds`), beyond the configuration's with `more`.
 
-    An empty list where another seed's search is wanted and there is no other.
+    searched: those of the row whose search its sizes start from; where that has no more, neither has this one. An empty list where
+    another seed's search is wanted and there is no other.
     """
-    if more and row.get("seeds", 0) > len(seeds):
-        return list(range(row["seeds"]))
+    beyond = range(row.get("seeds", 0))
+    if more and len(beyond) > len(seeds) and (searched is None or set(beyond) <= set(searched)):
+        return list(beyond)
     if row.get("sizes", {}).get("seed") == "next" and len(seeds) < 2:
         return []
     return list(seeds)[: row.get("seeds", len(seeds))]
@@ -57,14 +61,7 @@ def resolve(row: dict, dataset: str, seed: int, seeds: Sequence[int]) -> dict:
         drawn = {**spec, "draw": seed} if spec.get("draw") == "seed" else spec
         sizes = PLANNED[spec["rule"]](layers_of(row["system"], arguments, DATASETS[dataset]), drawn)
         return {"arguments": {**arguments, "kernel_sizes": sizes}}
-    origin = seed
-    if spec.get("seed") == "next":
-        if seed not in seeds:
-            raise UserError(
-                f"{dataset}/{row['row']} has 'seed: next' and {row['seeds']} seeds, of which {seed} is none of the preset's "
-                f"({', '.join(map(str, seeds))}), with no next one: take its 'seeds' out, or give the key 'seeds' more."
-            )
-        origin = seeds[(list(seeds).index(seed) + 1) % len(seeds)]
+    origin = seeds[(list(seeds).index(seed) + 1) % len(seeds)] if spec.get("seed") == "next" else seed
     options = {key: spec[key] for key in ("budget", "macs", "draw", "within") if key in spec}
     if spec.get("draw") == "seed":
         options["draw"] = seed

@@ -70,12 +70,21 @@ def test_sizes_of_a_search_that_is_not_planned_are_refused_with_both_rows(tmp_pa
     assert "'fewer_seeds'" in text and "\n" not in text
 
 
-def test_a_next_seed_beyond_the_presets_is_refused(tmp_path):
-    rows = [{**row, "seeds": 7} if isinstance(row, dict) and row["row"] == "next" else row for row in TABLES["rows"]]
-    with pytest.raises(
-        UserError, match="cifar10/next has 'seed: next' and 7 seeds, of which 5 is none of the preset's"
-    ):
-        made(tmp_path, {**TABLES, "rows": rows}, preset="short")
+@pytest.mark.parametrize(("searched", "next_ones"), [(None, [1, 2, 3, 4, 0]), (7, [1, 2, 3, 4, 5, 6, 0])])
+def test_a_row_has_no_more_seeds_than_the_search_that_it_starts_from(tmp_path, searched, next_ones):
+    """Seven seeds where the preset has five: of both rows, or of the one alone."""
+    source = {"row": "own", "label": "Own", "system": "cifar_resnet20", "learn": {"parameters": 660_000}}
+    row = {"row": "next", "label": "Next", "system": "cifar_resnet20", "seeds": 7,
+           "sizes": {"rule": "of", "of": "own", "seed": "next"}}  # fmt: skip
+    rows = [{**source, **({"seeds": searched} if searched else {})}, row]
+    runs = made(tmp_path, {**TABLES, "rows": rows}, preset="short", only=["cifar10/next"]).runs
+    assert [run.sizes.run for run in runs if run.sizes] == [f"cifar10/own/seed{seed}" for seed in next_ones]
+
+
+def test_one_seed_is_enough_for_every_row_of_the_suite():
+    plan = make.make_plan(config.load({"preset": "short", "device": "cpu", "seeds": [0]}))
+    assert {run.seed for run in plan.runs if run.place == "cifar10/uneven-20-0.20m"} == {0}
+    assert {run.seed for run in plan.runs if run.sizes} == {0}
 
 
 def changed(**change):
