@@ -1,8 +1,11 @@
 # The suite's index: configuration, stages, targets. `snakemake --list-target-rules` names the targets; config/README.md the settings.
 #
 # Nothing that this file imports imports torch, so that `snakemake -n` takes a few seconds.
+import functools
 import importlib.util
 import json
+import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from workflow.plan.config import load
 from workflow.plan.row_sizes import sources_of
 from workflow.plan.steps import Step
 from workflow.primer.record import primer_digests
+from workflow.report.results import sources
 from workflow.support.code_digests import text_digest
 from workflow.support.errors import UserError
 from workflow.support.files import read_yaml, write_json
@@ -66,19 +70,20 @@ POOL = (
 POOL = getattr(POOL, "value", POOL)  # later Snakemakes wrap the number
 
 # Conda's jobs start with PYTHONPATH cleared, and --directory moves them away from the code. Without conda a job's `python` is the one
-# that runs Snakemake, whether or not its environment is activated.
+# that runs Snakemake, whether or not its environment is activated. A PYTHONPATH of the user's comes after ours; its braces are doubled,
+# since Snakemake fills in what stands in single ones.
 CONDA = any(
     method.name == "CONDA" for method in workflow.deployment_settings.deployment_method
 )
 shell.prefix(
-    f"set -euo pipefail; export PYTHONPATH='{HERE}'; "
+    f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(HERE))}"
+    + '"${{PYTHONPATH:+:$PYTHONPATH}}"; '
     + ("" if CONDA else f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; ")
 )
 
 
 wildcard_constraints:
     job=r"[a-z0-9][\w./-]*",
-    dataset="|".join({run.dataset for run in PLAN.runs}),
     product="|".join(PLAN.tables),
 
 

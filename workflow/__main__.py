@@ -5,6 +5,7 @@ The rules call the same commands. Exit status: 0 done, 1 something failed (one s
 
 import argparse
 import io
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -28,11 +29,6 @@ def _given(options: argparse.Namespace) -> dict:
     return {**user, "preset": options.preset} if options.preset else user
 
 
-def _configuration(options: argparse.Namespace) -> dict:
-    """The configuration, whole and checked."""
-    return load(_given(options))
-
-
 def _use_threads(threads: int) -> None:
     """CPU threads of this process; before torch is imported, which reads the environment."""
     from workflow.machine.lease import thread_environment
@@ -43,12 +39,14 @@ def _use_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _plan(options: argparse.Namespace) -> Plan:
-    """The plan of --plan FILE, or the one made from the configuration."""
+def _plan(options: argparse.Namespace, **defaults: str) -> Plan:
+    """The plan of --plan FILE, or the one made from the configuration; `defaults`: keys of it unless the user gives them."""
     if options.plan is None:
         from workflow.plan.make import make_plan
 
-        return make_plan(_configuration(options))
+        return make_plan(load({**defaults, **_given(options)}))
+    if options.configfile:
+        raise UserError(f"--plan {options.plan} says already what --configfile would: take one of them out.")
     return read_plan(options.plan)
 
 
@@ -58,6 +56,8 @@ def _results(plan: Plan) -> Path:
 
 def plan_command(options: argparse.Namespace) -> int:
     """Print every run, why it would run, its estimated cost, and the sum; with --out, write plan.json instead."""
+    if options.out and options.on:
+        raise UserError("--out writes the plan, which has no timings for --on to choose among: take one of them out.")
     plan = _plan(options)
     if options.out:
         write_json(options.out, plan.to_json())
@@ -118,7 +118,7 @@ def data_command(options: argparse.Namespace) -> int:
     """List each data set: found or not, where, how big, verified or not, what to do."""
     from workflow.overview.datasets import main
 
-    return main(Path(_configuration(options)["data"]))
+    return main(Path(load(read_yaml(options.configfile) if options.configfile else {})["data"]))
 
 
 def _print_line_by_line() -> None:
@@ -144,10 +144,13 @@ def job_command(options: argparse.Namespace) -> int:
 def times_command(options: argparse.Namespace) -> int:
     """Seconds per epoch of the rows of Tables 1 to 4 and Figure 3 on this machine, with made-up pixels: no data set is needed."""
     _use_threads(options.threads)
+    from workflow.machine import time_limit
     from workflow.times.times import chosen_runs, time_rows, times_plan
 
     plan = times_plan(_given(options))
-    return time_rows(plan, options.out, chosen_runs(plan, options.rows), minutes=options.minutes)
+    limit = time_limit.seconds(options.minutes, None)  # the configuration's is of searches and training
+    minutes = None if limit is None else limit / 60
+    return time_rows(plan, options.out, chosen_runs(plan, options.rows), minutes=minutes)
 
 
 def claim_command(options: argparse.Namespace) -> int:
@@ -170,10 +173,20 @@ def check_command(options: argparse.Namespace) -> int:
 
 def campaign_command(options: argparse.Namespace) -> int:
     """Do the most valuable unfinished runs that fit into --minutes, in the folder --out; or file such a folder with --collect."""
+    filing = {"--name": options.name, "--other-code": options.other_code or None}
+    doing = {
+        "--minutes": options.minutes, "--out": options.out, "--side-by-side": options.side_by_side,
+        "--preset": options.preset, "--configfile": options.configfile,
+    }  # fmt: skip
+    if idle := [name for name, value in (doing if options.collect else filing).items() if value is not None]:
+        if options.collect:
+            raise UserError(f"{idle[0]} is for doing a campaign, and --collect files one: take one of them out.")
+        raise UserError(f"{idle[0]} is for filing a campaign: add --collect DIR, or take it out.")
     if options.collect:
         from workflow.campaign.collection import collect_all
 
-        return collect_all(options.collect, RESULTS / "recorded", options.name, other_code=options.other_code)
+        name = options.name or "campaign"
+        return collect_all(options.collect, RESULTS / "recorded", name, other_code=options.other_code)
     if options.out is None or options.minutes is None:
         raise UserError("campaign needs --minutes N and --out DIR, or --collect DIR: add them.")
     from workflow.campaign.conduct import conduct
@@ -244,8 +257,7 @@ def bundle_command(options: argparse.Namespace) -> int:
     """Pack records, page and plan, with RO-Crate metadata, into one archive to be deposited or sent; preset short unless told."""
     from workflow.bundle import bundle
 
-    options.preset = options.preset or "short"
-    plan = _plan(options)
+    plan = _plan(options, preset="short")
     bundle(plan, _results(plan), REPORTS / "bundle", options.out)
     return 0
 
@@ -259,70 +271,112 @@ def names_command(options: argparse.Namespace) -> int:
     return 0
 
 
+def _whole(text: str) -> int:
+    """A whole number above 0 of the command line."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number above 0: give 1 or more")
+    return number
+
+
+def _finite(text: str) -> float:
+    """A number of the command line, neither infinite nor none."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"'{text}' is no finite number: give one, such as 30")
+    return number
+
+
+def _positive(text: str) -> float:
+    """A finite number above 0 of the command line."""
+    number = _finite(text)
+    if number <= 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not above 0: give more")
+    return number
+
+
+def _settings(*, plan: bool) -> argparse.ArgumentParser:
+    """The options that say what is planned; `plan`: a plan that is there can stand for them."""
+    options = argparse.ArgumentParser(add_help=False)
+    either = options.add_mutually_exclusive_group()
+    if plan:
+        text = "a plan.json; without it the plan is made from the configuration"
+        either.add_argument("--plan", type=Path, help=text)
+    presets = ["auto", "smoke", "short", "paper"]
+    either.add_argument("--preset", choices=presets, help="default: config/config.yaml's")
+    options.add_argument("--configfile", type=Path, help="YAML on top of config/config.yaml")
+    return options
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(
         prog="python -m workflow", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    source = argparse.ArgumentParser(add_help=False)
-    source.add_argument("--plan", type=Path, help="a plan.json; without it the plan is made from the configuration")
-    source.add_argument("--preset", choices=["auto", "smoke", "short", "paper"], help="default: config/config.yaml's")
-    source.add_argument("--configfile", type=Path, help="YAML on top of config/config.yaml")
-
+    of_plan, of_settings = _settings(plan=True), _settings(plan=False)
     threads = argparse.ArgumentParser(add_help=False)
-    threads.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads (default: all)")
+    threads.add_argument("--threads", type=_whole, default=os.cpu_count(), help="CPU threads (default: all)")
 
-    def add(name: str, function: Callable[..., int], *more: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    def add(name: str, function: Callable[..., int], *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         text = function.__doc__ or ""
-        command = commands.add_parser(name, help=text.splitlines()[0], description=text, parents=[source, *more])
+        command = commands.add_parser(name, help=text.splitlines()[0], description=text, parents=list(parents))
         command.set_defaults(function=function)
         return command
 
-    planned = add("plan", plan_command)
-    planned.add_argument("--out", type=Path, help="write plan.json here")
-    planned.add_argument("--brief", action="store_true", help="the sum and the longest rows only")
-    planned.add_argument("--hours", type=float, help="list what is worth most in so many hours, best first")
+    planned = add("plan", plan_command, of_plan)
+    shown = planned.add_mutually_exclusive_group()
+    shown.add_argument("--out", type=Path, help="write plan.json here")
+    shown.add_argument("--brief", action="store_true", help="the sum and the longest rows only")
+    shown.add_argument("--hours", type=_positive, help="list what is worth most in so many hours, best first")
     planned.add_argument("--on", metavar="NAME", help="a part of the name of the device whose timings to use")
-    add("status", status_command)
-    add("data", data_command)
-    prepared = add("prepare", prepare_command)
+    add("status", status_command, of_plan)
+    add("data", data_command).add_argument("--configfile", type=Path, help="YAML on top of config/config.yaml")
+    prepared = add("prepare", prepare_command, of_plan)
     prepared.add_argument("dataset", help="a data set's name, or a folder of the plan")
     prepared.add_argument("--made-up", action="store_true", help="make images up instead")
     for stage in ("search", "train", "time"):
-        command = add(stage, job_command, threads)
+        command = add(stage, job_command, of_plan, threads)
         command.add_argument("job")
         command.add_argument("--results", type=Path, help="folder of the records; default: results/PRESET")
-        command.add_argument("--attempt", type=int, default=1, help="a restart's number; from 2 on, failures stand")
+        command.add_argument("--attempt", type=_whole, default=1, help="a restart's number; from 2 on, failures stand")
+        # Here and for times 0 or less is a limit, too: a campaign hands on what is left to it.
         command.add_argument(
-            "--minutes", type=float, help="stop cleanly after so many minutes; the same command continues"
+            "--minutes", type=_finite, help="stop cleanly after so many minutes; the same command continues"
         )
-    times = add("times", times_command, threads)
+    times = add("times", times_command, of_settings, threads)
     times.add_argument("--rows", nargs="+", default=[], metavar="GLOB", help="dataset/row, or patterns; default: all")
     times.add_argument("--out", type=Path, default=RESULTS / "times", help="folder; the same one goes on")
-    times.add_argument("--minutes", type=float, help="start no row that would end later; the same command continues")
-    claim = add("claim", claim_command, threads)
+    times.add_argument("--minutes", type=_finite, help="start no row that would end later; the same command continues")
+    claim = add("claim", claim_command, of_settings, threads)
     claim.add_argument("id", help="a claim of config/claims.yaml")
     claim.add_argument("--cost", action="store_true", help="say what it would cost, and stop")
-    campaign = add("campaign", campaign_command)
-    campaign.add_argument("--minutes", type=float, help="time from now, all in")
+    campaign = add("campaign", campaign_command, of_settings)
+    campaign.add_argument("--minutes", type=_positive, help="time from now, all in")
     campaign.add_argument("--out", type=Path, help="folder for everything; the same one goes on")
-    campaign.add_argument("--side-by-side", type=int, metavar="N", help="searches and training jobs at a time")
+    campaign.add_argument("--side-by-side", type=_whole, metavar="N", help="searches and training jobs at a time")
     campaign.add_argument("--collect", type=Path, metavar="DIR", help="check DIR and file it under results/recorded")
-    campaign.add_argument("--name", default="campaign", help="name of that folder")
+    campaign.add_argument("--name", help="name of that folder; default: campaign")
     campaign.add_argument("--other-code", action="store_true", help="file records that other code has made, too")
-    check = add("check", check_command)
+    check = add("check", check_command, of_plan)
     check.add_argument("--quick", action="store_true", help="a few kinds of training, nothing about speed")
     check.add_argument("--if-new", action="store_true", help="only where card, driver, torch or code are not known")
-    add("primer", primer_command)
-    report = add("report", report_command)
+    add("primer", primer_command, of_plan)
+    report = add("report", report_command, of_plan)
     report.add_argument("product", nargs="?", default="page")
-    report.add_argument(
+    where = report.add_mutually_exclusive_group()
+    where.add_argument(
         "--partial", action="store_const", const=REPORTS / "partial", dest="out", help="into reports/partial"
     )
-    report.add_argument("--out", type=Path, help="folder; default: reports, or reports/partial while runs are missing")
+    where.add_argument("--out", type=Path, help="folder; default: reports, or reports/partial while runs are missing")
     add("docs", docs_command).add_argument("--out", type=Path, help="folder; default: docs")
-    add("bundle", bundle_command).add_argument("--out", type=Path, required=True, help="the archive, NAME.zip")
+    add("bundle", bundle_command, of_plan).add_argument("--out", type=Path, required=True, help="the archive, NAME.zip")
     add("systems", names_command)
     add("recipes", names_command)
     return top

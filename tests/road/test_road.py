@@ -190,6 +190,18 @@ def test_seconds_that_times_has_added_renew_the_page_alone(road):
     assert {"page", "aggregate"} <= set(due) and not {"prepare", "search", "train", "time"} & set(due), due
 
 
+def test_a_record_that_is_filed_renews_the_page_alone(road):
+    with road.edited(("results/recorded/another/timings/cifar10/flexnet-16.json", None, "{}")):
+        due = road.due()
+    assert {"page", "aggregate"} <= set(due) and not {"prepare", "search", "train", "time"} & set(due), due
+
+
+def test_why_a_row_was_not_timed_is_no_input(road):
+    """It goes with the next success, and a report that waits for it would never be made."""
+    with road.edited(("results/times/timings/cifar10/flexnet-16.failure.json", None, "{}")):
+        assert road.due() == {}
+
+
 def test_a_changed_recipe_retrains_its_rows(road):
     plan = read_plan(road.folder / "results/smoke/plan.json")
     with road.edited(("config/recipes.yaml", "batch_size: 128, gamma: 0.1}", "batch_size: 128, gamma: 0.2}")):

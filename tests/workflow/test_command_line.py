@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import numpy as np
 import pytest
@@ -49,6 +50,72 @@ def test_one_sentence_for_each_mistake(capsys, words, expected, monkeypatch):
     monkeypatch.setattr("workflow.machine.gpus.cuda_devices", lambda: 0)
     assert main(words) == 1
     assert re.search(expected, sentence(capsys))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["times", "--threads", "0"], "--threads: '0' is no whole number above 0"),
+        (["train", "x", "--threads", "1.5"], "--threads: '1.5' is no whole number above 0"),
+        (["train", "x", "--minutes", "nan"], "--minutes: 'nan' is no finite number"),
+        (["times", "--minutes", "inf"], "--minutes: 'inf' is no finite number"),
+        (["campaign", "--minutes", "0", "--out", "x"], "--minutes: '0' is not above 0"),
+        (["campaign", "--side-by-side", "0"], "--side-by-side: '0' is no whole number above 0"),
+        (["campaign", "--side-by-side", "-1"], "--side-by-side: '-1' is no whole number above 0"),
+        (["plan", "--hours", "soon"], "--hours: 'soon' is no finite number"),
+        (["plan", "--plan", "x", "--preset", "smoke"], "--preset: not allowed with argument --plan"),
+        (["plan", "--brief", "--hours", "3"], "--hours: not allowed with argument --brief"),
+        (["report", "--partial", "--out", "x"], "--out: not allowed with argument --partial"),
+        (["times", "--plan", "x"], "unrecognized arguments: --plan x"),
+        (["systems", "--preset", "smoke"], "unrecognized arguments: --preset smoke"),
+    ],
+)
+def test_numbers_and_options_that_could_do_nothing_are_refused_at_once(capsys, words, expected):
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    said = capsys.readouterr().err
+    assert caught.value.code == 2 and expected in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["plan", "--plan", "x", "--configfile", "seeds.yaml"], "--plan x says already what --configfile would"),
+        (["plan", "--out", "x", "--on", "H100"], "--out writes the plan.*take one of them out"),
+        (["campaign", "--collect", "x", "--minutes", "3"], "--minutes is for doing a campaign.*take one of them out"),
+        (["campaign", "--minutes", "3", "--out", "x", "--name", "h100"], "--name is for filing.*add --collect"),
+    ],
+)
+def test_options_that_contradict_each_other_are_one_sentence(capsys, words, expected):
+    assert main(words) == 1
+    assert re.search(expected, sentence(capsys))
+
+
+def test_a_plan_from_a_file_of_settings_that_names_its_preset(tmp_path, monkeypatch):
+    """bundle takes short unless it is told: by an option, or by the file."""
+    from workflow import bundle
+
+    (tmp_path / "mine.yaml").write_text("{preset: paper, device: cpu}\n")
+    packed = []
+    monkeypatch.setattr(bundle, "bundle", lambda plan, *folders: packed.append(plan.preset))
+    (tmp_path / "plain.yaml").write_text("{device: cpu}\n")
+    for words in (["--configfile", "mine.yaml"], ["--configfile", "plain.yaml"], ["--preset", "smoke"]):
+        assert main(["bundle", "--out", "x.zip", *words]) == 0
+    assert packed == ["paper", "short", "smoke"]
+
+
+def test_times_end_before_a_cluster_cuts_them_off(monkeypatch):
+    from workflow.times import times
+
+    given = []
+    monkeypatch.setattr(times, "time_rows", lambda plan, out, runs, *, minutes: given.append(minutes) or 0)
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 3600))
+    command = ["times", "--threads", "1", "--rows", "mnist/vgg-5"]
+    main(command)
+    main([*command, "--minutes", "5"])
+    monkeypatch.delenv("SLURM_JOB_END_TIME")
+    main(command)
+    assert given == [pytest.approx(58, abs=1), 5, None]  # two minutes before the hour is over
 
 
 def test_a_run_without_its_data_fails_with_the_next_step(tmp_path, capsys):

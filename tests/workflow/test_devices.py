@@ -123,6 +123,28 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
         pass
 
 
+def test_a_folder_that_another_has_put_there_is_not_used(tmp_path, monkeypatch):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "theirs")
+    said = "link or another user's: set TMPDIR"
+    with pytest.raises(UserError, match=said), lease.lease("cuda", count=gpus(1), folder=tmp_path / "link"):
+        pass
+    monkeypatch.setattr(lease.os, "getuid", lambda: os.stat(tmp_path).st_uid + 1)
+    with pytest.raises(UserError, match=said), lease.lease("cuda", count=gpus(1), folder=tmp_path / "theirs"):
+        pass
+    assert not any((tmp_path / "theirs").iterdir())
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+    (tmp_path / "gpu-0.lock").symlink_to(tmp_path / "precious")
+    with (
+        pytest.raises(UserError, match=r"gpu-0\.lock cannot be locked \(.*\): set TMPDIR"),
+        lease.lease("cuda", exclusive=True, count=gpus(1), folder=tmp_path),
+    ):
+        pass
+    assert not (tmp_path / "precious").exists()
+
+
 def test_jobs_that_share_the_machine_wait_passively():
     assert lease.thread_environment(2, cores=4) == {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"}
     assert lease.thread_environment(4, cores=4) == {"OMP_NUM_THREADS": "4"}

@@ -1,6 +1,7 @@
 """Before anything is downloaded or trained: does torch suit the driver, how is the card set up, is there room on card and disk."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from workflow.machine import gpus
@@ -11,7 +12,7 @@ FREE_SHARE = 0.9  # of a card's memory should be free
 
 
 def on_the_card() -> list[str]:
-    """A sentence for each thing about the first GPU that would slow jobs down or stop them. UserError where torch cannot use it."""
+    """A sentence for each thing about the GPU in use that would slow jobs down or stop them. UserError where torch cannot use it."""
     gpus.cuda_names()
     found, state = [], gpus.state() or {}
     if str(state.get("compute_mode", "")).startswith("Exclusive"):
@@ -26,8 +27,8 @@ def on_the_card() -> list[str]:
         )
     if others := gpus.foreign_processes():
         found.append(f"{others} other processes compute on the GPUs: seconds will be uncertain until they end.")
-    for line in gpus.smi("--query-gpu=memory.free,memory.total", "--format=csv,noheader,nounits")[:1]:
-        free, whole = (float(part) for part in line.split(","))
+    with suppress(ValueError):  # some cards have "[N/A]" in place of numbers
+        free, whole = map(float, gpus.card("memory.free", "memory.total"))
         if free < FREE_SHARE * whole:
             found.append(f"only {free:,.0f} of {whole:,.0f} MB of the card are free: fewer jobs fit side by side.")
     return found

@@ -140,14 +140,19 @@ def _look(dataset: str, layout: Layout, root: Path) -> tuple[Found | None, list[
 def find(dataset: str, folder: Path) -> tuple[Found | None, list[str]]:
     """(the files of a data set under `folder` or None, the names that are missing where only some are there)."""
     partial: list[str] = []
-    for root, own in _roots(dataset, folder):
-        for layout in (*LAYOUTS.get(dataset, ()), NPZ, IMAGES):
-            if layout.own_folder and not own:
-                continue
-            found, lacking = _look(dataset, layout, root)
-            if found:
-                return found, []
-            partial = partial or lacking
+    try:
+        for root, own in _roots(dataset, folder):
+            for layout in (*LAYOUTS.get(dataset, ()), NPZ, IMAGES):
+                if layout.own_folder and not own:
+                    continue
+                found, lacking = _look(dataset, layout, root)
+                if found:
+                    return found, []
+                partial = partial or lacking
+    except OSError as error:
+        raise UserError(
+            f"the folder of the data sets, {folder}, cannot be read ({error.strerror}): free it, or name another by the key 'data'."
+        ) from None
     return None, partial
 
 

@@ -1,9 +1,9 @@
 """Random search with the images that EffConv's search would see: successive halving over sizes drawn at random under the budget.
 
-`candidates` networks with random sizes (workflow.sizes) train from the beginning, by the run's recipe at its first learning rate. In
-each round every candidate left trains for the same number of steps and the better half goes on, ranked on a tenth of the *training*
-set that no candidate is trained on. The steps of all rounds and candidates together are those of the search's epochs. The winner's
-sizes are trained anew, as learned ones are. Successive halving: Jamieson and Talwalkar 2016.
+`candidates` networks with random sizes (workflow/protocol/size_rules.py) train from the beginning, by the run's recipe at its first
+learning rate. In each round every candidate left trains for the same number of steps and the better half goes on, ranked on a tenth
+of the *training* set that no candidate is trained on. The steps of all rounds and candidates together are those of the search's
+epochs. The winner's sizes are trained anew, as learned ones are. Successive halving: Jamieson and Talwalkar 2016.
 
 After every candidate's part of a round a checkpoint is written; a stage that is stopped repeats at most one such part.
 """

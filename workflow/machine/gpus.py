@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -81,12 +82,45 @@ def cuda_devices() -> int:
     return len(cuda_names())
 
 
+def _in_use() -> str | None:
+    """What nvidia-smi calls the GPU that this process computes on, or the first that it may use; None: the first of all.
+
+    Numbers are CUDA's, which are nvidia-smi's where the cards are of one kind; once torch has a card, its own identifier counts.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip() or None
+
+
+def card(*fields: str) -> list[str]:
+    """What nvidia-smi, which heeds no list of visible GPUs, says of the one in use: a text a field; nothing where it is not told."""
+    query, name = (f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"), _in_use()
+    lines = smi(*query, "-i", name) if name else smi(*query)[:1]
+    if (
+        name and not lines
+    ):  # it does not know parts of a card (MIG) by their names: they are of the only card, or it is not known which
+        lines = smi(*query)
+    return [part.strip() for part in lines[0].split(",")] if len(lines) == 1 else []
+
+
+def card_name() -> str | None:
+    """The name of the GPU that this process computes on; before it has one, of the first that it may use. None where there is none."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return str(torch.cuda.get_device_name(torch.cuda.current_device()))
+    with suppress(UserError):  # torch cannot use it, and it has a name all the same
+        if names := cuda_names():
+            return names[0]
+    return next(iter(card("name")), None)
+
+
 def state() -> dict[str, object] | None:
-    """How the first GPU is set up, and its clocks now; MPS is CUDA's Multi-Process Service. None where it is not told."""
-    lines = smi(f"--query-gpu={','.join(FIELDS.values())}", "--format=csv,noheader,nounits")
-    if not lines:
+    """How the GPU in use is set up, and its clocks now; MPS is CUDA's Multi-Process Service. None where it is not told."""
+    told = card(*FIELDS.values())
+    if not told:
         return None
-    found: dict[str, object] = dict(zip(FIELDS, (part.strip() for part in lines[0].split(",")), strict=False))
+    found: dict[str, object] = dict(zip(FIELDS, told, strict=False))
     pipe = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"))  # NVIDIA's own default
     return {**found, "mps": (pipe / "control").exists()}
 

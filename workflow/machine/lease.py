@@ -8,6 +8,7 @@ waits for a GPU of his own reserves the one with the fewest sharers: no job sits
 import contextlib
 import fcntl
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -64,15 +65,32 @@ def lock_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"effconv-suite-locks-{os.getuid()}"
 
 
+def _make(folder: Path) -> None:
+    """Make the folder of the locks. All know its name and may write beside it: what another user has put in its place is refused."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        facts = folder.lstat()
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be made for GPU locks ({error.strerror}): set TMPDIR to a folder of yours."
+        ) from None
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
+        raise UserError(f"{folder}, for GPU locks, is a link or another user's: set TMPDIR to a folder of yours.")
+
+
 def _try(path: Path, kind: int) -> int | None:
     """A descriptor that holds a lock of `kind` on the file; None where another process stands in the way."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = None
     try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
+        return descriptor
+    except OSError as error:
+        if descriptor is not None:
+            os.close(descriptor)
+        if isinstance(error, BlockingIOError):
+            return None
+        raise UserError(f"{path} cannot be locked ({error.strerror}): set TMPDIR to a folder of yours.") from None
 
 
 def _take(folder: Path, gpus: list[str], exclusive: bool) -> tuple[int, list[int]] | None:
@@ -135,12 +153,7 @@ def lease(
         yield "cpu"
         return
     gpus, folder = visible_gpus(count()), folder or lock_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise UserError(
-            f"{folder} cannot be made for GPU locks ({error.strerror}): set TMPDIR to a folder of yours."
-        ) from None
+    _make(folder)
     index, descriptors = _wait(folder, gpus, exclusive)
     try:
         yield f"cuda:{index}"

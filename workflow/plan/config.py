@@ -3,12 +3,15 @@
 Precedence, lowest first: the preset's file, `config/config.yaml`, `--configfile`, `--config`. Lists replace, mappings merge.
 """
 
-import difflib
+import math
+import os
 import sys
+from functools import cache
 
 from workflow.machine.gpus import cuda_devices
 from workflow.support.errors import UserError
-from workflow.support.files import ROOT, read_yaml
+from workflow.support.files import ROOT, read_yaml, scalar
+from workflow.support.nearest import advice
 
 PRESETS = ("smoke", "short", "paper")
 
@@ -22,28 +25,40 @@ def merge(base: dict, over: dict) -> dict:
     return merged
 
 
-def validate(value: dict, schema_name: str, what: str) -> None:
+@cache
+def _say_unchecked() -> None:
+    print("the files of config/ are not checked: the package jsonschema is not installed here.", file=sys.stderr)
+
+
+@cache
+def _schema(name: str) -> dict:
+    return read_yaml(ROOT / "workflow" / "schemas" / f"{name}.yaml")
+
+
+def validate(value: dict, schema_name: str, what: str, *, definition: str | None = None) -> None:
     """Hold `value` against workflow/schemas/<schema_name>.yaml; the first fault becomes one sentence with the key.
 
-    Where the package jsonschema is not installed (a borrowed machine), nothing is checked, and a line on stderr says so.
+    definition: against this one of the schema's `$defs` instead. Where the package jsonschema is not installed (a borrowed machine),
+    nothing is checked, and a line on stderr says so once.
     """
     try:
         import jsonschema
     except ModuleNotFoundError:
-        print(f"{what} is not checked: the package jsonschema is not installed here.", file=sys.stderr)
+        _say_unchecked()
         return
-    schema = read_yaml(ROOT / "workflow" / "schemas" / f"{schema_name}.yaml")
+    schema = _schema(schema_name)
+    if definition:
+        schema = {"$ref": f"#/$defs/{definition}", "$defs": schema["$defs"]}
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
     if error is None:
         return
     key = ".".join(str(part) for part in error.absolute_path)
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", ()))
-        unknown = sorted(set(error.instance) - set(known))[0]
+        unknown = sorted(set(error.instance) - set(known), key=str)[0]
         path = f"{key}.{unknown}" if key else unknown
-        close = difflib.get_close_matches(str(unknown), known, n=1)
-        advice = f"did you mean '{close[0]}'?" if close else f"the keys are {', '.join(known)}."
-        raise UserError(f"{what}: unknown key '{path}'; {advice}")
+        meant = advice(unknown, known, f"the keys are {', '.join(known)}.")
+        raise UserError(f"{what}: unknown key '{path}'; {meant}")
     shown = repr(error.instance) if len(repr(error.instance)) < 80 else "that value"
     expected = {
         "enum": lambda: f"must be one of {', '.join(map(str, error.validator_value))}",
@@ -56,10 +71,35 @@ def validate(value: dict, schema_name: str, what: str) -> None:
     raise UserError(f"{what}: {subject} is {shown}, but {expected}: correct it.")
 
 
-def _numbers(values: object) -> object:
-    """`--config seeds=[0,1]` arrives as ['0', '1'] and `seeds=0` as 0: lists of numbers are given back as such."""
-    values = values if isinstance(values, list) else [values]
-    return [int(v) if isinstance(v, str) and v.lstrip("-").isdigit() else v for v in values]
+def _as_yaml(value: object) -> object:
+    """The values, their texts as YAML reads them: of `--config`, Snakemake leaves `true` and all that stands in brackets as text."""
+    if isinstance(value, dict):
+        return {key: _as_yaml(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_as_yaml(part) for part in value]
+    return scalar(value) if isinstance(value, str) else value
+
+
+def _refuse_infinite(value: object, key: str) -> None:
+    """A UserError for a number that is none or infinite, which no limit of the schema keeps out."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, part in parts:
+        _refuse_infinite(part, f"{key}.{name}" if key else str(name))
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"config: key '{key}' is {value}, but must be a finite number: correct it.")
+
+
+def _with_epochs(preset: dict, given: dict) -> tuple[dict, bool]:
+    """The preset without the numbers of epochs in training that the user's stand for, and whether the user gave one."""
+    numbers = given.get("epochs")
+    asked = {"train", "factor"} & set(numbers) if isinstance(numbers, dict) else set()
+    if len(asked) > 1:
+        raise UserError("config: key 'epochs' has both 'train' and 'factor', and one of them can count: take one out.")
+    if not asked:
+        return preset, False
+    if isinstance(given.get("short"), dict) and "epochs" in given["short"]:
+        raise UserError("config: keys 'epochs' and 'short.epochs' both say how long to train: take one out.")
+    return {**preset, "epochs": {key: n for key, n in preset["epochs"].items() if key not in ("train", "factor")}}, True
 
 
 def _on_a_cluster(given: dict) -> None:
@@ -90,12 +130,13 @@ def _changed(preset: dict, config: dict) -> str:
 def load(user: dict | None = None) -> dict:
     """The whole configuration, checked. `user`: what the user gave on top of config/config.yaml.
 
-    Adds `why`, a sentence on how the preset was chosen, and `changed`, one on what differs from the preset's protocol; turns
-    `device: auto` into cpu or cuda.
+    Adds `why`, a sentence on how the preset was chosen, `changed`, one on what differs from the preset's protocol, and `own_epochs`,
+    whether the user's epochs of training stand for the preset's; turns `device: auto` into cpu or cuda.
     """
     given = merge(read_yaml(ROOT / "config" / "config.yaml"), user or {})
-    if given.get("cluster") in ("true", "false"):  # as --config cluster=true arrives
-        given["cluster"] = given["cluster"] == "true"
+    # A folder's name is text, whatever it looks like.
+    given = {key: value if key == "data" else _as_yaml(value) for key, value in given.items()}
+    _refuse_infinite(given, "")
     _on_a_cluster(given)
     name, why = given.get("preset", "auto"), "it was asked for"
     if name == "auto":
@@ -106,15 +147,19 @@ def load(user: dict | None = None) -> dict:
     preset = read_yaml(ROOT / "config" / "presets" / f"{name}.yaml")
     if "seeds" in given and "fewer_seeds" not in given:
         preset.pop("fewer_seeds", None)  # it shortens the preset's own list; seeds that a user names are all run
-    config = merge(preset, {**given, "preset": name})
+    base, own_epochs = _with_epochs(preset, given)
+    config = merge(base, {**given, "preset": name})
     for key in ("seeds", "only", "chapters"):
-        if key in config:
-            config[key] = _numbers(config[key])
+        if key in config and not isinstance(config[key], list):
+            config[key] = [config[key]]
     validate(config, "config", "config")
+    config["data"] = os.path.expanduser(config["data"])
     if config["device"] == "auto":
         config["device"] = "cuda" if cuda_devices() else "cpu"
     elif config["device"] == "cuda" and not config.get("cluster") and not cuda_devices():
         raise UserError(
             "config: key 'device' is 'cuda', but no CUDA device was found: set it to 'cpu', or check `nvidia-smi`."
         )
-    return {**config, "why": why, "changed": _changed(preset, config)}
+    # The short protocol has numbers of its own: another one is a change, even where it is the factor of the preset's file.
+    usual = base if "short" in preset else preset
+    return {**config, "why": why, "changed": _changed(usual, config), "own_epochs": own_epochs}

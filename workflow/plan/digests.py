@@ -8,8 +8,9 @@ the same. `config/amendments.yaml` names such changes with their digests before 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
+from pathlib import Path
 
 import baselines
 from workflow.plan.config import validate
@@ -20,6 +21,7 @@ from workflow.support.files import ROOT, read_yaml
 
 ENTRIES = {"search": "workflow.engine.search", "train": "workflow.engine.train", "time": "workflow.engine.measure"}
 COMPUTING = ("effconv", "baselines", "workflow.engine")
+RECORDS = ("runs/*/*/*/result.json", "runs/*/*/*/search.json", "timings/*/*.json", "primer.json", "selfcheck.json")
 
 
 @cache
@@ -63,9 +65,21 @@ def data_digests() -> dict[str, str]:
 
 
 def report_digest() -> str:
-    """A digest of what turns records into pages: the report's code, its templates and the texts in config/."""
+    """A digest of what turns records into pages: the report's code and what it imports, its templates and the texts in config/."""
+    modules = code_digests(["workflow.report.products", "workflow.primer.chapter"], within=("workflow",))
     folders = [ROOT / "workflow" / name for name in ("report", "primer")]
-    kinds = (".py", ".j2", ".css", ".js")
-    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix in kinds]
-    texts = [*files, *(ROOT / "config" / f"{name}.yaml" for name in ("claims", "protocol", "findings"))]
-    return text_digest("".join(path.read_text(encoding="utf-8") for path in texts))
+    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix in (".j2", ".css", ".js")]
+    texts = [*files, *(ROOT / "config" / f"{name}.yaml" for name in ("claims", "protocol", "findings", "amendments"))]
+    return text_digest("".join([json.dumps(modules), *(path.read_text(encoding="utf-8") for path in texts)]))
+
+
+def records_digest(folders: Iterable[Path]) -> str:
+    """A digest of which records lie in folders laid out like results/<preset>, by their sizes and times of change."""
+    found = [path for folder in folders for pattern in RECORDS for path in sorted(folder.glob(pattern))]
+    facts = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in found if not is_failure(path)]
+    return text_digest(json.dumps(facts))
+
+
+def is_failure(path: Path) -> bool:
+    """Whether a file beside timings says why a row has none; it goes with the next success."""
+    return path.name.endswith(".failure.json")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from workflow.plan import row_sizes
+from workflow.plan import row_sizes, search_options
 from workflow.plan.catalogue import catalogue, check_name, entries_of, load_tables
 from workflow.plan.config import PRESETS
 from workflow.plan.plan import Entry, EntryRow, Plan
@@ -55,11 +55,13 @@ def unavailable(config: dict, datasets: set[str]) -> dict[str, str]:
 def _training(config: dict, recipe: Recipe) -> Training:
     """The training stage of a run by the preset's protocol: the recipe's own, the short one, or the configuration's numbers."""
     short, epochs = config.get("short"), config["epochs"]
+    count = epochs.get("train") or max(1, round(recipe.epochs * epochs.get("factor", 1)))
     if short and recipe.dataset in short["epochs"]:
-        made = recipe.shortened(short["epochs"][recipe.dataset], peak=short["peak"], weight_decay=short["weight_decay"])
+        count = count if config["own_epochs"] else short["epochs"][recipe.dataset]
+        made = recipe.shortened(count, peak=short["peak"], weight_decay=short["weight_decay"])
         protocol = "short"
     else:
-        made = recipe.with_epochs(epochs.get("train") or max(1, round(recipe.epochs * epochs.get("factor", 1))))
+        made = recipe.with_epochs(count)
         protocol = "paper" if made == recipe else "changed"
     images = config.get("images", {}).get("train")
     if "batch_size" in config:
@@ -85,11 +87,12 @@ def _search(config: dict, learn: dict | None, planned: int, recipe: Recipe) -> S
     )  # fmt: skip
 
 
-def _run(config: dict, protocol: dict, dataset: str, row: dict, seed: int) -> Run:
-    """One run, described wholly."""
+def _run(config: dict, protocol: dict, dataset: str, row: dict, seed: int, seeds: Sequence[int]) -> Run:
+    """One run, described wholly. `seeds`: those of its row, which may be more than the configuration's."""
     recipe = recipes.recipe(row.get("recipe", protocol["recipe"]), dataset)
     counts, arguments = _smoke_overrides(config, dataset, row)
-    sized = row_sizes.resolve({**row, "arguments": arguments}, dataset, seed, config["seeds"])
+    turns = max(config["seeds"], seeds, key=len)
+    sized = row_sizes.resolve({**row, "arguments": arguments}, dataset, seed, turns)
     return Run(
         id=f"{dataset}/{row['row']}/seed{seed}", dataset=dataset, row=row["row"], label=row["label"], seed=seed,
         system=row["system"], arguments=sized.get("arguments", arguments), constants=DATASETS[dataset],
@@ -133,16 +136,21 @@ def make_plan(config: dict, tables: dict | None = None) -> Plan:
         raise UserError(
             f"config: key 'only' ({config['only']}) matches no row with a system: `snakemake plan` lists them."
         )
+    learned = [rows[key]["learn"] for key in chosen if "learn" in rows[key]]
+    for method in dict.fromkeys(learn.get("method", DEFAULT) for learn in learned):
+        search_options.check(config["search_options"], method, "config, search_options")
     for dataset in {d for d, _ in chosen}:
         if config["source"] == "synthetic" and dataset not in config.get("synthetic", {}):
             raise UserError(
                 f"config: key 'synthetic' has no numbers of images for '{dataset}': add them to config/presets/smoke.yaml."
             )
     runs = tuple(
-        _run(config, tables["datasets"][d], d, rows[d, r], seed)
+        _run(config, tables["datasets"][d], d, rows[d, r], seed, seeds)
         for d, r in chosen
-        for seed in row_sizes.seeds_of(rows[d, r], _seeds(config, d, r), more=config["preset"] != "smoke")
+        for seeds in [_seeds(config, rows, (d, r))]
+        for seed in seeds
     )
+    _check_sources(runs)
     entries = entries_of(tables)
     homes = {
         f"{entry['dataset']}/{row['row']}": name
@@ -159,6 +167,17 @@ def make_plan(config: dict, tables: dict | None = None) -> Plan:
         timing=config["timing"], time_limit=config.get("time_limit"), runs=runs, unavailable=absent,
         on_demand=_on_demand(config, shown), jobs=_jobs(config, runs, homes, absent), tables=shown,
     )  # fmt: skip
+
+
+def _check_sources(runs: Sequence[Run]) -> None:
+    """A UserError for a run that takes its sizes from a search that no run of the plan does."""
+    planned = {run.id for run in runs}
+    for run in runs:
+        if run.sizes and run.sizes.run not in planned:
+            raise UserError(
+                f"{run.id} takes its sizes from the search of {run.sizes.run}, which is not planned: give {run.place} and "
+                f"{run.sizes.run.rpartition('/')[0]} the same seeds (keys 'seeds' and 'fewer_seeds', and 'seeds' of a row)."
+            )
 
 
 def _prepare(config: dict, rows: list[tuple[str, dict]]) -> dict[str, dict]:
@@ -193,13 +212,14 @@ BANNERS = {
 }
 
 
-def _seeds(config: dict, dataset: str, name: str) -> list[int]:
-    """The preset's seeds of a row: all, or the first few of the rows that its `fewer_seeds` names."""
-    fewer = config.get("fewer_seeds", {"rows": []})
-    named = {
-        key: any(fnmatch.fnmatchcase(f"{dataset}/{name}", p) for p in fewer.get(key, [])) for key in ("rows", "but")
-    }
-    return config["seeds"][: fewer["seeds"]] if named["rows"] and not named["but"] else config["seeds"]
+def _seeds(config: dict, rows: dict[tuple[str, str], dict], key: tuple[str, str]) -> list[int]:
+    """The seeds of a row: the preset's, the first few of them where its `fewer_seeds` names the row, or as many as the row says."""
+    fewer, place = config.get("fewer_seeds", {"rows": []}), "/".join(key)
+    named = {group: any(fnmatch.fnmatchcase(place, p) for p in fewer.get(group, [])) for group in ("rows", "but")}
+    seeds = config["seeds"][: fewer["seeds"]] if named["rows"] and not named["but"] else config["seeds"]
+    origin = row_sizes.source(rows[key], key[0])
+    searched = _seeds(config, rows, origin) if origin else None
+    return row_sizes.seeds_of(rows[key], seeds, more=config["preset"] != "smoke", searched=searched)
 
 
 def _wanted(config: dict, dataset: str, name: str, row: dict) -> bool:

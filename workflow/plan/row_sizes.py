@@ -1,4 +1,5 @@
-"""Rows whose kernel sizes come from a rule (workflow.sizes): checked, and turned into a run's arguments or into its source search.
+"""Rows whose kernel sizes come from a rule (workflow/protocol/size_rules.py): checked, and turned into a run's arguments or into its
+source search.
 
 A rule that needs no search becomes the run's argument `kernel_sizes`. One that starts from another row's search becomes the run's
 `sizes`: the rule with `run`, the run whose search it waits for: the same seed's unless `seed: next` asks for the next one's.
@@ -34,13 +35,17 @@ def source(row: dict, dataset: str) -> tuple[str, str] | None:
     return (spec.get("dataset", dataset), spec["of"]) if "of" in spec else None
 
 
-def seeds_of(row: dict, seeds: Sequence[int], *, more: bool = False) -> list[int]:
-    """The seeds that a row is run with: all, or as many as it says (`seeds`), beyond the preset's with `more`.
+def seeds_of(
+    row: dict, seeds: Sequence[int], *, more: bool = False, searched: Sequence[int] | None = None
+) -> list[int]:
+    """The seeds that a row is run with: all, or as many as it says (`seeds`), beyond the configuration's with `more`.
 
-    None where another seed's search is wanted and there is no other.
+    searched: those of the row whose search its sizes start from; where that has no more, neither has this one. An empty list where
+    another seed's search is wanted and there is no other.
     """
-    if more and row.get("seeds", 0) > len(seeds):
-        return list(range(row["seeds"]))
+    beyond = range(row.get("seeds", 0))
+    if more and len(beyond) > len(seeds) and (searched is None or set(beyond) <= set(searched)):
+        return list(beyond)
     if row.get("sizes", {}).get("seed") == "next" and len(seeds) < 2:
         return []
     return list(seeds)[: row.get("seeds", len(seeds))]

@@ -5,7 +5,6 @@ schedules is the engine's (workflow/engine/schedules.py). Torch-free.
 """
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 from workflow.support.errors import UserError
 from workflow.support.files import ROOT, read_yaml
+from workflow.support.nearest import advice
 
 WORDS = ("name", "dataset", "source", "note")  # of a recipe: no number depends on them
 WARM_UP = 0.2  # share of the linear schedule of the short protocol in which the rate rises
@@ -126,9 +126,8 @@ def recipe(name: str, dataset: str) -> Recipe:
     """The recipe `name` as it applies to a data set. Raises UserError for a name or a pair that is not in the table."""
     table = _table()
     if name not in table:
-        close = difflib.get_close_matches(name, table, n=1)
-        advice = f"did you mean '{close[0]}'?" if close else f"the recipes are {', '.join(table)}."
-        raise UserError(f"unknown recipe '{name}'; {advice}")
+        meant = advice(name, table, f"the recipes are {', '.join(table)}.")
+        raise UserError(f"unknown recipe '{name}'; {meant}")
     entry = table[name]
     if dataset not in entry["datasets"]:
         raise UserError(

@@ -55,17 +55,14 @@ def _processor() -> str:
 
 
 @cache
-def _graphics() -> tuple[str | None, str | None]:
-    """Name and driver version of the first visible CUDA device."""
-    listed = _output("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
-    name, _, driver = (listed or "").partition(",")
-    # A slim container has GPUs and no nvidia-smi.
-    return (name.strip() or next(iter(gpus.cuda_names()), None)), (driver.strip() or None)
+def _driver() -> str | None:
+    """Version of the NVIDIA driver, of which a machine has one."""
+    return _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader") or None
 
 
 def device_name(kind: str) -> str | None:
-    """The name of this machine's device: of the first GPU for cuda, None where there is none; of the processor for cpu."""
-    return _graphics()[0] if kind == "cuda" else _processor()
+    """The name of this machine's device: of the GPU in use for cuda, None where there is none; of the processor for cpu."""
+    return gpus.card_name() if kind == "cuda" else _processor()
 
 
 @cache
@@ -88,7 +85,7 @@ def _arithmetic() -> dict[str, str] | None:
 
 def provenance(*, device: str, threads: int, started: str, data: dict) -> dict:
     """The record's `provenance`. `device`: cpu or cuda; `data`: checksums of the data set used."""
-    graphics, driver = _graphics() if device == "cuda" else (None, None)
+    graphics, driver = (gpus.card_name(), _driver()) if device == "cuda" else (None, None)
     commit, dirty = _commit()
     return {
         "python": sys.version.split()[0], "torch": _versions().get("torch"), "packages": _versions(),

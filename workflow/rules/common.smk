@@ -60,16 +60,21 @@ def stamps(rows):
     return found
 
 
+@functools.cache
+def estimates():
+    """One for all jobs: it reads every timing that there is."""
+    return Estimates(PLAN, Path(RESULTS))
+
+
 def runtime(stage):
     """Minutes that a cluster is asked for; a job that is cut off goes on in the next sitting, and there are nine."""
 
     def of_job(wildcards):
         if not CLUSTER:
             return 0
-        estimates = Estimates(PLAN, Path(RESULTS))
         steps = [Step(stage, run.id) for run in runs_of(stage, wildcards.job)]
         return time_limit.minutes_to_ask(
-            sum(estimates.seconds(step)[0] for step in steps)
+            sum(estimates().seconds(step)[0] for step in steps)
         )
 
     return of_job

@@ -4,7 +4,16 @@
 BESIDE_RUNS = {"primer": [f"{RESULTS}/primer.json"]}
 
 # What `times` has measured so far: all that shows seconds is made again when there is more of it.
-TIMED = sorted(map(str, Path("results/times/timings").glob("*/*.json")))
+TIMED = sorted(
+    str(path)
+    for path in Path("results/times/timings").glob("*/*.json")
+    if not code.is_failure(path)
+)
+
+# The records of other presets and those under results/recorded, which all products read: of no job, so they are no input.
+EVIDENCE = code.records_digest(
+    [*sources(Path(RESULTS)), Path("results"), Path("results/recorded")]
+)
 
 
 rule aggregate:
@@ -22,6 +31,7 @@ rule aggregate:
         plan=PLAN_FILE,
         plan_digest=PLAN_DIGEST,
         code=REPORT_DIGEST,
+        evidence=EVIDENCE,
     shell:
         "python -m workflow report aggregate --plan {params.plan} --out reports > {log} 2>&1"
 
@@ -40,6 +50,7 @@ rule table:
         plan=PLAN_FILE,
         plan_digest=PLAN_DIGEST,
         code=REPORT_DIGEST,
+        evidence=EVIDENCE,
     shell:
         "python -m workflow report {wildcards.product} --plan {params.plan} --out reports > {log} 2>&1"
 
@@ -72,6 +83,7 @@ rule judge:
         plan=PLAN_FILE,
         plan_digest=PLAN_DIGEST,
         code=REPORT_DIGEST,
+        evidence=EVIDENCE,
     shell:
         "python -m workflow report claims --plan {params.plan} --out reports > {log} 2>&1"
 
@@ -96,5 +108,6 @@ rule page:
         plan=PLAN_FILE,
         plan_digest=PLAN_DIGEST,
         code=REPORT_DIGEST,
+        evidence=EVIDENCE,
     shell:
         "python -m workflow report page --plan {params.plan} --out reports > {log} 2>&1"

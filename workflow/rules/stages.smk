@@ -12,7 +12,7 @@ rule prepare:
     log:
         f"{LOGS}/prepare/{{folder}}.log",
     wildcard_constraints:
-        folder="|".join(sorted(PLAN.prepare)),
+        folder="|".join(map(re.escape, sorted(PLAN.prepare))),
     conda:
         ENVIRONMENT
     resources:
@@ -21,7 +21,7 @@ rule prepare:
         plan=PLAN_FILE,
         code=code.data_digests() if PLAN.source == "synthetic" else "",
     shell:
-        "python -m workflow prepare {wildcards.folder} --plan {params.plan} > {log} 2>&1"
+        "python -m workflow prepare {wildcards.folder:q} --plan {params.plan} > {log:q} 2>&1"
 
 
 rule search:

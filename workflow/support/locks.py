@@ -32,8 +32,8 @@ def _acquire(path: Path) -> int:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file `path`; it is gone afterwards, and so are the folders that were made for it, if empty."""
-    made = [folder for folder in path.parents if not folder.exists()]
     try:
+        made = [folder for folder in path.parents if not folder.exists()]
         handle = _acquire(path)
     except OSError as error:
         raise UserError(

@@ -9,7 +9,6 @@ done, `ROUNDS` times in all; the median of the rounds counts, with the least and
 folder is laid out like results/<preset>.
 """
 
-import difflib
 import fnmatch
 import time
 from collections.abc import Callable, Sequence
@@ -34,6 +33,7 @@ from workflow.support.durations import rounded
 from workflow.support.errors import UserError
 from workflow.support.files import write_json
 from workflow.support.locks import locked
+from workflow.support.nearest import advice
 from workflow.times.images import made_up_images
 from workflow.times.rounds import pooled
 from workflow.times.sizes import KnownSizes, budget_steps, by_budget_alone, from_records
@@ -74,9 +74,8 @@ def chosen_runs(plan: Plan, patterns: Sequence[str]) -> list[Run]:
     places = [run.place for run in plan.runs]
     for pattern in patterns:
         if not fnmatch.filter(places, pattern):
-            close = difflib.get_close_matches(pattern, places, n=1)
-            advice = f"did you mean '{close[0]}'?" if close else f"give dataset/row, as in '{places[0]}', or a pattern."
-            raise UserError(f"--rows '{pattern}' matches no row of Tables 1 to 4 or Figure 3; {advice}")
+            meant = advice(pattern, places, f"give dataset/row, as in '{places[0]}', or a pattern.")
+            raise UserError(f"--rows '{pattern}' matches no row of Tables 1 to 4 or Figure 3; {meant}")
     return [run for run in plan.runs if any(fnmatch.fnmatchcase(run.place, pattern) for pattern in patterns or ["*"])]
 
 

@@ -206,6 +206,8 @@ def test_a_card_that_is_set_up_otherwise_gets_a_sentence_each(tmp_path, monkeypa
     exclusive, split, others, memory = preflight.on_the_card()
     assert "nvidia-smi -c DEFAULT" in exclusive and "MIG" in split
     assert others.startswith("2 other processes") and "40,000 of 81,559 MB" in memory
+    tool.write_text(SMI.format(mode="[N/A]", mig="[N/A]").replace("40000, 81559", "[N/A], [N/A]"))
+    assert [sentence.split()[:2] for sentence in preflight.on_the_card()] == [["2", "other"]]
     tool.write_text("#!/bin/sh\nexit 9\n")
     assert preflight.on_the_card() == []
 

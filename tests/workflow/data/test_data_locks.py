@@ -80,3 +80,11 @@ with locked(Path(sys.argv[1])):
         assert (tmp_path / "done").exists() and time.monotonic() - start > 0.1
     process.communicate()
     assert not (tmp_path / "lock").exists()
+
+
+def test_a_name_that_no_disk_takes_is_one_sentence(tmp_path):
+    with (
+        pytest.raises(UserError, match=r"cannot be written \(File name too long\): free the folder"),
+        locked(tmp_path / ("d" * 300) / "lock"),
+    ):
+        pass

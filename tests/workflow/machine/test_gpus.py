@@ -1,5 +1,8 @@
 """Which GPUs are here: torch's word counts, asked in a process of its own; a pretended torch and a pretended nvidia-smi."""
 
+import sys
+import types
+
 import pytest
 
 from workflow.machine import gpus
@@ -59,9 +62,7 @@ def test_torch_says_which_devices_there_are_and_heeds_the_visible_list(machine):
 
 def test_a_slim_container_without_nvidia_smi_uses_its_gpu_and_calls_it_by_its_name(machine):
     assert machine("one", smi=None, proc=True).cuda_names() == ["one"]
-    provenance._graphics.cache_clear()
     assert provenance.provenance(device="cuda", threads=1, started="", data={})["device"] == "one"
-    provenance._graphics.cache_clear()
 
 
 def test_a_driver_too_old_for_torch_is_one_sentence_with_both_versions(machine):
@@ -88,6 +89,58 @@ def test_torch_is_asked_once(machine, monkeypatch):
     assert gpus.cuda_devices() == 1
     monkeypatch.setattr(gpus.subprocess, "run", None)
     assert gpus.cuda_names() == ["one"]
+
+
+TWO = """#!/bin/sh
+case "$*" in
+  *driver_version*) echo 580.1; echo 580.1 ;;
+  *"--query-gpu=name"*"-i 1"|*"--query-gpu=name"*"-i GPU-b") echo "small" ;;
+  *"--query-gpu=name"*) echo "large"; echo "small" ;;
+  *compute_mode*"-i 1"|*compute_mode*"-i GPU-b") echo "Default, Disabled, 70.00, 300, 600, 0x0" ;;
+  *compute_mode*"-i 0") echo "Prohibited, Disabled, 700.00, 900, 1980, 0x0" ;;
+  *"-i"*) exit 6 ;;
+  *compute_mode*) echo "Prohibited, Disabled, 700.00, 900, 1980, 0x0"; echo "Default, Disabled, 70.00, 300, 600, 0x0" ;;
+esac
+"""
+
+
+def test_of_two_cards_the_visible_one_is_recorded(machine):
+    machine("large", "small", smi=TWO, visible="1")
+    assert provenance.device_name("cuda") == "small" and gpus.state()["power_limit_w"] == "70.00"
+    machine("large", "small", smi=TWO, visible="0,1")
+    assert provenance.device_name("cuda") == "large" and gpus.state()["compute_mode"] == "Prohibited"
+
+
+def test_of_two_cards_the_one_that_this_process_computes_on_is_recorded(machine, monkeypatch):
+    machine("large", "small", smi=TWO)
+    assert provenance.device_name("cuda") == "large"
+    cuda = types.SimpleNamespace(
+        is_initialized=lambda: True, current_device=lambda: 1, get_device_name=["large", "small"].__getitem__,
+        get_device_properties=lambda number: types.SimpleNamespace(uuid="ab"[number]),
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda))
+    assert provenance.device_name("cuda") == "small" and gpus.state()["power_limit_w"] == "70.00"
+
+
+PART = """#!/bin/sh
+case "$*" in
+  *driver_version*) echo 580.1 ;;
+  *"-i MIG-a") exit 6 ;;
+  *compute_mode*) echo "Default, Enabled, 700.00, 900, 1980, 0x0" ;;
+esac
+"""
+
+
+def test_a_part_of_the_only_card_is_set_up_as_that_and_of_two_cards_it_is_not_told(machine):
+    machine("part", smi=PART, visible="MIG-a")
+    assert gpus.state()["mig"] == "Enabled"
+    machine("part", smi=TWO)
+    assert gpus.state() is None
+
+
+def test_a_card_that_torch_cannot_use_has_a_name_all_the_same(machine):
+    machine(smi=TWO)
+    assert provenance.device_name("cuda") == "large"
 
 
 def test_how_the_card_is_set_up_goes_into_provenance(machine, tmp_path, monkeypatch):

@@ -130,6 +130,23 @@ def test_a_shortened_protocol_is_said_and_not_comparable():
         assert f"Changed by the configuration: {words}. Not comparable" in changed.banner
 
 
+@pytest.mark.parametrize(
+    ("preset", "given", "epochs", "schedule"),
+    [
+        ("short", {"train": 2}, 2, "linear"),
+        ("short", {"factor": 0.5}, 82, "linear"),  # of He et al.'s 164
+        ("short", {"factor": 0.05}, 8, "linear"),  # what the preset's file says for data sets that it has no number for
+        ("short", {"search": 3}, 8, "linear"),
+        ("paper", {"train": 2}, 2, "multistep"),
+        ("smoke", {"factor": 0.5}, 82, "multistep"),
+        ("smoke", {"train": 5}, 5, "multistep"),
+    ],
+)
+def test_the_users_epochs_stand_for_the_presets(preset, given, epochs, schedule):
+    (run,) = plan_of("cifar10/cifar-resnet-20", preset=preset, seeds=[0], epochs=given).runs
+    assert (run.train.epochs, run.train.recipe.schedule, run.train.protocol) == (epochs, schedule, "changed")
+
+
 def test_only_restricts_the_runs_and_keeps_the_rows():
     made = plan_of("cifar10/effconv-20-*", seeds=[4])
     budgets = ("0.10", "0.20", "0.30", "0.40", "0.50", "0.66")
@@ -192,6 +209,18 @@ def load_changed(tables, tmp_path):
         ),
         (lambda t: t["tables"]["table2"].update(reference="flexnet-17"), ["table2.reference", "flexnet-17"]),
         (lambda t: t["figures"].update(table2=t["figures"]["figure2"]), ["have the name 'table2'"]),
+        (
+            lambda t: row_of(t, "table1", "effconv-20-0.66m").update(learn={"epochs": 3}),
+            ["table1", "effconv-20-0.66m", "no budget", "'parameters' or 'macs'"],
+        ),
+        (
+            lambda t: row_of(t, "table1", "effconv-20-0.66m").update(learn={"macs": 9, "method": "random-search"}),
+            ["random-search", "add 'parameters'"],
+        ),
+        (
+            lambda t: row_of(t, "table1", "effconv-20-0.66m").update(learn={"macs": 9, "options": {"maks": "none"}}),
+            ["learn.options: 'maks' is no option", "'mask'"],
+        ),
     ],
 )
 def test_a_mistake_in_the_tables_is_named(tables, tmp_path, change, words):
@@ -265,6 +294,11 @@ def test_a_row_defined_twice_is_refused(tables, tmp_path):
         make.make_plan(config.load({"preset": "smoke"}), load_changed(tables, tmp_path))
 
 
+def test_a_folder_of_data_whose_name_no_disk_takes_is_named():
+    with pytest.raises(UserError, match=r"d{5}.* cannot be read \(File name too long\): .*key 'data'"):
+        plan_of("imagenet32/cifar*", preset="paper", data=300 * "d")
+
+
 def test_a_data_set_that_cannot_be_had_keeps_its_rows_waiting_and_no_others(tmp_path, capsys):
     made = plan_of("imagenet32/cifar*", "stl10/cifar*", preset="paper", data=str(tmp_path))
     assert set(made.unavailable) == {"imagenet32"} and "image-net.org" in made.unavailable["imagenet32"]
@@ -286,6 +320,12 @@ def with_chapter(tmp_path, chapter=CHAPTER, **user) -> Plan:
     return make.make_plan(config.load({"preset": "smoke", **user}), catalogue.load_tables(chapters=tmp_path))
 
 
+def test_a_chapters_name_is_a_part_of_addresses(tmp_path):
+    (tmp_path / "My_chapter.yaml").write_text(yaml.safe_dump(CHAPTER))
+    with pytest.raises(UserError, match=r"chapters/My_chapter\.yaml: .*rename the file"):
+        catalogue.load_tables(chapters=tmp_path)
+
+
 def test_a_chapters_own_rows_wait_until_they_are_asked_for(tmp_path, smoke):
     made = with_chapter(tmp_path)
     assert made.on_demand == ("cifar10/deep",) and made.report_rows == smoke.report_rows
@@ -299,7 +339,18 @@ def test_a_chapters_own_rows_wait_until_they_are_asked_for(tmp_path, smoke):
     [
         ({**CHAPTER, "rows": ["cifar-resnet-21"]}, {}, ["depth", "cifar-resnet-21", "did you mean"]),
         (CHAPTER, {"chapters": ["dept"]}, ["chapters", "'dept'", "'depth'"]),
-        ({key: CHAPTER[key] for key in ("title", "dataset", "rows")}, {}, ["chapters.depth", "text"]),
+        ({key: CHAPTER[key] for key in ("title", "dataset", "rows")}, {}, ["chapters/depth.yaml: ", "lacks 'text'"]),
+        ({**CHAPTER, "dataset": "mnst"}, {}, ["chapters/depth.yaml: ", "'mnst'", "'mnist'"]),
+        (
+            {**CHAPTER, "rows": [{"row": "deep", "label": "Deep", "system": "cifar_resnet2"}]},
+            {},
+            ["chapters/depth.yaml, row 'deep': ", "'cifar_resnet2'"],
+        ),
+        (
+            {**CHAPTER, "rows": [{"row": "cifar-resnet-20", "label": "Again", "system": "cifar_resnet20"}]},
+            {},
+            ["chapters/depth.yaml: row 'cifar-resnet-20' is defined twice"],
+        ),
     ],
 )
 def test_a_mistake_in_a_chapter_is_named(tmp_path, chapter, user, words):

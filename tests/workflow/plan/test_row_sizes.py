@@ -61,6 +61,32 @@ def test_one_seed_has_no_next_one(tmp_path):
     assert "next" not in rows and "permuted" in rows
 
 
+def test_sizes_of_a_search_that_is_not_planned_are_refused_with_both_rows(tmp_path):
+    user = {"preset": "short", "fewer_seeds": {"rows": ["cifar10/effconv-20-0.66m"], "seeds": 1}}
+    with pytest.raises(UserError) as caught:
+        made(tmp_path, only=["cifar10/permuted"], **user)
+    text = str(caught.value)
+    assert text.startswith("cifar10/permuted/seed1 takes its sizes from the search of cifar10/effconv-20-0.66m/seed1")
+    assert "'fewer_seeds'" in text and "\n" not in text
+
+
+@pytest.mark.parametrize(("searched", "next_ones"), [(None, [1, 2, 3, 4, 0]), (7, [1, 2, 3, 4, 5, 6, 0])])
+def test_a_row_has_no_more_seeds_than_the_search_that_it_starts_from(tmp_path, searched, next_ones):
+    """Seven seeds where the preset has five: of both rows, or of the one alone."""
+    source = {"row": "own", "label": "Own", "system": "cifar_resnet20", "learn": {"parameters": 660_000}}
+    row = {"row": "next", "label": "Next", "system": "cifar_resnet20", "seeds": 7,
+           "sizes": {"rule": "of", "of": "own", "seed": "next"}}  # fmt: skip
+    rows = [{**source, **({"seeds": searched} if searched else {})}, row]
+    runs = made(tmp_path, {**TABLES, "rows": rows}, preset="short", only=["cifar10/next"]).runs
+    assert [run.sizes.run for run in runs if run.sizes] == [f"cifar10/own/seed{seed}" for seed in next_ones]
+
+
+def test_one_seed_is_enough_for_every_row_of_the_suite():
+    plan = make.make_plan(config.load({"preset": "short", "device": "cpu", "seeds": [0]}))
+    assert {run.seed for run in plan.runs if run.place == "cifar10/uneven-20-0.20m"} == {0}
+    assert {run.seed for run in plan.runs if run.sizes} == {0}
+
+
 def changed(**change):
     rows = [dict(row) if isinstance(row, dict) else row for row in TABLES["rows"]]
     rows[3] = {**rows[3], **change}

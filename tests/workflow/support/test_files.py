@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from workflow.support.errors import UserError
-from workflow.support.files import read_json, read_yaml, write_json, write_text
+from workflow.support.files import read_json, read_yaml, scalar, write_json, write_text
 
 
 def test_writing_is_whole_or_not_at_all(tmp_path):
@@ -45,6 +45,24 @@ def test_broken_yaml_names_file_and_line(tmp_path):
         read_yaml(path)
     with pytest.raises(UserError, match="cannot be read"):
         read_yaml(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize("text", ["x: 2024-13-45", "x: [{y: 0x_}]", "? 2024-13-45\n: 1", "x: !!timestamp 3"])
+def test_what_looks_like_a_date_or_number_and_is_none_is_named_with_its_line(tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"seeds: [0]\n{text}\n")
+    with pytest.raises(UserError, match=r"mine\.yaml line 2 is not valid YAML \('.*' is no date or number"):
+        read_yaml(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("true", True), ("False", False), ("7", 7), ("-1e-3", -0.001), ("none", "none"), ("null", "null"), ("", "")]
+    + [("2024-01-02", "2024-01-02"), ("2024-13-45", "2024-13-45"), ("0x_", "0x_"), ("²", "²"), ("--5", "--5")],
+)
+def test_a_text_as_yaml_reads_it(text, value):
+    """YAML 1.1; dates and nothing at all stay text, since no key takes them."""
+    assert scalar(text) == value and type(scalar(text)) is type(value)
 
 
 def test_a_key_that_stands_twice_is_refused(tmp_path):
