@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.workflow.made_plans import a_run
 from workflow.__main__ import main
 from workflow.campaign.claim import OneClaim
 from workflow.records.records import timing_path, write_record
@@ -18,7 +19,8 @@ def timing(folder, place, seconds, batch_size, device="A processor", **changes):
     part = {"stage": "train", "position": "start", "weight": 1.0, "seconds_per_epoch": seconds, "low": 0.99 * seconds,
             "high": 1.01 * seconds, "images_per_second": 60_000 / seconds, "batch_size": batch_size}  # fmt: skip
     record = {"schema": 2, "status": "complete", "digests": {}, "provenance": {"cpu": device}, "row": row, "dataset": dataset,
-              "device": "cpu", "batch_size": batch_size, "clocks_agree": True, "segments": [part], "train_seconds": seconds,
+              "run": a_run(place).to_json(), "device": "cpu",
+              "batch_size": batch_size, "clocks_agree": True, "segments": [part], "train_seconds": seconds,
               "search_seconds": None, "seconds_per_epoch": seconds, **changes}  # fmt: skip
     write_record(timing_path(folder, dataset, row), record)
 
