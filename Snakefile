@@ -3,6 +3,7 @@
 # Nothing that this file imports imports torch, so that `snakemake -n` takes a few seconds.
 import importlib.util
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ HERE = Path(
 )  # in this file `workflow` is Snakemake's object; `from workflow import` finds our package
 sys.path.insert(0, str(HERE))
 
+from workflow.jobs import AGAIN
 from workflow.machine import lease, time_limit
 from workflow.overview.estimates import Estimates
 from workflow.overview.progress import Progress

@@ -129,7 +129,7 @@ def _print_line_by_line() -> None:
 
 def job_command(options: argparse.Namespace) -> int:
     """Do one job of a stage (search, train, time): the runs that the plan gives it."""
-    from workflow.jobs import Job
+    from workflow.jobs import AGAIN, Job
     from workflow.machine import time_limit
 
     _use_threads(options.threads)
@@ -137,7 +137,8 @@ def job_command(options: argparse.Namespace) -> int:
     _print_line_by_line()
     limit = time_limit.seconds(options.minutes, plan.time_limit)
     results = options.results or _results(plan)
-    job = Job(options.command, options.job, plan, results, limit=limit, attempt=options.attempt)
+    forced = os.environ.get(AGAIN, "").split()
+    job = Job(options.command, options.job, plan, results, limit=limit, attempt=options.attempt, forced=forced)
     return job.execute()
 
 

@@ -24,10 +24,10 @@ def plan():
     return plan_of(NET, seeds=[0, 1, 2], jobs={"rows": "one"})
 
 
-def execute(plan, folder, attempt=1):
+def execute(plan, folder, attempt=1, forced=()):
     said = []
-    status = jobs.Job("train", f"{NET}/all", plan, folder, log=said.append, attempt=attempt).execute()
-    return status, said
+    job = jobs.Job("train", f"{NET}/all", plan, folder, log=said.append, attempt=attempt, forced=forced)
+    return job.execute(), said
 
 
 def test_a_job_leaves_records_and_a_stamp(engine, plan, tmp_path):
@@ -59,12 +59,37 @@ def test_an_unforeseen_error_keeps_its_trace_in_the_log(engine, plan, tmp_path):
     assert status == 1 and any("Traceback" in line for line in said)
 
 
-def test_a_forced_job_starts_afresh(engine, plan, tmp_path):
-    execute(plan, tmp_path)
-    (tmp_path / f"jobs/train/{NET}/all.json").unlink()  # as Snakemake does before a forced or changed job
+STAMP = f"jobs/train/{NET}/all.json"
+
+
+@pytest.mark.parametrize(
+    ("forced", "trained"),
+    [
+        ((), 0),
+        (("train",), 3),
+        (("prepare", STAMP), 3),
+        (("search", "time", "table1", STAMP.replace("all", "seed0")), 0),
+    ],
+)
+def test_what_is_done_is_kept_unless_the_user_forced_it(engine, plan, tmp_path, monkeypatch, forced, trained):
+    """The stamp is gone after a kill of the launcher, in an unpacked bundle, and when data are prepared again, too."""
+    monkeypatch.chdir(tmp_path)
+    execute(plan, Path())
+    Path(STAMP).unlink()  # as Snakemake does before it starts a job again, for whatever reason
     engine.calls.clear()
+    assert execute(plan, Path(), forced=forced)[0] == 0 and Path(STAMP).exists()
+    assert len(engine.calls) == trained
+
+
+def test_a_forced_job_that_was_killed_goes_on(engine, plan, tmp_path):
     execute(plan, tmp_path)
-    assert len(engine.calls) == 3
+    engine.faults[f"{NET}/seed2"] = KeyboardInterrupt()
+    engine.calls.clear()
+    with pytest.raises(KeyboardInterrupt):
+        execute(plan, tmp_path, forced=["train"])
+    engine.faults.clear(), engine.calls.clear()
+    execute(plan, tmp_path, forced=["train"])
+    assert engine.calls == [f"{NET}/seed2"]
 
 
 def test_a_run_that_joins_a_finished_job_is_done_alone(engine, plan, tmp_path):
@@ -108,8 +133,10 @@ def test_a_restart_goes_on_and_does_not_try_a_failed_run_again(engine, plan, tmp
     assert execute(plan, tmp_path)[0] == 0 and engine.calls == [f"{NET}/seed0"]  # a new start tries it again
 
 
-def test_an_unknown_job_is_named(plan, tmp_path):
-    with pytest.raises(UserError, match="no train job 'x'"):
+def test_of_an_unknown_job_the_nearest_is_named(plan, tmp_path):
+    with pytest.raises(UserError, match=f"unknown train job '{NET}/al'; did you mean '{NET}/all'"):
+        jobs.Job("train", f"{NET}/al", plan, tmp_path)
+    with pytest.raises(UserError, match=f"unknown train job 'x'; the train jobs are {NET}/all."):
         jobs.Job("train", "x", plan, tmp_path)
 
 
