@@ -139,7 +139,8 @@ def job_command(options: argparse.Namespace) -> int:
     results = options.results or _results(plan)
     forced = os.environ.get(AGAIN, "").split()
     job = Job(options.command, options.job, plan, results, limit=limit, attempt=options.attempt, forced=forced)
-    return job.execute()
+    status = job.execute()
+    return 0 if status == 1 and options.forgiving else status
 
 
 def times_command(options: argparse.Namespace) -> int:
@@ -295,6 +296,10 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("job")
         command.add_argument("--results", type=Path, help="folder of the records; default: results/PRESET")
         command.add_argument("--attempt", type=int, default=1, help="a restart's number; from 2 on, failures stand")
+        command.set_defaults(forgiving=False)
+        if stage == "search":
+            forgiving = "status 0 where a run failed: its training says so"
+            command.add_argument("--forgiving", action="store_true", help=forgiving)
         command.add_argument(
             "--minutes", type=float, help="stop cleanly after so many minutes; the same command continues"
         )

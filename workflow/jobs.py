@@ -8,8 +8,9 @@ not declared to it, because Snakemake deletes declared files before a job starts
 * no marker: the job starts for the first time, or Snakemake starts it again, for whatever reason. Records that are current are kept,
   unless the user forced the job (`-R`, `-F`, `-f`), which the Snakefile hands on by name: then what it left is cleared first.
 
-A failed run leaves failure.json with one sentence and does not stop the others. A failed *search* does not fail its job: the train
-job of the same runs finds no sizes, tries the search again, and fails with the reason, so that a failure is reported once.
+A failed run leaves failure.json with one sentence and does not stop the others. A failed search leaves its stamp all the same: the
+train job of the same runs finds no sizes, tries the search again, and fails with the reason. The search's own exit status is 1; the
+rule asks for 0 (`--forgiving`), since Snakemake would leave out the training of every row of the job.
 
 When a scheduler starts a job again (`attempt` 2 and on), runs that were cut off are continued, and those that failed are not tried
 again.
@@ -104,11 +105,10 @@ class Job:
                 self._fail(member, error)
             else:
                 done[member] = record
-        fails = bool(self.failures) and self.stage != "search"
-        if not fails:
+        if not self.failures or self.stage == "search":
             write_json(self.stamp, {"stage": self.stage, "done": done, "failed": self.failures})
             self.marker.unlink(missing_ok=True)  # a second pipeline here may have ended it first
-        return int(fails)
+        return int(bool(self.failures))
 
     def _clear(self) -> None:
         """Forget what an earlier, finished job of this name left."""
@@ -242,6 +242,14 @@ class Job:
         with locked(run_folder(self.results, other.id) / ".lock"):
             return from_search(run, run.sizes, self._search(other)["sizes"])
 
+    def _learned(self, run: Run, checksums: dict) -> list[int]:
+        """The sizes of a run's search, which was done before. Raises UserError where there is none of this code and data."""
+        expected = {**expected_digests(run, "search"), "data": checksums["train"][:12]}
+        search = read_if_current(read_search, run_folder(self.results, run.id) / "search.json", expected)
+        if search is None:
+            raise UserError(f"{run.id} has no current search: train it first.")
+        return search["sizes"]
+
     def _time(self, row: str) -> str:
         """Seconds per epoch of a row, at the sizes of its first seed."""
         from workflow import engine
@@ -249,8 +257,7 @@ class Job:
         run = next(run for run in self.plan.runs if run.place == row)
         path, expected = timing_path(self.results, run.dataset, run.row), expected_digests(run, "time")
         data, checksums = self._data(run)
-        own = run_folder(self.results, run.id) / "search.json"
-        sizes = read_search(own)["sizes"] if run.search else self._ruled(run)
+        sizes = self._learned(run, checksums) if run.search else self._ruled(run)
         expected = {**expected, "sizes": " ".join(map(str, sizes or []))}
         record = read_if_current(read_timing, path, expected)
         if record is None:

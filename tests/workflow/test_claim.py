@@ -95,6 +95,17 @@ def test_data_that_is_not_here_waits_with_a_sentence(tmp_path, capsys):
     assert "imagenet32 has to wait: " in said and "VERDICT on imagenet-backbones: not run" in said
 
 
+@pytest.mark.parametrize(("fault", "status"), [(None, 0), (ValueError("no sizes fit."), 1)])
+def test_a_search_that_fails_is_told_by_the_exit_status(engine, tmp_path, monkeypatch, fault, status):
+    for part in ("say_cost", "prepare", "print_verdict"):
+        monkeypatch.setattr(OneClaim, part, lambda *of: None)
+    if fault:
+        engine.faults["cifar10/effconv-20-0.66m/seed0"] = fault
+    claim = OneClaim("sizes-not-deepest", {**USER, "seeds": [0, 1]}, tmp_path, tmp_path)
+    assert claim.run() == status
+    assert engine.calls == ["cifar10/effconv-20-0.66m/seed0", "cifar10/effconv-20-0.66m/seed1"]
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
