@@ -135,6 +135,30 @@ def test_a_search_that_was_taken_over_is_filed_with_its_training_or_not_at_all(r
     assert "0 runs filed" in capsys.readouterr().out and not (tmp_path / "recorded" / "alone").exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (lambda run: run.update(device="cuda"), 0),
+        (lambda run: run["train"].update(protocol="short"), 0),
+        (lambda run: run["train"]["recipe"].update(epochs=8, lr=0.4), 0),
+        (lambda run: run.update(seed=1), 1),
+        (lambda run: run.update(id="mnist/effconv-20-0.66m/seed1"), 1),
+        (lambda run: run["search"].update(parameters=650_000), 1),
+        (lambda run: run.update(precision="bf16"), 1),
+    ],
+)
+def test_a_search_that_was_taken_over_is_of_another_run_with_the_same_search(real, tmp_path, capsys, change, status):
+    """Of another preset, or of a card where this campaign had none: only what the sizes depend on is the plan's."""
+    copied = shutil.copytree(real.out, tmp_path / "home")
+    path = copied / "runs" / RUN / "search.json"
+    edit(path, lambda search: change(search["run"]))
+    assert collect(copied, tmp_path / "strict", "h200") == 1
+    assert "its run is not the plan's" in capsys.readouterr().out
+    edit(path, lambda search: search.update(taken_from=f"short/{RUN}"))
+    assert collect(copied, tmp_path / "recorded", "h200") == status
+    assert ("its run is not the plan's" in capsys.readouterr().out) == bool(status)
+
+
 def edit(path, change) -> None:
     record = json.loads(path.read_text())
     change(record)

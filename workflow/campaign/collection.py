@@ -1,9 +1,10 @@
 """`python -m workflow campaign --collect DIR`: a campaign's results, checked again and filed under results/recorded/NAME.
 
 DIR was copied from another machine, so nothing in it is taken on trust. A record is filed if it is sound, if its run is the plan's,
-word for word, if its digests are those of this code, if its data has the checksums of the data sets' manifests (and of the data here,
-where they are prepared), and if it agrees with the run's history and learned sizes. A campaign may be collected while it goes on: of
-each run, the stages that have ended are filed, the others later. What is already filed is never replaced.
+word for word (of a search that was taken over: in what its sizes depend on), if its digests are those of this code, if its data has
+the checksums of the data sets' manifests (and of the data here, where they are prepared), and if it agrees with the run's history and
+learned sizes. A campaign may be collected while it goes on: of each run, the stages that have ended are filed, the others later. What
+is already filed is never replaced.
 """
 
 import json
@@ -76,7 +77,7 @@ class Collection:
 
     def _check_code(self, record: dict, run: Run, stage: str, extra: dict[str, str]) -> None:
         """Whether a record is of this run and this code. Raises BadRecord."""
-        if stage != "time" and record["run"] != run.to_json():
+        if stage != "time" and not _is_of(record, run, stage):
             raise BadRecord("its run is not the plan's")
         expected = {**expected_digests(run, stage), **extra}
         changed = sorted(name for name, digest in expected.items() if record["digests"].get(name) != digest)
@@ -170,6 +171,14 @@ class Collection:
             sizes = read_search(run_folder(self.folder, run.id) / "search.json")["sizes"]
         self._check(record, run, "time", {"sizes": " ".join(map(str, sizes))})
         return said
+
+
+def _is_of(record: dict, run: Run, stage: str) -> bool:
+    """Whether a record's run is the given one, word for word; of a search that was taken over, in all that its sizes depend on."""
+    if stage == "search" and record.get("taken_from"):
+        other = Run.from_json(record["run"])
+        return (other.id, other.numbers(stage)) == (run.id, run.numbers(stage))
+    return record["run"] == run.to_json()
 
 
 def _file(content: bytes, target: Path) -> None:
