@@ -382,6 +382,15 @@ def test_a_command_that_hangs_does_not_take_the_whole_campaign(tmp_path, monkeyp
     assert (tmp_path / "out" / "logs" / "check.log").read_text() == "begun\n"
 
 
+@pytest.mark.parametrize("name", ["a file", "a file/below"])
+def test_a_campaign_in_place_of_a_file_is_one_sentence(tmp_path, name):
+    (tmp_path / "a file").write_text("mine")
+    refused = pytest.raises(UserError, match=r"a file.* cannot be written \(.*\): choose another --out\.")
+    with refused, conduct.only_here(tmp_path / name):
+        pass
+    assert (tmp_path / "a file").read_text() == "mine"
+
+
 def test_two_campaigns_in_one_folder(tmp_path):
     held = conduct.only_here(tmp_path / "out")
     refused = pytest.raises(UserError, match="another campaign works in")
