@@ -268,12 +268,35 @@ def test_a_link_in_a_foreign_folder_files_nothing_of_this_machine(real, tmp_path
     assert not list((tmp_path / "recorded").rglob("runs"))
 
 
+@pytest.mark.parametrize("name", ["smoke", "smoke/plan.json", "selfcheck.json"])
+def test_a_link_in_place_of_a_part_is_refused_before_anything_is_filed(real, tmp_path, name):
+    copied = shutil.copytree(real.out.parent, tmp_path / "home")
+    gpu_pool.keep("NVIDIA H200", {"side_by_side": {}}, copied / "selfcheck.json")
+    (copied / name).rename(tmp_path / "elsewhere")
+    (copied / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=f"{name} is a link or no file: copy the campaign's folder"):
+        collect_all(copied, tmp_path / "recorded", "h200")
+    assert not (tmp_path / "recorded").exists()
+
+
+def test_a_file_that_cannot_be_read_stops_no_other_record(real, tmp_path, capsys, monkeypatch):
+    def broken(path):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(type(tmp_path), "read_bytes", broken)
+    assert collect(real.out, tmp_path / "recorded", "h200") == 1
+    said = capsys.readouterr().out
+    assert "Input/output error" in said and "0 runs filed" in said
+
+
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
         ("run.json", b'{"id": "another"}', "its run.json is not the plan's"),
         ("kernels.npz", b"no archive", "cannot be read as kernels"),
         ("history.jsonl", b"\xff\x1b[31m", "its history cannot be read"),
+        ("history.jsonl", b"[" * 100_000, "its history cannot be read"),
+        ("run.json", b"[" * 100_000, "cannot be read as JSON"),
         ("search.json", b"[" * 100_000, "cannot be read as JSON"),
     ],
 )

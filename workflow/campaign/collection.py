@@ -94,7 +94,7 @@ class Collection:
                 row = json.loads(line)
                 if row["stage"] == stage:
                     rows[row["epoch"]] = row
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, RecursionError, ValueError, KeyError, TypeError) as error:
             raise BadRecord(f"its history cannot be read ({error})") from None
         if sorted(rows) != list(range(1, record["epochs"] + 1)):
             raise BadRecord(f"its history has {len(rows)} of {record['epochs']} epochs")
@@ -225,7 +225,9 @@ def collect(folder: Path, recorded: Path, name: str, *, other_code: bool = False
                 else:
                     source, place = (timing_path(base, run.dataset, run.row) for base in (folder, target))
                     _file(source.read_bytes(), place)
-            except (BadRecord, UserError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            except (
+                BadRecord, UserError, ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError,
+            ) as error:  # fmt: skip
                 refused += 1
                 plain = isinstance(error, BadRecord | UserError)
                 reason = error if plain else f"it is no sound record ({type(error).__name__}: {error})"
@@ -239,11 +241,14 @@ def collect(folder: Path, recorded: Path, name: str, *, other_code: bool = False
 
 def collect_all(folder: Path, recorded: Path, name: str, *, other_code: bool = False) -> int:
     """Check and file a campaign: its folders one by one, as `recorded`/`name`-short and so on, and what is known of cards."""
-    parts = sorted(path.parent for path in folder.glob("*/plan.json"))
+    parts, checked = sorted(path.parent for path in folder.glob("*/plan.json")), folder / gpu_pool.HERE.name
     if not parts:
         raise UserError(f"{folder} holds no campaign: give the folder that was its --out.")
+    for path in (*parts, *(part / "plan.json" for part in parts), checked):
+        if path.is_symlink() or path.exists() and not (path in parts or path.is_file()):
+            raise UserError(f"{path} is a link or no file: copy the campaign's folder with its files.")
     refused = [collect(part, recorded, f"{name}-{part.name}", other_code=other_code) for part in parts]
-    for card, found in gpu_pool.read(folder / gpu_pool.HERE.name).items():
+    for card, found in gpu_pool.read(checked).items():
         if card not in gpu_pool.read(path := recorded / gpu_pool.HERE.name):
             gpu_pool.keep(card, found, path)
             print(f"filed    the self-check of {shown(card)}")
