@@ -69,6 +69,12 @@ def _seal(record: dict) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def check_seal(path: Path, record: dict) -> None:
+    """Raises BadRecord where a record is not what was sealed; one without a seal passes."""
+    if "seal" in record and record["seal"] != _seal(record):
+        raise BadRecord(f"{path} has changed since it was written; delete it and run again")
+
+
 def write_record(path: Path, record: dict) -> None:
     """Write a record with its seal."""
     plain = json.loads(json.dumps(record))  # as it will be read back
@@ -108,8 +114,7 @@ def _read(path: Path, kind: str) -> dict:
         raise BadRecord(f"{path} cannot be read as JSON ({error}); delete it and run again") from None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise BadRecord(f"{path} is not a record of this version (schema {SCHEMA}); delete it and run again")
-    if "seal" in record and record["seal"] != _seal(record):
-        raise BadRecord(f"{path} has changed since it was written; delete it and run again")
+    check_seal(path, record)
     for field, kind_of in {**_COMMON, **_FIELDS[kind]}.items():
         allowed = (int, float) if kind_of is float else kind_of
         if not isinstance(record.get(field), allowed):
