@@ -4,6 +4,7 @@
 import functools
 import importlib.util
 import json
+import os
 import re
 import shlex
 import sys
@@ -17,6 +18,7 @@ HERE = Path(
 )  # in this file `workflow` is Snakemake's object; `from workflow import` finds our package
 sys.path.insert(0, str(HERE))
 
+from workflow.jobs import AGAIN
 from workflow.machine import lease, time_limit
 from workflow.overview.estimates import Estimates
 from workflow.overview.progress import Progress

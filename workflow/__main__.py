@@ -129,7 +129,7 @@ def _print_line_by_line() -> None:
 
 def job_command(options: argparse.Namespace) -> int:
     """Do one job of a stage (search, train, time): the runs that the plan gives it."""
-    from workflow.jobs import Job
+    from workflow.jobs import AGAIN, Job
     from workflow.machine import time_limit
 
     _use_threads(options.threads)
@@ -137,8 +137,10 @@ def job_command(options: argparse.Namespace) -> int:
     _print_line_by_line()
     limit = time_limit.seconds(options.minutes, plan.time_limit)
     results = options.results or _results(plan)
-    job = Job(options.command, options.job, plan, results, limit=limit, attempt=options.attempt)
-    return job.execute()
+    forced = os.environ.get(AGAIN, "").split()
+    job = Job(options.command, options.job, plan, results, limit=limit, attempt=options.attempt, forced=forced)
+    status = job.execute()
+    return 0 if status == 1 and options.forgiving else status
 
 
 def times_command(options: argparse.Namespace) -> int:
@@ -346,6 +348,10 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("job")
         command.add_argument("--results", type=Path, help="folder of the records; default: results/PRESET")
         command.add_argument("--attempt", type=_whole, default=1, help="a restart's number; from 2 on, failures stand")
+        command.set_defaults(forgiving=False)
+        if stage == "search":
+            forgiving = "status 0 where a run failed: its training says so"
+            command.add_argument("--forgiving", action="store_true", help=forgiving)
         # Here and for times 0 or less is a limit, too: a campaign hands on what is left to it.
         command.add_argument(
             "--minutes", type=_finite, help="stop cleanly after so many minutes; the same command continues"

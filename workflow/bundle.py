@@ -23,7 +23,7 @@ from workflow.support.files import ROOT, read_yaml, write_bytes
 
 SPECIFICATION = "https://w3id.org/ro/crate/1.2"
 METADATA = "ro-crate-metadata.json"
-WORKING_FILES = {".pt", ".running", ".described"}  # checkpoints, and notes of jobs for themselves
+WORKING_FILES = {".pt", ".running", ".described"}  # checkpoints, and notes of jobs for themselves, earlier ones too
 FORMATS = {
     ".jsonl": "application/x-ndjson",
     ".npz": "application/zip",

@@ -5,21 +5,24 @@ not declared to it, because Snakemake deletes declared files before a job starts
 `<job>.running`, is laid beside the stamp at the start and taken away at the end:
 
 * marker there: an earlier process was killed, stopped or had a failure; records that are current are kept, checkpoints continued;
-* no marker: the job starts for the first time, or was forced, or has changed. `<job>.described` has the digests of what it did
-  last. Where they are the same now, it was forced: what it left is cleared first. Else current records are kept: a run may join.
+* no marker: the job starts for the first time, or Snakemake starts it again, for whatever reason. Records that are current are kept,
+  unless the user forced the job (`-R`, `-F`, `-f`), which the Snakefile hands on by name: then what it left is cleared first.
 
-A failed run leaves failure.json with one sentence and does not stop the others. A failed *search* does not fail its job: the train
-job of the same runs finds no sizes, tries the search again, and fails with the reason, so that a failure is reported once.
+A failed run leaves failure.json with one sentence and does not stop the others. A failed search leaves its stamp all the same: the
+train job of the same runs finds no sizes, tries the search again, and fails with the reason. The search's own exit status is 1; the
+rule asks for 0 (`--forgiving`), since Snakemake would leave out the training of every row of the job.
 
-A scheduler's restart (`attempt` 2 and on) goes on with what time cut off; what failed in an earlier attempt has failed.
+When a scheduler starts a job again (`attempt` 2 and on), runs that were cut off are continued, and those that failed are not tried
+again.
 """
 
 import json
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
+from workflow.plan.catalogue import check_name
 from workflow.plan.digests import expected_digests
 from workflow.plan.names import check_path
 from workflow.plan.plan import Plan
@@ -39,16 +42,19 @@ from workflow.records.records import (
     write_record,
 )
 from workflow.records.state import read_if_current, recorded_folders
-from workflow.support.code_digests import text_digest
 from workflow.support.errors import UserError
 from workflow.support.files import write_json, write_text
 
 Log = Callable[[str], None]
+AGAIN = "EFFCONV_AGAIN"  # environment: the rules and files that the user told Snakemake to do again
 STOPPED = 75  # exit status of a job that ran out of its time with checkpoints written (EX_TEMPFAIL)
 
 
 class Job:
-    """One job of one stage; `results` is results/<preset>, `limit` seconds after which it stops cleanly (None: never)."""
+    """One job of one stage; `results` is results/<preset>, `limit` seconds after which it stops cleanly (None: never).
+
+    `forced`: stages, or stamps of jobs, that are to be done again although they are done.
+    """
 
     def __init__(
         self,
@@ -59,16 +65,16 @@ class Job:
         *,
         limit: float | None = None,
         attempt: int = 1,
+        forced: Collection[str] = (),
         log: Log = print,
     ):
-        if name not in plan.jobs[stage]:
-            raise UserError(f"the plan has no {stage} job '{name}': `python -m workflow plan` lists them.")
+        check_name(f"{stage} job", name, plan.jobs[stage], "the plan")
         self.stage, self.name, self.results, self.log = stage, name, results, log
         self.members = plan.jobs[stage][name]
         self.plan = plan
         self.stamp = results / "jobs" / stage / f"{check_path(name)}.json"
         self.marker = self.stamp.with_suffix(".running")
-        self.before = self.stamp.with_suffix(".described")
+        self.forced = not {stage, str(self.stamp)}.isdisjoint(forced)
         self.deadline = None if limit is None else time.monotonic() + limit
         self.attempt = attempt
         self.failures: dict[str, str] = {}
@@ -77,9 +83,7 @@ class Job:
         """Do the job; the process's exit status: 0 done, 1 a run failed, 75 out of time."""
         from workflow.engine import OutOfTime
 
-        described = self._described()
-        changed = self.before.exists() and self.before.read_text() != described
-        if not self.marker.exists() and not changed:
+        if self.forced and not self.marker.exists():
             self._clear()
         write_json(self.marker, {"started": now()})
         if self.attempt == 1:
@@ -101,18 +105,10 @@ class Job:
                 self._fail(member, error)
             else:
                 done[member] = record
-        fails = bool(self.failures) and self.stage != "search"
-        if not fails:
-            write_text(self.before, described)
+        if not self.failures or self.stage == "search":
             write_json(self.stamp, {"stage": self.stage, "done": done, "failed": self.failures})
             self.marker.unlink(missing_ok=True)  # a second pipeline here may have ended it first
-        return int(fails)
-
-    def _described(self) -> str:
-        """The digests of every member; a timed row's are those of the run that is timed."""
-        runs = {run.place: run for run in reversed(self.plan.runs)} if self.stage == "time" else self.plan.by_id
-        found = {member: _joint(expected_digests(runs[member], self.stage)) for member in self.members}
-        return "".join(f"{member} {text_digest(joint)}\n" for member, joint in found.items())
+        return int(bool(self.failures))
 
     def _clear(self) -> None:
         """Forget what an earlier, finished job of this name left."""
@@ -246,6 +242,14 @@ class Job:
         with locked(run_folder(self.results, other.id) / ".lock"):
             return from_search(run, run.sizes, self._search(other)["sizes"])
 
+    def _learned(self, run: Run, checksums: dict) -> list[int]:
+        """The sizes of a run's search, which was done before. Raises UserError where there is none of this code and data."""
+        expected = {**expected_digests(run, "search"), "data": checksums["train"][:12]}
+        search = read_if_current(read_search, run_folder(self.results, run.id) / "search.json", expected)
+        if search is None:
+            raise UserError(f"{run.id} has no current search: train it first.")
+        return search["sizes"]
+
     def _time(self, row: str) -> str:
         """Seconds per epoch of a row, at the sizes of its first seed."""
         from workflow import engine
@@ -253,8 +257,7 @@ class Job:
         run = next(run for run in self.plan.runs if run.place == row)
         path, expected = timing_path(self.results, run.dataset, run.row), expected_digests(run, "time")
         data, checksums = self._data(run)
-        own = run_folder(self.results, run.id) / "search.json"
-        sizes = read_search(own)["sizes"] if run.search else self._ruled(run)
+        sizes = self._learned(run, checksums) if run.search else self._ruled(run)
         expected = {**expected, "sizes": " ".join(map(str, sizes or []))}
         record = read_if_current(read_timing, path, expected)
         if record is None:

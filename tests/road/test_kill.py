@@ -151,7 +151,7 @@ def test_killed_while_a_row_is_timed(root, plan, whole, tmp_path):
         "search",
         "train",
     ]
-    assert {path.suffix for path in (tmp_path / "results/smoke/jobs/time").iterdir()} == {".json", ".described"}
+    assert {path.suffix for path in (tmp_path / "results/smoke/jobs/time").iterdir()} == {".json"}
 
 
 def test_killed_while_the_report_is_written(root, plan, whole, tmp_path):

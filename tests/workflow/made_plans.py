@@ -71,6 +71,7 @@ def search_of(run: Run, **changes) -> dict:
 
 def timing_of(run: Run, **changes) -> dict:
     """A timing record of a run's row: 3.5 s an epoch."""
-    seconds = {"segments": [{"seconds_per_epoch": 3.5, "slices": 5}], "train_seconds": 3.5, "seconds_per_epoch": 3.5}
-    found = {"row": run.row, "dataset": run.dataset, "device": "cpu", "search_seconds": None, **seconds}
+    segment = {"stage": "train", "weight": 1.0, "seconds_per_epoch": 3.5, "slices": 5}
+    seconds = {"segments": [segment], "train_seconds": 3.5, "seconds_per_epoch": 3.5, "search_seconds": None}
+    found = {"row": run.row, "dataset": run.dataset, "device": "cpu", "batch_size": run.train.batch_size, **seconds}
     return _record(run, "time", found, changes)

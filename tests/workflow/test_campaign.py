@@ -135,6 +135,30 @@ def test_a_search_that_was_taken_over_is_filed_with_its_training_or_not_at_all(r
     assert "0 runs filed" in capsys.readouterr().out and not (tmp_path / "recorded" / "alone").exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (lambda run: run.update(device="cuda"), 0),
+        (lambda run: run["train"].update(protocol="short"), 0),
+        (lambda run: run["train"]["recipe"].update(epochs=8, lr=0.4), 0),
+        (lambda run: run.update(seed=1), 1),
+        (lambda run: run.update(id="mnist/effconv-20-0.66m/seed1"), 1),
+        (lambda run: run["search"].update(parameters=650_000), 1),
+        (lambda run: run.update(precision="bf16"), 1),
+    ],
+)
+def test_a_search_that_was_taken_over_is_of_another_run_with_the_same_search(real, tmp_path, capsys, change, status):
+    """Of another preset, or of a card where this campaign had none: only what the sizes depend on is the plan's."""
+    copied = shutil.copytree(real.out, tmp_path / "home")
+    path = copied / "runs" / RUN / "search.json"
+    edit(path, lambda search: change(search["run"]))
+    assert collect(copied, tmp_path / "strict", "h200") == 1
+    assert "its run is not the plan's" in capsys.readouterr().out
+    edit(path, lambda search: search.update(taken_from=f"short/{RUN}"))
+    assert collect(copied, tmp_path / "recorded", "h200") == status
+    assert ("its run is not the plan's" in capsys.readouterr().out) == bool(status)
+
+
 def edit(path, change) -> None:
     record = json.loads(path.read_text())
     change(record)
@@ -244,12 +268,35 @@ def test_a_link_in_a_foreign_folder_files_nothing_of_this_machine(real, tmp_path
     assert not list((tmp_path / "recorded").rglob("runs"))
 
 
+@pytest.mark.parametrize("name", ["smoke", "smoke/plan.json", "selfcheck.json"])
+def test_a_link_in_place_of_a_part_is_refused_before_anything_is_filed(real, tmp_path, name):
+    copied = shutil.copytree(real.out.parent, tmp_path / "home")
+    gpu_pool.keep("NVIDIA H200", {"side_by_side": {}}, copied / "selfcheck.json")
+    (copied / name).rename(tmp_path / "elsewhere")
+    (copied / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=f"{name} is a link or no file: copy the campaign's folder"):
+        collect_all(copied, tmp_path / "recorded", "h200")
+    assert not (tmp_path / "recorded").exists()
+
+
+def test_a_file_that_cannot_be_read_stops_no_other_record(real, tmp_path, capsys, monkeypatch):
+    def broken(path):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(type(tmp_path), "read_bytes", broken)
+    assert collect(real.out, tmp_path / "recorded", "h200") == 1
+    said = capsys.readouterr().out
+    assert "Input/output error" in said and "0 runs filed" in said
+
+
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
         ("run.json", b'{"id": "another"}', "its run.json is not the plan's"),
         ("kernels.npz", b"no archive", "cannot be read as kernels"),
         ("history.jsonl", b"\xff\x1b[31m", "its history cannot be read"),
+        ("history.jsonl", b"[" * 100_000, "its history cannot be read"),
+        ("run.json", b"[" * 100_000, "cannot be read as JSON"),
         ("search.json", b"[" * 100_000, "cannot be read as JSON"),
     ],
 )
@@ -356,6 +403,15 @@ def test_a_command_that_hangs_does_not_take_the_whole_campaign(tmp_path, monkeyp
         conduct._command(["check"], tmp_path / "out" / "logs" / "check.log", lock, seconds=1)
     assert capfd.readouterr().out.splitlines() == ["begun", "check did not end in 1 s and was stopped."]
     assert (tmp_path / "out" / "logs" / "check.log").read_text() == "begun\n"
+
+
+@pytest.mark.parametrize("name", ["a file", "a file/below"])
+def test_a_campaign_in_place_of_a_file_is_one_sentence(tmp_path, name):
+    (tmp_path / "a file").write_text("mine")
+    refused = pytest.raises(UserError, match=r"a file.* cannot be written \(.*\): choose another --out\.")
+    with refused, conduct.only_here(tmp_path / name):
+        pass
+    assert (tmp_path / "a file").read_text() == "mine"
 
 
 def test_two_campaigns_in_one_folder(tmp_path):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.workflow.made_plans import a_run
 from workflow.__main__ import main
 from workflow.campaign.claim import OneClaim
 from workflow.records.records import timing_path, write_record
@@ -18,7 +19,8 @@ def timing(folder, place, seconds, batch_size, device="A processor", **changes):
     part = {"stage": "train", "position": "start", "weight": 1.0, "seconds_per_epoch": seconds, "low": 0.99 * seconds,
             "high": 1.01 * seconds, "images_per_second": 60_000 / seconds, "batch_size": batch_size}  # fmt: skip
     record = {"schema": 2, "status": "complete", "digests": {}, "provenance": {"cpu": device}, "row": row, "dataset": dataset,
-              "device": "cpu", "batch_size": batch_size, "clocks_agree": True, "segments": [part], "train_seconds": seconds,
+              "run": a_run(place).to_json(), "device": "cpu",
+              "batch_size": batch_size, "clocks_agree": True, "segments": [part], "train_seconds": seconds,
               "search_seconds": None, "seconds_per_epoch": seconds, **changes}  # fmt: skip
     write_record(timing_path(folder, dataset, row), record)
 
@@ -91,6 +93,17 @@ def test_data_that_is_not_here_waits_with_a_sentence(tmp_path, capsys):
     assert claim.run() == 1
     said = capsys.readouterr().out
     assert "imagenet32 has to wait: " in said and "VERDICT on imagenet-backbones: not run" in said
+
+
+@pytest.mark.parametrize(("fault", "status"), [(None, 0), (ValueError("no sizes fit."), 1)])
+def test_a_search_that_fails_is_told_by_the_exit_status(engine, tmp_path, monkeypatch, fault, status):
+    for part in ("say_cost", "prepare", "print_verdict"):
+        monkeypatch.setattr(OneClaim, part, lambda *of: None)
+    if fault:
+        engine.faults["cifar10/effconv-20-0.66m/seed0"] = fault
+    claim = OneClaim("sizes-not-deepest", {**USER, "seeds": [0, 1]}, tmp_path, tmp_path)
+    assert claim.run() == status
+    assert engine.calls == ["cifar10/effconv-20-0.66m/seed0", "cifar10/effconv-20-0.66m/seed1"]
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,10 @@ def sentence(capsys) -> str:
             "makes up no images of 'cifar10': add --preset smoke",
         ),
         (["prepare", "imagenet32"], r"ImageNet-32 not found.*image-net\.org"),
-        (["train", "table2/nothing/all", "--preset", "smoke"], "no train job 'table2/nothing/all'"),
+        (
+            ["train", "table2/nothing/all", "--preset", "smoke"],
+            "unknown train job 'table2/nothing/all'; did you mean 'table",
+        ),
         (["report", "table9", "--preset", "smoke"], "no product 'table9': choose one of page"),
     ],
 )

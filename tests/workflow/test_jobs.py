@@ -6,15 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.made_plans import plan_of
+from tests.workflow.made_plans import plan_of, search_of, timing_of
 from workflow import jobs
+from workflow.__main__ import main
+from workflow.plan.digests import expected_digests
 from workflow.protocol.runs import Run
 from workflow.records import state
 from workflow.records.history import read_history
-from workflow.records.records import read_result, read_search
+from workflow.records.records import read_failure, read_result, read_search, timing_path, write_record
 from workflow.support.errors import UserError
+from workflow.support.files import write_json
 
 NET, SEARCHED = "mnist/cifar-resnet-20", "cifar10/effconv-20-0.66m"
+MADE_BY_THE_JOB = ("schema", "status", "run", "digests", "provenance")
 PREDICTOR = {"kernel_predictor": "projected", "hidden": 64}  # in which the presets differ
 
 
@@ -24,10 +28,10 @@ def plan():
     return plan_of(NET, seeds=[0, 1, 2], jobs={"rows": "one"})
 
 
-def execute(plan, folder, attempt=1):
+def execute(plan, folder, attempt=1, forced=()):
     said = []
-    status = jobs.Job("train", f"{NET}/all", plan, folder, log=said.append, attempt=attempt).execute()
-    return status, said
+    job = jobs.Job("train", f"{NET}/all", plan, folder, log=said.append, attempt=attempt, forced=forced)
+    return job.execute(), said
 
 
 def test_a_job_leaves_records_and_a_stamp(engine, plan, tmp_path):
@@ -59,12 +63,37 @@ def test_an_unforeseen_error_keeps_its_trace_in_the_log(engine, plan, tmp_path):
     assert status == 1 and any("Traceback" in line for line in said)
 
 
-def test_a_forced_job_starts_afresh(engine, plan, tmp_path):
-    execute(plan, tmp_path)
-    (tmp_path / f"jobs/train/{NET}/all.json").unlink()  # as Snakemake does before a forced or changed job
+STAMP = f"jobs/train/{NET}/all.json"
+
+
+@pytest.mark.parametrize(
+    ("forced", "trained"),
+    [
+        ((), 0),
+        (("train",), 3),
+        (("prepare", STAMP), 3),
+        (("search", "time", "table1", STAMP.replace("all", "seed0")), 0),
+    ],
+)
+def test_what_is_done_is_kept_unless_the_user_forced_it(engine, plan, tmp_path, monkeypatch, forced, trained):
+    """The stamp is gone after a kill of the launcher, in an unpacked bundle, and when data are prepared again, too."""
+    monkeypatch.chdir(tmp_path)
+    execute(plan, Path())
+    Path(STAMP).unlink()  # as Snakemake does before it starts a job again, for whatever reason
     engine.calls.clear()
+    assert execute(plan, Path(), forced=forced)[0] == 0 and Path(STAMP).exists()
+    assert len(engine.calls) == trained
+
+
+def test_a_forced_job_that_was_killed_goes_on(engine, plan, tmp_path):
     execute(plan, tmp_path)
-    assert len(engine.calls) == 3
+    engine.faults[f"{NET}/seed2"] = KeyboardInterrupt()
+    engine.calls.clear()
+    with pytest.raises(KeyboardInterrupt):
+        execute(plan, tmp_path, forced=["train"])
+    engine.faults.clear(), engine.calls.clear()
+    execute(plan, tmp_path, forced=["train"])
+    assert engine.calls == [f"{NET}/seed2"]
 
 
 def test_a_run_that_joins_a_finished_job_is_done_alone(engine, plan, tmp_path):
@@ -108,9 +137,54 @@ def test_a_restart_goes_on_and_does_not_try_a_failed_run_again(engine, plan, tmp
     assert execute(plan, tmp_path)[0] == 0 and engine.calls == [f"{NET}/seed0"]  # a new start tries it again
 
 
-def test_an_unknown_job_is_named(plan, tmp_path):
-    with pytest.raises(UserError, match="no train job 'x'"):
+def test_of_an_unknown_job_the_nearest_is_named(plan, tmp_path):
+    with pytest.raises(UserError, match=f"unknown train job '{NET}/al'; did you mean '{NET}/all'"):
+        jobs.Job("train", f"{NET}/al", plan, tmp_path)
+    with pytest.raises(UserError, match=f"unknown train job 'x'; the train jobs are {NET}/all."):
         jobs.Job("train", "x", plan, tmp_path)
+
+
+@pytest.fixture
+def searching():
+    """One row with a search of its own, one seed."""
+    return plan_of(SEARCHED, seeds=[0], jobs={"seeds": "one", "rows": "one", "timing": "row"})
+
+
+@pytest.mark.parametrize(("more", "status"), [([], 1), (["--forgiving"], 0)])
+def test_a_failed_search_has_its_exit_status_unless_its_training_reports_it(
+    engine, searching, tmp_path, monkeypatch, more, status
+):
+    """Snakemake's rule asks for 0, and finds the stamp: else one search would stop the training of all rows of the job."""
+    monkeypatch.chdir(tmp_path)
+    write_json(Path("plan.json"), searching.to_json())
+    engine.faults[f"{SEARCHED}/seed0"] = ValueError("no sizes fit.")
+    words = ["--plan", "plan.json", "--results", "here", "--threads", "1"]
+    assert main(["search", f"{SEARCHED}/seed0", *words, *more]) == status
+    stamp = json.loads((tmp_path / f"here/jobs/search/{SEARCHED}/seed0.json").read_text())
+    assert stamp["failed"] == {f"{SEARCHED}/seed0": "no sizes fit."}
+    assert main(["train", f"{SEARCHED}/seed0", *words]) == 1
+    failure = read_failure(tmp_path / f"here/runs/{SEARCHED}/seed0/failure.json")
+    assert (failure["stage"], failure["reason"]) == ("train", "no sizes fit.")
+
+
+def test_a_row_is_timed_at_the_sizes_of_a_current_search_only(engine, searching, tmp_path):
+    (run,), sizes = searching.runs, []
+
+    def measure(run, data, *, kernel_sizes, **options):
+        sizes.append(kernel_sizes)
+        return {key: value for key, value in timing_of(run).items() if key not in MADE_BY_THE_JOB}
+
+    engine.measure = measure
+    time = lambda: jobs.Job("time", SEARCHED, searching, tmp_path).execute()
+    failure = timing_path(tmp_path, run.dataset, run.row).with_suffix(".failure.json")
+    search = lambda **digests: search_of(run, digests={**expected_digests(run, "search"), "data": "ab" * 6, **digests})
+    path = tmp_path / "runs" / run.id / "search.json"
+    for wrong in ({"effconv.mask": "0" * 12}, {"data": "cd" * 6}, {"run": "0" * 12}):
+        write_record(path, search(**wrong))
+        assert time() == 1 and not sizes
+        assert read_failure(failure)["reason"] == f"{run.id} has no current search: train it first."
+    write_record(path, search())
+    assert time() == 0 and sizes == [[3, 5]] and not failure.exists()
 
 
 def search(preset: str, folder: Path, log=lambda line: None, **user) -> dict:

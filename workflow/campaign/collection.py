@@ -1,9 +1,10 @@
 """`python -m workflow campaign --collect DIR`: a campaign's results, checked again and filed under results/recorded/NAME.
 
 DIR was copied from another machine, so nothing in it is taken on trust. A record is filed if it is sound, if its run is the plan's,
-word for word, if its digests are those of this code, if its data has the checksums of the data sets' manifests (and of the data here,
-where they are prepared), and if it agrees with the run's history and learned sizes. A campaign may be collected while it goes on: of
-each run, the stages that have ended are filed, the others later. What is already filed is never replaced.
+word for word (of a search that was taken over: in what its sizes depend on), if its digests are those of this code, if its data has
+the checksums of the data sets' manifests (and of the data here, where they are prepared), and if it agrees with the run's history and
+learned sizes. A campaign may be collected while it goes on: of each run, the stages that have ended are filed, the others later. What
+is already filed is never replaced.
 """
 
 import json
@@ -77,7 +78,7 @@ class Collection:
 
     def _check_code(self, record: dict, run: Run, stage: str, extra: dict[str, str]) -> None:
         """Whether a record is of this run and this code. Raises BadRecord."""
-        if stage != "time" and record["run"] != run.to_json():
+        if stage != "time" and not _is_of(record, run, stage):
             raise BadRecord("its run is not the plan's")
         expected = {**expected_digests(run, stage), **extra}
         changed = changed_digests(record, expected)
@@ -94,7 +95,7 @@ class Collection:
                 row = json.loads(line)
                 if row["stage"] == stage:
                     rows[row["epoch"]] = row
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, RecursionError, ValueError, KeyError, TypeError) as error:
             raise BadRecord(f"its history cannot be read ({error})") from None
         if sorted(rows) != list(range(1, record["epochs"] + 1)):
             raise BadRecord(f"its history has {len(rows)} of {record['epochs']} epochs")
@@ -173,6 +174,14 @@ class Collection:
         return said
 
 
+def _is_of(record: dict, run: Run, stage: str) -> bool:
+    """Whether a record's run is the given one, word for word; of a search that was taken over, in all that its sizes depend on."""
+    if stage == "search" and record.get("taken_from"):
+        other = Run.from_json(record["run"])
+        return (other.id, other.numbers(stage)) == (run.id, run.numbers(stage))
+    return record["run"] == run.to_json()
+
+
 def _file(content: bytes, target: Path) -> None:
     """Write a file whole. Raises BadRecord where another one is filed already; a history may have grown by a stage."""
     if target.exists() and (filed := target.read_bytes()) != content:
@@ -217,7 +226,9 @@ def collect(folder: Path, recorded: Path, name: str, *, other_code: bool = False
                 else:
                     source, place = (timing_path(base, run.dataset, run.row) for base in (folder, target))
                     _file(source.read_bytes(), place)
-            except (BadRecord, UserError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            except (
+                BadRecord, UserError, ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError,
+            ) as error:  # fmt: skip
                 refused += 1
                 plain = isinstance(error, BadRecord | UserError)
                 reason = error if plain else f"it is no sound record ({type(error).__name__}: {error})"
@@ -231,11 +242,14 @@ def collect(folder: Path, recorded: Path, name: str, *, other_code: bool = False
 
 def collect_all(folder: Path, recorded: Path, name: str, *, other_code: bool = False) -> int:
     """Check and file a campaign: its folders one by one, as `recorded`/`name`-short and so on, and what is known of cards."""
-    parts = sorted(path.parent for path in folder.glob("*/plan.json"))
+    parts, checked = sorted(path.parent for path in folder.glob("*/plan.json")), folder / gpu_pool.HERE.name
     if not parts:
         raise UserError(f"{folder} holds no campaign: give the folder that was its --out.")
+    for path in (*parts, *(part / "plan.json" for part in parts), checked):
+        if path.is_symlink() or path.exists() and not (path in parts or path.is_file()):
+            raise UserError(f"{path} is a link or no file: copy the campaign's folder with its files.")
     refused = [collect(part, recorded, f"{name}-{part.name}", other_code=other_code) for part in parts]
-    for card, found in gpu_pool.read(folder / gpu_pool.HERE.name).items():
+    for card, found in gpu_pool.read(checked).items():
         if card not in gpu_pool.read(path := recorded / gpu_pool.HERE.name):
             gpu_pool.keep(card, found, path)
             print(f"filed    the self-check of {shown(card)}")

@@ -47,8 +47,12 @@ GRACE = 60.0  # seconds that a command may take longer than it was given
 @contextlib.contextmanager
 def only_here(folder: Path) -> Iterator[int]:
     """Hold the folder against a second campaign; the descriptor is passed on, so that orphans of a killed one hold it too."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".campaign.lock", "w") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / ".campaign.lock", "w")  # noqa: SIM115
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written ({error.strerror}): choose another --out.") from None
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -38,12 +38,13 @@ def read(path: Path) -> dict[str, dict]:
         found = json.loads(path.read_text())
         numbers = [number for record in found.values() for number in record["side_by_side"].values()]
         rates = [rate for record in found.values() for rate in record.get("macs_per_second", {}).values()]
+        json.dumps(found, allow_nan=False)  # it is written again when another card is kept
         if all(number in range(1, MOST + 1) for number in numbers) and all(0 < rate < float("inf") for rate in rates):
             return found
         reason = f"side_by_side must be 1 to {MOST}, and rates above 0"
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
+    except (OSError, RecursionError, ValueError, AttributeError, TypeError, KeyError) as error:
         reason = f"{type(error).__name__}: {error}"
     raise UserError(f"{path} is damaged ({reason}): remove it, and run `python -m workflow check` again.")
 

@@ -129,7 +129,7 @@ def read_plan(path: Path) -> Plan:
     """The plan in a file. Raises UserError where it cannot be read."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise UserError(f"{path} cannot be read as a plan ({error}): `snakemake plan` writes it again.") from None
     if not isinstance(values, dict):
         raise UserError(f"{path} is no plan: `snakemake plan` writes it again.")

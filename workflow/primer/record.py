@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from workflow.primer.statement import Statement
-from workflow.records.records import SCHEMA, BadRecord
+from workflow.records.records import SCHEMA, BadRecord, check_seal
 from workflow.support.code_digests import code_digests
 from workflow.support.files import read_json
 
@@ -16,19 +16,22 @@ def read(path: Path) -> dict:
     record = read_json(path, "`python -m workflow primer` computes it", BadRecord)
     if record.get("schema") != SCHEMA:
         raise BadRecord(f"{path} is not a record of this version (schema {SCHEMA}); delete it and run again")
+    check_seal(path, record)  # records of before it was sealed have none
     try:
         statements = tuple(Statement(**fields) for fields in record["statements"])
         costs, layers = record["costs"], record["vgg16"]
-        numbers = [line["milliseconds"] for line in costs] + [s.computed for s in statements]
+        values = [value for s in statements for value in (s.printed, s.computed) if not isinstance(value, str)]
+        numbers = [line["milliseconds"] for line in costs] + values
         record["digests"], record["provenance"], record["effort"]
         untrained = record.setdefault("untrained", None)  # records of before it was computed are sound
         if untrained:
             numbers += [line["change"] for part in ("changes", "flips") for line in untrained[part]]
-    except (KeyError, TypeError, ValueError) as error:
+        finite = all(map(math.isfinite, numbers))
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadRecord(f"{path} lacks a sound part ({error}); delete it and run again") from None
     if not (statements and costs and layers):
         raise BadRecord(f"{path} is empty; delete it and run again")
-    if not all(math.isfinite(value) for value in numbers if not isinstance(value, str)):
+    if not finite:
         raise BadRecord(f"{path} holds a number that is not finite; delete it and run again")
     return {**record, "statements": statements}
 

@@ -12,8 +12,7 @@ from workflow.primer.effort import Effort, effort_of
 from workflow.primer.record import FILE, primer_digests
 from workflow.primer.statement import SOURCES, Statement
 from workflow.records.provenance import now, provenance
-from workflow.records.records import SCHEMA
-from workflow.support.files import write_json
+from workflow.records.records import SCHEMA, write_record
 
 TOPICS = (parameters, stacking, blocks, winners, shapes, sliding, vgg)
 
@@ -38,5 +37,5 @@ def compute(preset: str, results: Path, *, say: Callable[[str], None] = print) -
         "digests": primer_digests(),
         "provenance": provenance(device="cpu", threads=1, started=started, data={}),
     }  # fmt: skip
-    write_json(results / FILE, record)
+    write_record(results / FILE, record)
     return record

@@ -14,6 +14,8 @@ from workflow.protocol.recipes import Recipe
 from workflow.protocol.search_methods import DEFAULT
 from workflow.support.errors import UserError
 
+COUNTS = ("classes", "image_size", "channels", "train_images", "test_images")  # of a data set's constants
+
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
@@ -109,6 +111,19 @@ class Run:
             found |= {"device": self.device}
         return found
 
+    def _check_numbers(self) -> None:
+        """Raises TypeError where what is counted, or counts, is no whole number, or none above 0."""
+        stages: list[Training | Search] = [self.train, *([self.search] if self.search else [])]
+        counts: list[object] = [getattr(self.constants, name) for name in COUNTS]
+        for stage in stages:
+            counts += [stage.epochs, stage.recipe.epochs, stage.recipe.batch_size]
+            counts += [] if stage.images is None else [stage.images]
+        if type(self.seed) is not int or not all(type(count) is int and count > 0 for count in counts):
+            raise TypeError("a seed, or a number of epochs, images, channels or classes, is none")
+        budgets = (self.search.parameters, self.search.macs) if self.search else ()
+        if not all(budget is None or type(budget) in (int, float) for budget in budgets):
+            raise TypeError("a budget is no number")
+
     def to_json(self) -> dict:
         """Plain values, the same as when read back from a record."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
@@ -119,14 +134,17 @@ class Run:
         try:
             train, search, sizes = values["train"], values.get("search"), values.get("sizes")
             words = ("id", "dataset", "row", "label", "system", "data", "precision", "device")
-            if not (all(isinstance(values[key], str) for key in words) and isinstance(values["arguments"], Mapping)):
-                raise TypeError(f"one of {', '.join(words)} is no text, or arguments no mapping")
-            return cls(**{
+            texts = [*(values[key] for key in words), train["recipe"]["name"]]
+            if not (all(isinstance(text, str) for text in texts) and isinstance(values["arguments"], Mapping)):
+                raise TypeError(f"one of {', '.join(words)}, recipe is no text, or arguments no mapping")
+            run = cls(**{
                 **values,
                 "constants": DatasetInfo.from_json(values["constants"]),
                 "train": Training(**{**train, "recipe": Recipe.from_json(train["recipe"])}),
                 "search": Search(**{**search, "recipe": Recipe.from_json(search["recipe"])}) if search else None,
                 "sizes": SizesFrom(**sizes) if sizes else None,
             })  # fmt: skip
+            run._check_numbers()
+            return run
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"this is no run of this version ({error}): make the plan again.") from None

@@ -32,7 +32,8 @@ _FIELDS = {
                "parameters": int, "macs": int, "epochs": int, "seconds_per_epoch": list},
     "search": {"run": dict, "layers": list, "sizes": list, "soft_sizes": list, "parameters": int, "macs": int, "epochs": int,
                "seconds_per_epoch": list, "trajectory": dict},
-    "timing": {"row": str, "dataset": str, "device": str, "segments": list, "train_seconds": float, "seconds_per_epoch": float},
+    "timing": {"run": dict, "row": str, "dataset": str, "device": str, "batch_size": int, "segments": list,
+               "train_seconds": float, "seconds_per_epoch": float},
 }  # fmt: skip
 
 
@@ -43,6 +44,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("precision", "layers", "digests", "stage", "position", "uncaptured_reason", "sizes_from"), (str,)),
     **dict.fromkeys(("device", "driver", "cpu", "python", "torch", "platform", "git_commit", "started", "ended"), (str,)),
 }  # fmt: skip
+STAGES = ("search", "train")  # of which a timing has segments
 LARGEST_SIZE = 999  # of a kernel's side
 HEADER = 128  # bytes before an array's own in an .npy
 KERNELS = 1 << 24  # bytes of a network's learned kernels, at most
@@ -65,6 +67,12 @@ def _refused(path: Path) -> Iterator[None]:
 def _seal(record: dict) -> str:
     content = {key: value for key, value in record.items() if key != "seal"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def check_seal(path: Path, record: dict) -> None:
+    """Raises BadRecord where a record is not what was sealed; one without a seal passes."""
+    if "seal" in record and record["seal"] != _seal(record):
+        raise BadRecord(f"{path} has changed since it was written; delete it and run again")
 
 
 def write_record(path: Path, record: dict) -> None:
@@ -106,8 +114,7 @@ def _read(path: Path, kind: str) -> dict:
         raise BadRecord(f"{path} cannot be read as JSON ({error}); delete it and run again") from None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise BadRecord(f"{path} is not a record of this version (schema {SCHEMA}); delete it and run again")
-    if "seal" in record and record["seal"] != _seal(record):
-        raise BadRecord(f"{path} has changed since it was written; delete it and run again")
+    check_seal(path, record)
     for field, kind_of in {**_COMMON, **_FIELDS[kind]}.items():
         allowed = (int, float) if kind_of is float else kind_of
         if not isinstance(record.get(field), allowed):
@@ -115,7 +122,7 @@ def _read(path: Path, kind: str) -> dict:
     if record["status"] != "complete":
         raise BadRecord(f"{path} has status '{record['status']}'")
     if not all(math.isfinite(number) for number in _numbers(record)):
-        raise BadRecord(f"{path} holds a number that is not finite")
+        raise BadRecord(f"{path} holds a number that is not finite; delete it and run again")
     _check_types(record, {"layers", "sizes", "kernel_sizes", "soft_sizes", "seconds_per_epoch"})
     for part in (record["provenance"], *record.get("segments", ())):
         _check_types(part, {"rounds"})
@@ -166,10 +173,24 @@ def read_search(path: Path) -> dict:
         return record
 
 
+def _check_segments(path: Path, record: dict) -> None:
+    """What the mean over a timing's segments needs: a part of training, weights and seconds above 0. Raises BadRecord."""
+    if not any(part["stage"] == "train" for part in record["segments"]):
+        raise BadRecord(f"{path} has no timed segment of training; delete it and run again")
+    for part in (*record["segments"], *(record.get("faster_segments") or ())):
+        rounds = part.get("rounds", [part["seconds_per_epoch"]])
+        more = [part[name] for name in ("low", "high", "images_per_second") if name in part]
+        numbers = [part["weight"], part["seconds_per_epoch"], *rounds, *more]
+        if part["stage"] not in STAGES or not rounds or not all(type(n) in (int, float) and n > 0 for n in numbers):
+            raise BadRecord(f"{path} has a segment without a stage, a weight or seconds; delete it and run again")
+
+
 def read_timing(path: Path) -> dict:
     """A row's timing record."""
     with _refused(path):
-        return _read(path, "timing")
+        record = _read(path, "timing")
+        _check_segments(path, record)
+        return record
 
 
 def read_predictions(path: Path, images: int) -> "tuple[np.ndarray, np.ndarray]":

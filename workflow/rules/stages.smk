@@ -46,7 +46,7 @@ rule search:
         baselines=digests("search", "baselines"),
         engine=digests("search", "workflow"),
     shell:
-        "python -m workflow search {wildcards.job} --plan {params.plan} --threads {threads} --attempt {resources.attempt} > {log} 2>&1"
+        "python -m workflow search {wildcards.job} --plan {params.plan} --threads {threads} --attempt {resources.attempt} --forgiving > {log} 2>&1"
 
 
 rule train:

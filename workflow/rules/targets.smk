@@ -66,6 +66,12 @@ rule plan:
 # The jobs read the plan from its file. It is written here and not by a rule: with a rule, a plan that is about to be written made
 # Snakemake 9.27 forget what `-R train` had forced.
 onstart:
+    # Jobs keep what is done, for whatever reason they start. What the user forces (-R, -F, -f) is handed on to them from here, where the
+    # settings are known; a job on another machine is always forced, and has no hooks.
+    told = workflow.dag_settings
+    targets = told.targets if told.forcetargets else ()
+    again = {*told.forcerun, *targets, *(PLAN.jobs if told.forceall else ())}
+    os.environ[AGAIN] = " ".join(os.path.relpath(name) for name in again)
     write_json(Path(PLAN_FILE), PLAN.to_json())
     write_json(Path(GIVEN_FILE), config)
     logger.info(

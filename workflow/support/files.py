@@ -73,7 +73,7 @@ def read_json(path: Path, again: str, error: type[Exception] = UserError) -> dic
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise error(f"{path} is missing: {again}") from None
-    except (OSError, ValueError) as reason:
+    except (OSError, RecursionError, ValueError) as reason:
         raise error(f"{path} cannot be read as JSON ({reason}): {again}") from None
     if not isinstance(content, dict):
         raise error(f"{path} holds no mapping: {again}")

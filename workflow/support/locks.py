@@ -1,4 +1,5 @@
-"""One process at a time per prepared data set, on one machine or a shared file system with working locks."""
+"""One process at a time on a data set that is prepared, a run or a folder of timings; on one machine, or a shared file system with
+working locks."""
 
 import fcntl
 import os

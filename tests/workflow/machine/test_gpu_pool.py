@@ -54,6 +54,9 @@ def test_cards_are_kept_by_name_and_a_local_check_wins(tmp_path):
         '{"a": {"side_by_side": {"train": 17}}}',
         '{"a": 3}',
         '{"a": {"side_by_side": {}, "macs_per_second": {"train": 0}}}',
+        '{"a": {"side_by_side": {}, "driver": NaN}}',
+        '{"a": {"side_by_side": {}, "speeds": [1e999]}}',
+        pytest.param("[" * 100_000, id="deep"),
     ],
 )
 def test_a_damaged_file_is_named_with_what_to_do(tmp_path, content):

@@ -28,6 +28,10 @@ def test_the_command_writes_a_record_that_reads_back(short, capsys):
     assert found["provenance"]["threads"] == 1 and found["digests"] == record.primer_digests()
     assert found["effort"]["outputs"] == 256  # smoke: the small one
     assert "8,666" in capsys.readouterr().out
+    assert "8665" in short.read_text() and "seal" in found
+    short.write_text(short.read_text().replace("8665", "8565"))
+    with pytest.raises(BadRecord, match="has changed since it was written"):
+        record.read(short)
 
 
 def test_a_failure_leaves_the_record_of_before(short, monkeypatch):

@@ -24,6 +24,7 @@ from workflow.records.records import (
     write_record,
 )
 from workflow.records.state import done_steps, state_of
+from workflow.report.results import gather
 from workflow.support.errors import UserError
 from workflow.support.files import write_json
 
@@ -80,6 +81,74 @@ def test_a_hostile_result_is_refused_and_stops_nothing(run, tmp_path, change):
     path = tmp_path / "result.json"
     path.write_text(json.dumps({**result_of(run), **change}))
     assert "result.json" in read_cached(read_result, path)
+
+
+SEGMENT = {"stage": "train", "weight": 1.0, "seconds_per_epoch": 3.5}
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        [],
+        [{**SEGMENT, "stage": "search"}],  # and no training, of which a row's seconds are the mean
+        [SEGMENT, {**SEGMENT, "stage": "rest"}],
+        *([{key: value for key, value in SEGMENT.items() if key != missing}] for missing in SEGMENT),
+        *([{**SEGMENT, "weight": weight}] for weight in (0, -1.0, True, None, "1", float("nan"), HUGE)),
+        *([{**SEGMENT, "seconds_per_epoch": seconds}] for seconds in (0.0, -3.5, None, "3.5", float("inf"))),
+        *([{**SEGMENT, "rounds": rounds}] for rounds in ([], [3.5, 0], [None], 3.5, {"1": 3.5})),
+        *([{**SEGMENT, name: None}] for name in ("low", "high", "images_per_second")),
+    ],
+    ids=lambda segments: str(segments)[-40:],
+)
+def test_a_timing_without_sound_segments_is_refused(run, tmp_path, segments):
+    """The page divides by their weights and seconds."""
+    path = tmp_path / "timing.json"
+    path.write_text(json.dumps(timing_of(run, segments=segments)))
+    with pytest.raises(BadRecord, match=r"segment|is no sound record|is not finite"):
+        read_timing(path)
+
+
+@pytest.mark.parametrize("missing", ["run", "batch_size"])
+def test_a_timing_that_does_not_say_what_was_timed_is_refused_and_stops_nothing(plan, run, tmp_path, missing):
+    """Of a row that the plan does not have, the record alone says what it is of."""
+    record = {key: value for key, value in timing_of(run).items() if key != missing}
+    write_record(timing_path(tmp_path / "recorded" / "x", "cifar10", "another"), record)
+    write_record(timing_path(tmp_path / "recorded" / "y", "cifar10", "another"), timing_of(run))
+    with pytest.raises(BadRecord, match=f"lacks a valid '{missing}'"):
+        read_timing(timing_path(tmp_path / "recorded" / "x", "cifar10", "another"))
+    found = gather(plan, tmp_path / "short").timings["cifar10", "another"]
+    assert [timing.place.name for timing in found] == ["y"]
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("seed", "0"), ("seed", 0.0), ("seed", None), ("train.recipe.epochs", "2"), ("train.recipe.epochs", 0),
+        ("train.recipe.batch_size", 128.5), ("train.recipe.batch_size", True), ("train.recipe.name", {}), ("train.images", "all"),
+        ("search.epochs", None), ("search.images", -1), ("search.parameters", "660000"), ("constants.classes", "10"),
+        ("constants.train_images", 0),
+    ],
+)  # fmt: skip
+def test_a_run_whose_numbers_are_none_is_refused(run, tmp_path, place, value):
+    record = json.loads(json.dumps(timing_of(run)))
+    *parents, name = place.split(".")
+    inside = record["run"]
+    for parent in parents:
+        inside = inside[parent]
+    assert name in inside
+    inside[name] = value
+    (tmp_path / "timing.json").write_text(json.dumps(record))
+    with pytest.raises(BadRecord, match="is no sound record .*this is no run of this version"):
+        read_timing(tmp_path / "timing.json")
+
+
+def test_everything_that_is_recorded_is_sound(root):
+    """Checks that grow stricter must not drop evidence."""
+    recorded = root / "results" / "recorded"
+    for pattern, read in (("*/runs/*/*/*/result.json", read_result), ("*/runs/*/*/*/search.json", read_search),
+                          ("*/timings/*/*.json", read_timing)):  # fmt: skip
+        records = [read(path) for path in sorted(recorded.glob(pattern))]
+        assert len(records) >= 14 and all("seal" in record for record in records)
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,8 @@ def write_timing(results: Path, run: Run, train: float, *, search: float | None 
         for stage, value, count in parts
     ]  # fmt: skip
     record = {
-        "schema": SCHEMA, "row": run.row, "dataset": run.dataset, "status": "complete", "device": "Example GPU", "precision": "fp32",
+        "schema": SCHEMA, "run": run.to_json(), "row": run.row, "dataset": run.dataset, "status": "complete",
+        "device": "Example GPU", "precision": "fp32",
         "batch_size": run.train.batch_size, "segments": segments, "search_seconds": search, "train_seconds": train,
         "seconds_per_epoch": sum(s["weight"] * s["seconds_per_epoch"] for s in segments), "clocks_agree": True, "foreign_load": 0.0,
         "digests": {"run": "current"}, "provenance": PROVENANCE,

@@ -180,6 +180,12 @@ def test_statements_of_earlier_code_are_marked(planned):
         (json.dumps({**primer.record(), "statements": [{"key": "a"}]}), "lacks a sound part"),
         (json.dumps({**primer.record(), "statements": [primer.statement("a", computed=float("nan"))]}), "not finite"),
         (json.dumps({k: v for k, v in primer.record().items() if k != "costs"}), "'costs'"),
+        (json.dumps({**primer.record(), "statements": [primer.statement("a", computed=None)]}), "not NoneType"),
+        (json.dumps({**primer.record(), "statements": [primer.statement("a", printed=None)]}), "not NoneType"),
+        (json.dumps({**primer.record(), "statements": [primer.statement("a", computed=10**400)]}), "too large"),
+        (json.dumps({**primer.record(), "costs": [{"milliseconds": "1", "layer": 1}]}), "not str"),
+        (json.dumps({**primer.record(), "seal": "0123456789abcdef"}), "has changed since it was written"),
+        pytest.param("[" * 100_000, "cannot be read as JSON", id="deep"),
     ],
 )
 def test_a_bad_record_is_refused_with_its_reason(planned, content, words):

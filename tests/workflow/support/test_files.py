@@ -90,6 +90,7 @@ def test_yaml_that_is_no_utf_8(tmp_path):
         (None, "is missing"),
         (b"{", "cannot be read as JSON (Expecting"),
         (b"\xff", "cannot be read as JSON ('utf-8'"),
+        (b"[" * 100_000, "cannot be read as JSON (maximum recursion"),
         (b"[]", "holds no mapping"),
     ],
 )
