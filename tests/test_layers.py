@@ -3,6 +3,8 @@
 import ast
 import graphlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -95,3 +97,11 @@ def test_what_the_snakefile_imports_is_free_of_heavy_packages(modules, root):
             waiting += [(found, name) for found in imported(modules, name, at_import)]
             waiting += [(name.rpartition(".")[0], name)]  # a package's index comes with its modules
     assert {"workflow.plan.make", "workflow.protocol.recipes", "baselines"} <= seen
+
+
+def test_nothing_of_the_report_imports_torch(root):
+    code = (
+        "import sys, workflow.report.page.page, workflow.report.products, workflow.primer.chapter\n"
+        "assert not {'torch', 'matplotlib.pyplot', 'matplotlib.figure', 'scipy.stats', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root)

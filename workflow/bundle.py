@@ -97,6 +97,8 @@ def bundle(plan: Plan, results: Path, page: Path, out: Path) -> None:
         raise UserError(f"{out} exists already and is not replaced: choose another --out, or move it away.")
     if not (records := _evidence(results)):
         raise UserError(f"{results.parent}/ holds no evidence: start in the checkout, or run `make report` first.")
+    if odd := [path for path in records if not path.as_posix().isprintable()]:
+        raise UserError(f"{str(odd[0])!r} has a name that cannot be packed: rename or remove it, then pack again.")
     results = results if results.is_dir() else results.parent / RECORDED
     evidence = gather(plan, results)
     refused = [*evidence.refused, *(f"{s.folder}: {s.reason}" for s in evidence.states if s.status == "rejected")]
@@ -104,8 +106,6 @@ def bundle(plan: Plan, results: Path, page: Path, out: Path) -> None:
         raise UserError(f"a record is damaged ({refused[0]}): restore or delete it, then pack again.")
     shutil.rmtree(page, ignore_errors=True)  # of an earlier archive
     products.write("page", plan, results, page)
-    if odd := [path for path in records if not path.as_posix().isprintable()]:
-        raise UserError(f"{str(odd[0])!r} has a name that cannot be packed: rename or remove it, then pack again.")
     files = {path.as_posix(): path.read_bytes() for path in (*records, *sorted(page.rglob("*.*")))}
     files |= {name: (ROOT / name).read_bytes() for name in ("LICENSE", "CITATION.cff")}
     files[METADATA] = (json.dumps(metadata(files, now()), indent=1) + "\n").encode()

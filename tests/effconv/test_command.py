@@ -63,7 +63,7 @@ def test_searches_saves_and_says_how_to_load(folder, tmp_path, capsys):
 
     figure = tmp_path / "trajectory.svg"
     assert main(["--draw", str(out), "--out", str(figure)]) == 0
-    assert "classification loss" in figure.read_text() or figure.stat().st_size > 5000
+    assert "classification loss" in figure.read_text()
 
 
 @pytest.mark.parametrize(

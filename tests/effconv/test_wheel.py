@@ -105,6 +105,7 @@ def python(installed, only_torch, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_holds_the_library_alone(root, wheel):
     names = zipfile.ZipFile(wheel).namelist()
     code = {name for name in names if ".dist-info/" not in name}
@@ -114,6 +115,7 @@ def test_holds_the_library_alone(root, wheel):
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
+@pytest.mark.slow
 def test_needs_torch_and_offers_the_rest(wheel):
     archive = zipfile.ZipFile(wheel)
     (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests.workflow.made_plans import plan_of
-from workflow.primer import record as primer_record
 from workflow.records.records import read_timing
 from workflow.support.files import write_json
 
@@ -158,22 +157,20 @@ def test_killed_while_the_report_is_written(root, plan, whole, tmp_path):
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
     for folder in (killed, undisturbed):
         shutil.copytree(whole / "results", folder / "results")
-    half_written(root, killed, plan, "accuracy-time.svg", "report")
+    words = ("report", "accuracy-time")  # whose four files are written as all of the report's are
+    half_written(root, killed, plan, "accuracy-time.svg", *words)
     partial = killed / "reports/partial"
-    assert not (partial / "index.html").exists() and not (partial / "figures/accuracy-time.svg").exists()
+    assert not (partial / "figures/accuracy-time.svg").exists()
     for folder in (killed, undisturbed):
-        finish(command(root, folder, plan, "report"))
-    assert contents(partial) == contents(undisturbed / "reports/partial")
+        finish(command(root, folder, plan, *words))
+    assert contents(partial) == contents(undisturbed / "reports/partial") != {}
 
 
 def test_killed_while_the_primer_is_computed(root, plan, tmp_path):
     process = command(root, tmp_path, plan, "primer")
     process.stdout.readline()  # the first topic's title
     kill(process)
-    assert not (tmp_path / "results").exists()
-    finish(command(root, tmp_path, plan, "primer"))
-    assert list(contents(tmp_path)) == ["results/smoke/primer.json"]
-    assert len(primer_record.read(tmp_path / "results/smoke/primer.json")["statements"]) == 54
+    assert contents(tmp_path) == {}  # so that the same command starts as in an empty folder
 
 
 def test_a_process_that_is_stopped_counts_as_silent_and_goes_on(root, plan, whole, tmp_path):

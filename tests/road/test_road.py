@@ -179,7 +179,6 @@ def test_what_changes_no_number_retrains_nothing(road):
     """All that tests/workflow/plan/test_stale.py has, and the environment: tables and page are made again, and no run is."""
     environment = ("environment.yml", "name: effconv", "name: effconv  # ours")
     with road.edited(environment, *(edit for _, *edit in NO_ROW)):
-        assert set(road.due("table4")) <= {"table", "table4", "total"}
         due = road.due()
     assert "page" in due and not {"prepare", "search", "train", "time"} & set(due), due
 
@@ -218,8 +217,6 @@ def test_changed_training_code_retrains_and_says_which_module(road):
         dry = road.snakemake("-n", "--config", "preset=smoke")
     text = dry.stdout + dry.stderr
     assert "workflow.engine.train" in text and "Params have changed" in text
-    plan = road.workflow("plan", "--preset", "smoke")
-    assert re.search(r"^0 of \d+ runs to do", plan.stdout, re.MULTILINE)
 
 
 def test_a_single_table_can_be_rerun_and_shares_runs(road):

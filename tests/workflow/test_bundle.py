@@ -75,6 +75,7 @@ def test_what_cannot_be_packed_is_said_and_nothing_is_written(checkout, capsys):
     def refused(*more):
         assert main([*ARGUMENTS, *more]) == 1
         assert not (checkout / "evidence.zip").exists()
+        assert not (checkout / "reports").exists()  # no page is drawn for what is not packed
         return capsys.readouterr().err
 
     odd = record.with_name("\udcff.json")  # as a name that is no UTF-8 is read

@@ -1,10 +1,13 @@
 """What is chosen first, on a plan small enough to weigh by hand."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from made_plans import a_plan, a_run, an_entry
 
+from workflow.campaign import campaign, priorities
+from workflow.campaign.conduct import presets_of
 from workflow.campaign.priorities import Chooser, claims, shares
 from workflow.plan.steps import Step, steps
 from workflow.protocol.runs import SizesFrom
@@ -101,6 +104,30 @@ def test_nothing_is_chosen_that_does_not_fit_or_is_done(plan):
     done = {Step("time", "mnist/a"), Step("search", "mnist/b/seed0")}
     first = Chooser(plan, done, cost, CLAIMS).next(1)
     assert first.steps == (Step("time", "mnist/b"),) and first.claims == ("speed",)
+
+
+def test_the_best_of_some_hours_is_printed_with_what_it_decides(plan, tmp_path, monkeypatch, capsys):
+    """As above: 1 + 11 + 200 s, and of the 148 s left of 360 a seed of b for 100; 1/6 + 7/6 + 4/3 + 1/6 of worth."""
+    monkeypatch.setattr(priorities, "read_yaml", lambda path: {"claims": CLAIMS})
+    monkeypatch.setattr(campaign, "recorded_folders", lambda: [])
+    campaign.print_best(plan, tmp_path, SimpleNamespace(seconds=lambda step: (cost(step), "by hand")), 0.1)
+    title, *lines, total = capsys.readouterr().out.splitlines()
+    assert title.startswith("Best value for 0.1 h") and len(lines) == 4
+    assert lines[1].split() == ["11", "s", "search", "mnist/b/seed0,", "time", "mnist/b;", "decides", "speed"]
+    assert total == "4 choices, 5 min: 2 claims decided, worth 2.8 in all."
+
+
+@pytest.mark.parametrize(
+    ("user", "device", "presets"),
+    [
+        ({}, "cuda", ["short", "paper"]),
+        ({"preset": "auto"}, "cuda", ["short", "paper"]),
+        ({"preset": "paper"}, "cuda", ["paper"]),
+        ({}, "cpu", ["short"]),
+    ],
+)
+def test_a_gpu_gets_the_short_protocol_and_then_the_papers(user, device, presets):
+    assert presets_of(user, {"preset": presets[0], "device": device}) == presets
 
 
 def test_every_step_comes_after_what_it_needs(plan):

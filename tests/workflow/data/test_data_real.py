@@ -10,9 +10,16 @@ from data_builders import cifar10_batches, same, tar, vouch
 from workflow.data import load, prepare, verify
 
 
-def test_mnist_from_its_idx_files(real_data, tmp_path):
-    manifest = prepare("mnist", source="auto", folder=real_data, out=tmp_path / "mnist")
-    data = verify(tmp_path / "mnist")
+@pytest.fixture(scope="module")
+def mnist(real_data, tmp_path_factory):
+    """(folder, manifest) of the prepared MNIST."""
+    folder = tmp_path_factory.mktemp("prepared") / "mnist"
+    return folder, prepare("mnist", source="auto", folder=real_data, out=folder)
+
+
+def test_mnist_from_its_idx_files(real_data, mnist):
+    folder, manifest = mnist
+    data = verify(folder)
     assert data.train.images.shape == (60000, 28, 28, 1) and data.test.images.shape == (10000, 28, 28, 1)
     assert data.train.labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]  # the first ten digits, known to all
     assert manifest["splits"]["train"]["class_counts"] == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -42,10 +49,9 @@ def test_cifar10_from_an_archive_in_the_official_format(real_data, tmp_path):
     assert json.loads((tmp_path / "out" / "manifest.json").read_text()) == manifest
 
 
-def test_torchvision_reads_the_same_mnist(real_data, tmp_path):
+def test_torchvision_reads_the_same_mnist(real_data, mnist):
     from torchvision.datasets import MNIST
 
-    prepare("mnist", source="disk", folder=real_data, out=tmp_path / "mnist")
-    data, theirs = load(tmp_path / "mnist"), MNIST(real_data, train=False, download=False)
+    data, theirs = load(mnist[0]), MNIST(real_data, train=False, download=False)
     np.testing.assert_array_equal(data.test.images[..., 0], theirs.data.numpy())
     np.testing.assert_array_equal(data.test.labels, theirs.targets.numpy())

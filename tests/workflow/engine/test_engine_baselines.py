@@ -19,6 +19,9 @@ def real_systems(tiny, monkeypatch):
     return tiny
 
 
+SIZES = {"ccnn4_140": [[33, 33]] * 5, "gmconv_resnet20": [5] * 18}  # that their networks tell the history of
+
+
 @pytest.mark.parametrize(
     ("system", "recipe", "size", "arguments"),
     [
@@ -31,11 +34,13 @@ def real_systems(tiny, monkeypatch):
         ("njetnet_allcnn", "njet_allcnn_sgd", 8, {}),
         ("njetnet_resnet32", "njet_resnet_sgd", 8, {}),
         ("dcn_sigma_ji", "dcn_sgd", 10, {"tolerance": 0.1}),
+        ("ccnn4_140", "ccnn_adam", 8, {"backend": "auto"}),
+        ("gmconv_resnet20", "resnet_sgd", 8, {"widths": [2, 4, 8], "size": 5}),
     ],
 )
 def test_two_steps_of_each_system_by_its_recipe(real_systems, tmp_path, system, recipe, size, arguments):
     mnist = system in ("efficient_capsnet", "network_in_network", "vgg5")
-    holds_out = recipe == "vgg5_adam" or recipe.startswith("njet")
+    holds_out = recipe in ("vgg5_adam", "ccnn_adam") or recipe.startswith("njet")  # one image of them
     data = real_systems.made_up(train=8 + holds_out, test=4, size=size, channels=1 if mnist else 3)
     run = real_systems.run(
         system=system, dataset="mnist" if mnist else "cifar10", search=None, arguments=arguments,
@@ -46,6 +51,7 @@ def test_two_steps_of_each_system_by_its_recipe(real_systems, tmp_path, system, 
     row = json.loads((tmp_path / "history.jsonl").read_text())
     assert ("validation_accuracy" in row) == holds_out
     assert ("solver_evaluations" in row) == (system == "dcn_sigma_ji")
+    assert system not in SIZES or row["kernel_sizes"] == SIZES[system]
 
 
 def test_a_solver_that_cannot_go_on_ends_the_run_with_its_sentence(real_systems, tmp_path):

@@ -1,8 +1,7 @@
-"""The search stage's controls and other methods by the engine: no images, fewer images, a method by name, timing of each."""
+"""The search stage's controls by the engine: no images, fewer images."""
 
 import importlib
 
-import pytest
 import torch
 
 from workflow import engine
@@ -27,18 +26,6 @@ def test_a_data_free_search_never_runs_the_network_and_finds_the_same_sizes(tiny
     without = searched(tiny, tmp_path / "without", options=options)
     assert not any(calls)  # evaluation only
     assert without["sizes"] == with_images["sizes"] and without["soft_sizes"] == with_images["soft_sizes"]
-
-
-@pytest.mark.parametrize("method", ["super-kernel", "envelope"])
-def test_another_method_by_name_searches_and_is_timed(tiny, tmp_path, method):
-    found = searched(tiny, tmp_path, method=method)
-    assert len(found["sizes"]) == 6 and found["epochs"] == 2 and found["parameters"] > 0
-    assert len(found["trajectory"]["step"]) == 8  # two epochs of four steps
-    run = tiny.run(search={"method": method})
-    timed = engine.measure(
-        run, tiny.data, kernel_sizes=found["sizes"], log=lambda text: None, slices=3, slice_seconds=0.02
-    )
-    assert timed["search_seconds"] > 0 and timed["train_seconds"] > 0
 
 
 def test_fewer_images_are_the_first_ones(tiny, tmp_path):

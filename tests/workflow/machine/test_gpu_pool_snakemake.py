@@ -48,24 +48,15 @@ def gpus_of(tmp_path, root):
     return plan
 
 
-def test_timing_takes_the_whole_pool_and_training_one(gpus_of):
-    assert gpus_of() == {"train": {"1"}, "time": {"4"}}
+def test_timing_takes_the_whole_pool_of_visible_devices_and_training_one_share(gpus_of):
+    """Two of four devices, three jobs on each. How the pool is counted otherwise: test_gpu_pool.py."""
+    found = gpus_of(config=("per_gpu=3",), CUDA_VISIBLE_DEVICES="1,3")
+    assert found == {"train": {"1"}, "time": {"6"}}
     assert "so_far_table1.log" in gpus_of.text  # the page is made anew when a table's rows are trained
 
 
 def test_the_users_number_of_gpus_wins(gpus_of):
     assert gpus_of("--resources", "gpu=2") == {"train": {"1"}, "time": {"2"}}
-
-
-def test_devices_that_are_hidden_are_not_in_the_pool_and_each_may_be_shared(gpus_of):
-    found = gpus_of(config=("per_gpu=3",), CUDA_VISIBLE_DEVICES="1,3")
-    assert found == {"train": {"1"}, "time": {"6"}}
-
-
-def test_as_many_jobs_share_a_gpu_as_were_found_best_on_its_kind(gpus_of, tmp_path):
-    (tmp_path / "results").mkdir()
-    (tmp_path / "results" / "selfcheck.json").write_text('{"Pretended": {"side_by_side": {"train": 3, "literal": 1}}}')
-    assert gpus_of() == {"train": {"1"}, "time": {"12"}}
 
 
 def test_a_damaged_measurement_is_one_sentence(gpus_of, tmp_path):

@@ -154,6 +154,7 @@ def test_how_the_card_is_set_up_goes_into_provenance(machine, tmp_path, monkeypa
     (tmp_path / "control").touch()
     assert gpus.state()["mps"] is True
     found = provenance.provenance(device="cuda", threads=1, started="", data={})
-    assert found["gpu"]["power_limit_w"] == "350.00" and found["arithmetic"] is None or found["arithmetic"]["onednn"]
+    assert found["gpu"]["power_limit_w"] == "350.00"
+    assert found["arithmetic"] is None or found["arithmetic"]["onednn"]
     machine(smi=None)
     assert gpus.state() is None

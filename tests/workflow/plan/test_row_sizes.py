@@ -7,7 +7,7 @@ import yaml
 
 from workflow.jobs import Job
 from workflow.plan import catalogue, config, make
-from workflow.plan.row_sizes import from_search
+from workflow.plan.row_sizes import from_search, seeds_of
 from workflow.records.records import run_folder
 from workflow.support.errors import UserError
 
@@ -47,6 +47,21 @@ def test_rules_become_arguments_or_sources(tmp_path):
     assert sources["cifar10/next/seed2"] == "cifar10/effconv-20-0.66m/seed0"
     assert sources["cifar10/mnist/seed1"] == "mnist/effconv-20-0.66m/seed1"
     assert {name.split("/")[1] for name in sources} == {"permuted", "next", "mnist"}
+
+
+@pytest.mark.parametrize(
+    ("row", "preset", "more", "seeds"),
+    [
+        ({}, [0, 1, 2], True, [0, 1, 2]),
+        ({"seeds": 1}, [4, 5], True, [4]),
+        ({"seeds": 4}, [0, 1], True, [0, 1, 2, 3]),
+        ({"seeds": 4}, [0, 1], False, [0, 1]),  # smoke
+        ({"sizes": {"seed": "next"}}, [4, 5], True, [4, 5]),
+        ({"sizes": {"seed": "next"}}, [4], True, []),
+    ],
+)
+def test_a_row_has_the_presets_seeds_or_as_many_as_it_says(row, preset, more, seeds):
+    assert seeds_of(row, preset, more=more) == seeds
 
 
 def test_a_source_comes_with_the_rows_that_need_it(tmp_path):

@@ -276,6 +276,7 @@ def test_the_chapter_shows_answers_figures_and_costs(tmp_path):
     assert "&lt;random&gt;" in part and "<random>" not in page
 
 
+@pytest.mark.slow
 def test_made_up_images_answer_nothing(tmp_path):
     plan, results = planned(tmp_path, "smoke")
     products.write("index", plan, results, tmp_path / "out")

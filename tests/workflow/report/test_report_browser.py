@@ -19,15 +19,15 @@ pytestmark = pytest.mark.slow
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 AXE = os.environ.get("AXE_CORE")
+WIDTHS = (1400, 390)
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--virtual-time-budget=20000", "--window-size=1600,1000",
 )  # fmt: skip
 
-# Runs beside a frame that holds a page, and leaves what it saw in the document.
+# Runs beside frames that hold a page each, and leaves what it saw of them in the document.
 PROBE = """
-const frame = document.querySelector("iframe");
-frame.addEventListener("load", async () => {
+const probe = async (frame) => {
   const page = frame.contentDocument, view = frame.contentWindow, seen = {faults: []};
   const root = page.documentElement, all = (what) => [...page.querySelectorAll(what)];
   const fault = (what, e) => seen.faults.push(what + ": " + e.outerHTML.slice(0, 90));
@@ -114,8 +114,15 @@ frame.addEventListener("load", async () => {
     const found = await view.axe.run(page, {runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]});
     seen.axe = found.violations.map((v) => [v.impact, v.id, v.nodes.length, v.nodes[0].html.slice(0, 120)]);
   }
-  document.querySelector("pre").textContent = JSON.stringify(seen);
-});
+  return seen;
+};
+const loaded = (frame) => new Promise((done) => frame.addEventListener("load", () => done(probe(frame))));
+const text = document.createElement("textarea"), frames = [...document.querySelectorAll("iframe")];
+Promise.all(frames.map(loaded)).then((all) => document.querySelector("pre").textContent = JSON.stringify(all));
+for (const frame of frames) {
+  text.innerHTML = frame.nextElementSibling.textContent;
+  frame.srcdoc = text.value;
+}
 """
 
 
@@ -131,35 +138,47 @@ def pages(partial, tmp_path_factory):
     return out
 
 
-def look(folder, width, scheme, name="index"):
-    """What the probe saw of a page in a frame of that width. `scheme`: light or dark."""
-    content = (folder / f"{name}.html").read_text(encoding="utf-8")
-    if AXE:  # the page's policy lets no other script run
-        content = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", content)
-        content = content.replace("</body>", f"<script>{Path(AXE).read_text(encoding='utf-8')}</script></body>")
-    content = html.escape(content, quote=True)
-    wrapper = folder / f"probe-{width}-{scheme}-{name}.html"
+def look(folder, scheme, frames):
+    """What the probe saw of each of the frames, (width, page's text), by one start of the browser. `scheme`: light or dark."""
+    holders = [
+        f'<iframe style="width:{width}px;height:900px;border:0"></iframe>'
+        f'<script type="text/plain">{html.escape(content, quote=True)}</script>'
+        for width, content in frames
+    ]
+    wrapper = folder / f"probe-{scheme}.html"
     wrapper.write_text(
         f'<!doctype html><meta charset="utf-8"><meta name="color-scheme" content="{scheme}"><pre></pre>'
-        f'<iframe style="width:{width}px;height:900px;border:0"></iframe>'
-        f'<script id="page" type="text/plain">{content}</script><script>{PROBE}'
-        'const text = document.createElement("textarea"); text.innerHTML = document.getElementById("page").textContent;'
-        "frame.srcdoc = text.value;</script>",
+        f"{''.join(holders)}<script>{PROBE}</script>",
         encoding="utf-8",
     )
     setting = f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}"
-    command = [
-        BROWSER,
-        *FLAGS,
-        setting,
-        f"--user-data-dir={folder / f'profile-{width}-{scheme}-{name}'}",
-        "--dump-dom",
-        wrapper.as_uri(),
-    ]
+    profile = f"--user-data-dir={folder / f'profile-{scheme}'}"
+    command = [BROWSER, *FLAGS, setting, profile, "--dump-dom", wrapper.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    found = re.search(r"<pre>(\{.*?\})</pre>", done.stdout, re.DOTALL)
+    found = re.search(r"<pre>(\[.*?\])</pre>", done.stdout, re.DOTALL)
     assert found, done.stderr[-2000:]
     return json.loads(html.unescape(found[1]))
+
+
+def content(folder, name):
+    """A page's text, with axe-core where it is given."""
+    found = (folder / f"{name}.html").read_text(encoding="utf-8")
+    if AXE:  # the page's policy lets no other script run
+        found = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", found)
+        found = found.replace("</body>", f"<script>{Path(AXE).read_text(encoding='utf-8')}</script></body>")
+    return found
+
+
+@pytest.fixture(scope="module")
+def seen(pages):
+    """(page, width, scheme) -> what the probe saw: a start of the browser for each scheme, which is a setting of the browser."""
+    shown = {"light": ("index", "runs"), "dark": ("index",)}
+    found = {}
+    for scheme, names in shown.items():
+        frames = [(name, width) for name in names for width in WIDTHS]
+        saw = look(pages, scheme, [(width, content(pages, name)) for name, width in frames])
+        found |= {(name, width, scheme): one for (name, width), one in zip(frames, saw, strict=True)}
+    return found
 
 
 def luminance(colour):
@@ -188,9 +207,9 @@ def check(seen, width, scheme):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1400, 390])
-def test_page_in_a_browser(pages, width, scheme):
-    seen = look(pages, width, scheme)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_page_in_a_browser(seen, width, scheme):
+    seen = seen["index", width, scheme]
     check(seen, width, scheme)
     assert contrast(seen["figure"], seen["body"][1]) > 7
     assert seen["nav"] < 60  # the navigation stays one line, whatever the chapters are called
@@ -203,9 +222,9 @@ def test_page_in_a_browser(pages, width, scheme):
         assert all(value is None for value in values[len(numbers) :])  # rows without a number come last
 
 
-@pytest.mark.parametrize("width", [1400, 390])
-def test_runs_in_a_browser(pages, width):
-    seen = look(pages, width, "light", "runs")
+@pytest.mark.parametrize("width", WIDTHS)
+def test_runs_in_a_browser(seen, width):
+    seen = seen["runs", width, "light"]
     check(seen, width, "light")
     assert seen["shown"] == ["run-cifar10-effconv-32-0.66m-seed1"] and re.fullmatch(r"1 of \d+ shown", seen["count"])
 
@@ -214,7 +233,6 @@ def test_no_script_runs_but_the_pages_own(pages, tmp_path):
     page = (pages / "runs.html").read_text(encoding="utf-8")
     attack = '<script>document.title = "taken"</script><svg onload="document.title = \'taken\'"></svg></main>'
     attacked = page.replace("</main>", attack)
-    (tmp_path / "runs.html").write_text(attacked, encoding="utf-8")
-    assert look(tmp_path, 1400, "light", "runs")["title"] == "EffConv, reproduced: the runs"
-    (tmp_path / "runs.html").write_text(attacked.replace("Content-Security-Policy", "no policy"), encoding="utf-8")
-    assert look(tmp_path, 1400, "light", "runs")["title"] == "taken"
+    unguarded = attacked.replace("Content-Security-Policy", "no policy")
+    held, taken = look(tmp_path, "light", [(1400, attacked), (1400, unguarded)])
+    assert (held["title"], taken["title"]) == ("EffConv, reproduced: the runs", "taken")

@@ -101,25 +101,42 @@ def test_the_headlines_interval_is_of_a_contrast_that_has_one(tmp_path):
     assert central(gather(plan, results)).first.label == "permuted"
 
 
-def test_a_positive_control_with_one_seed_does_not_make_the_assay_blind(tmp_path):
-    plan, results = planned(tmp_path, eff=83.0, permuted=83.0, budget=83.0, rising=80.0)
-    for seed in range(1, 5):
-        shutil.rmtree(results / "runs" / "cifar10" / "rising" / f"seed{seed}")
-    question = central(gather(plan, results))
-    assert not question.blind and question.headline.startswith("Learned kernel sizes are as good as 2 controls")
+def without(planned, row, seeds):
+    """The same with some seeds of a row not run."""
+    for seed in seeds:
+        shutil.rmtree(planned[1] / "runs" / "cifar10" / row / f"seed{seed}")
+    return planned
+
+
+def page_of(plan, results, tmp_path):
     products.write("index", plan, results, tmp_path / "out")
-    page = (tmp_path / "out" / "index.html").read_text()
+    return (tmp_path / "out" / "index.html").read_text()
+
+
+LONE = {"eff": 83.0, "permuted": 83.0, "budget": 83.0, "rising": 80.0}
+FEWER = {"eff": 83.0, "permuted": 82.0, "budget": 83.0, "rising": 80.0}
+
+
+def test_a_positive_control_with_one_seed_does_not_make_the_assay_blind(tmp_path):
+    question = central(gather(*without(planned(tmp_path, **LONE), "rising", range(1, 5))))
+    assert not question.blind and question.headline.startswith("Learned kernel sizes are as good as 2 controls")
+
+
+@pytest.mark.slow
+def test_the_page_says_that_one_seed_has_no_interval(tmp_path):
+    page = page_of(*without(planned(tmp_path, **LONE), "rising", range(1, 5)), tmp_path)
     assert "no interval yet" in page and "no gap" not in page
 
 
 def test_fewer_seeds_than_were_fixed_beforehand_are_an_interim_look(tmp_path):
-    plan, results = planned(tmp_path, eff=83.0, permuted=82.0, budget=83.0, rising=80.0)
-    assert central(gather(plan, results)).interim == []
-    for seed in (3, 4):
-        shutil.rmtree(results / "runs" / "cifar10" / "permuted" / f"seed{seed}")
-    assert [contrast.label for contrast in central(gather(plan, results)).interim] == ["permuted"]
-    products.write("index", plan, results, tmp_path / "out")
-    page = (tmp_path / "out" / "index.html").read_text()
+    made = planned(tmp_path, **FEWER)
+    assert central(gather(*made)).interim == []
+    assert [contrast.label for contrast in central(gather(*without(made, "permuted", (3, 4)))).interim] == ["permuted"]
+
+
+@pytest.mark.slow
+def test_the_page_says_that_it_is_an_interim_look(tmp_path):
+    page = page_of(*without(planned(tmp_path, **FEWER), "permuted", (3, 4)), tmp_path)
     assert "an interim look: 5 seeds are planned" in page[: page.index('id="findings"')]
     assert "An interim look: fewer seeds than were fixed beforehand lie behind 1 of 3 contrasts." in page
 
@@ -195,21 +212,21 @@ def test_draws_that_were_not_measured_are_not_drawn(tmp_path):
     assert {line["part"] for line in lines} == {"0.20M", "assay"}
 
 
+@pytest.mark.slow
 def test_the_page_opens_on_it(tmp_path):
     plan, results = planned(tmp_path, eff=83.0, permuted=82.0, budget=82.0, rising=80.0, draws=82.5)
-    products.write("index", plan, results, tmp_path / "out")
-    page = (tmp_path / "out" / "index.html").read_text()
+    page = page_of(plan, results, tmp_path)
     first = page[page.index("<h1") : page.index('id="findings"')]
     assert "beat all 2 controls" in first and "+1.00" in first and "short 4 ep" in first and "gap seen" in first
     assert "5 random vectors" in first and "paired" in page[page.index('id="findings"') :]
 
 
+@pytest.mark.slow
 def test_contrasts_that_wait_say_for_how_long(tmp_path):
     plan, results = planned(tmp_path)
     timed = next(run for run in plan.runs if run.row == "eff")
     factory.write_timing(results.parent / "times", timed, 10.0)
-    products.write("index", plan, results, tmp_path / "out")
-    page = (tmp_path / "out" / "index.html").read_text()
+    page = page_of(plan, results, tmp_path)
     first = page[page.index("<h1") : page.index('id="findings"')]
     # Five seeds of four epochs of 10 s a row: three controls, and with the learned row four rows.
     assert first.count("not run · 3 min") == 3 and "4 rows to run, about 13 min on Example GPU" in first

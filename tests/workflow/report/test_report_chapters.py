@@ -3,6 +3,7 @@
 import csv
 from dataclasses import replace
 
+import pytest
 import report_factory as factory
 
 from workflow.plan.plan import Entry
@@ -25,6 +26,7 @@ def page_of(plan, results, tmp_path):
     return (tmp_path / "out" / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_rows_on_demand_are_counted_and_shown_once_they_were_asked_for(tmp_path):
     plan, results = planned(tmp_path)
     plain = replace(plan, runs=tuple(run for run in plan.runs if run.row != "deep"))

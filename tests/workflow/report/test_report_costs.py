@@ -108,6 +108,7 @@ def page(plan, results, out):
     return (out / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_page_says_what_is_not_run_in_hours(tmp_path):
     plan, results = factory.configured_plan(), tmp_path / "results" / "paper"
     assert " on Example GPU" not in page(plan, results, tmp_path / "before")
@@ -122,6 +123,7 @@ def test_the_page_says_what_is_not_run_in_hours(tmp_path):
     assert re.search(r"not run at the paper&#39;s protocol, about \d+\.\d h on Example GPU for \d of ", after)
 
 
+@pytest.mark.slow
 def test_ones_own_times_stand_on_the_page_and_decide_claims(tmp_path):
     plan, results = factory.configured_plan(), tmp_path / "results" / "paper"
     claim = lambda: next(claim for claim in judged(gather(plan, results)) if claim.id == "cifar-flexnet-time")

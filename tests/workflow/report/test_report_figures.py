@@ -10,7 +10,7 @@ import pytest
 import report_factory as factory
 
 from workflow.report import products as report
-from workflow.report.figures import DRAWINGS, alt_of, lines_of, scatter
+from workflow.report.figures import DRAWINGS, alt_of, lines_of, scatter, style
 from workflow.report.figures.dynamics import thin
 from workflow.report.figures.style import inline
 from workflow.report.results import gather
@@ -86,15 +86,19 @@ def test_names_in_accuracy_against_time_lie_on_nothing():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["figure2", "figure3b", "accuracy-time"])
-def test_files_and_no_second_drawing(partial, tmp_path, name):
+def test_files_and_no_second_drawing(partial, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(style, "png_bytes", factory.PNG)
+    monkeypatch.setattr(style, "pdf_bytes", factory.PDF)
     plan, results = partial
     report.write(name, plan, results, tmp_path)
     base = tmp_path / "figures" / name
     with open(base.with_suffix(".csv"), newline="") as file:
         assert len(list(csv.DictReader(file))) > 5
     svg, stamp = base.with_suffix(".svg").read_text(), base.with_suffix(".svg").stat().st_mtime_ns
-    assert "<text" in svg and base.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
-    assert base.with_suffix(".pdf").read_bytes()[:5] == b"%PDF-"
+    png, pdf = base.with_suffix(".png").read_bytes(), base.with_suffix(".pdf").read_bytes()
+    # Whole files, from their first bytes to their last.
+    assert "<text" in svg and png.startswith(b"\x89PNG\r\n\x1a\n") and png.endswith(b"IEND\xaeB`\x82")
+    assert pdf.startswith(b"%PDF-") and pdf.rstrip().endswith(b"%%EOF")
     report.write(name, plan, results, tmp_path)
     assert base.with_suffix(".svg").stat().st_mtime_ns == stamp
     base.with_suffix(".svg").unlink()
@@ -102,10 +106,13 @@ def test_files_and_no_second_drawing(partial, tmp_path, name):
     assert base.with_suffix(".svg").read_text() == svg
 
 
+def test_the_page_comes_after_the_files_that_it_links_to(partial, tmp_path):
+    assert list(report.makers(*partial, tmp_path))[-1] == "index"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", ["paper", "smoke"])
-def test_every_figure_without_any_result(tmp_path, preset):
-    plan = factory.configured_plan(preset=preset)
+def test_every_figure_without_any_result(tmp_path):
+    plan = factory.configured_plan()
     for name in DRAWINGS:
         report.write(name, plan, tmp_path / "results", tmp_path)
         assert (tmp_path / "figures" / f"{name}.svg").exists()

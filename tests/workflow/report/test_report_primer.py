@@ -63,6 +63,7 @@ def verdicts(plan, results):
     return {f"{part.experiment.key}-{part.key}": part.finding.verdict for part in readings(gather(plan, results))}
 
 
+@pytest.mark.slow
 def test_the_whole_chapter(planned, tmp_path):
     plan, results = planned
     fill(plan, results)
@@ -209,6 +210,7 @@ def test_layers_by_shape():
     assert kinds[1]["label"] == "16 → 32, 16x16"
 
 
+@pytest.mark.slow
 def test_an_untrained_predictor_is_drawn_where_it_was_computed(planned, tmp_path):
     plan, results = planned
     changes = [
