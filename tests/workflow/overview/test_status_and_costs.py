@@ -88,7 +88,7 @@ def test_questions_are_listed_with_their_costs_cheapest_first(tmp_path, capsys):
     assert chapter[0] == "2.0 h  snakemake controls: 3 of 4 runs to do, 3 of them run for it alone"
     costly = [line for line in chapter[1:] if line.endswith("?") and not line.startswith("done")]
     asked = (
-        "3x3 kernels in a wider network?",
+        "3x3 kernels in a network widened or narrowed to equal parameters?",
         "which layer of a stage has which size?",
         "nearest mix of two neighbouring sizes?",
     )
@@ -99,7 +99,7 @@ def test_questions_are_listed_with_their_costs_cheapest_first(tmp_path, capsys):
         write_result(tmp_path, run)
     plan_listing.print_plan(plan, tmp_path)
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
-    assert [line for line in lines if line.startswith("done") and line.endswith("wider network?")]
+    assert [line for line in lines if line.startswith("done") and line.endswith("to equal parameters?")]
 
 
 def test_questions_about_data_that_cannot_be_had_wait(tmp_path, capsys):

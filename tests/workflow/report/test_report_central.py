@@ -137,7 +137,7 @@ def test_fewer_seeds_than_were_fixed_beforehand_are_an_interim_look(tmp_path):
 @pytest.mark.slow
 def test_the_page_says_that_it_is_an_interim_look(tmp_path):
     page = page_of(*without(planned(tmp_path, **FEWER), "permuted", (3, 4)), tmp_path)
-    assert "an interim look: 5 seeds are planned" in page[: page.index('id="findings"')]
+    assert "an interim look: 5 and 3 seeds of 5 planned" in page[: page.index('id="findings"')]
     assert "An interim look: fewer seeds than were fixed beforehand lie behind 1 of 3 contrasts." in page
 
 

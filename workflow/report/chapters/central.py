@@ -100,11 +100,16 @@ class Contrast:
     @property
     def runs(self) -> str:
         """`6 runs, 4 of them different`: how many results are behind it, and of how many seeds where the sides differ in them."""
-        sides = [len(row.by_seed) for row in (self.own, self.other)]
         words = text.counted(self.answer.runs, "run")
         if self.same_networks:
             words += f", {self.answer.runs - self.same_networks} of them different"
-        return words if self.answer.paired or sides[0] == sides[1] else f"{words}, {sides[0]} and {sides[1]} seeds"
+        return words if self.answer.paired or "and" not in self.seeds_words else f"{words}, {self.seeds_words}"
+
+    @property
+    def seeds_words(self) -> str:
+        """`5 seeds`, or `5 and 3 seeds` where the control has others than the learned network."""
+        own, other = (len(row.by_seed) for row in (self.own, self.other))
+        return text.counted(own, "seed") if own == other else f"{own} and {other} seeds"
 
     @property
     def _counts(self) -> list[tuple[str, float]]:
