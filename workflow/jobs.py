@@ -42,7 +42,7 @@ from workflow.records.records import (
     write_record,
 )
 from workflow.records.state import read_if_current, recorded_folders
-from workflow.support.errors import UserError
+from workflow.support.errors import UserError, one_line
 from workflow.support.files import write_json, write_text
 
 Log = Callable[[str], None]
@@ -128,7 +128,7 @@ class Job:
 
     def _fail(self, member: str, error: Exception) -> None:
         expected = isinstance(error, (UserError, BadRecord, ValueError, ArithmeticError, OSError))
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         if not expected:
             self.log("".join(traceback.format_exception(error)))
             reason = f"{type(error).__name__}: {reason} (the log has the whole trace)"

@@ -108,7 +108,7 @@ def test_nothing_is_chosen_that_does_not_fit_or_is_done(plan):
 
 def test_the_best_of_some_hours_is_printed_with_what_it_decides(plan, tmp_path, monkeypatch, capsys):
     """As above: 1 + 11 + 200 s, and of the 148 s left of 360 a seed of b for 100; 1/6 + 7/6 + 4/3 + 1/6 of worth."""
-    monkeypatch.setattr(priorities, "read_yaml", lambda path: {"claims": CLAIMS})
+    monkeypatch.setattr(priorities.written, "definitions", lambda: CLAIMS)
     monkeypatch.setattr(campaign, "recorded_folders", lambda: [])
     campaign.print_best(plan, tmp_path, SimpleNamespace(seconds=lambda step: (cost(step), "by hand")), 0.1)
     title, *lines, total = capsys.readouterr().out.splitlines()

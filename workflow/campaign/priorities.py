@@ -6,13 +6,13 @@ can be taken next is a single step, or all that a claim still lacks, with the se
 most per hour of its cost and still fits into the time. Chapters that the plain report leaves out are worth nothing here.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from workflow.plan.plan import Plan
 from workflow.plan.steps import Step, steps
+from workflow.report.claims import claims as written
 from workflow.report.claims.rules import rests_on
-from workflow.support.files import ROOT, read_yaml
 
 
 def shares(plan: Plan, known: Iterable[Step]) -> dict[Step, float]:
@@ -41,9 +41,9 @@ def _needed(basis: str, row: str, known: set[Step]) -> set[Step]:
     return {min(found)} if basis == "counts" else found  # every seed has the same network
 
 
-def claims(plan: Plan, known: Iterable[Step], definitions: list[dict] | None = None) -> dict[str, frozenset[Step]]:
+def claims(plan: Plan, known: Iterable[Step], definitions: Sequence[dict] | None = None) -> dict[str, frozenset[Step]]:
     """Claim -> the steps it rests on; claims with a row that the plan cannot run are left out, quoted rows ask for nothing."""
-    definitions = definitions or read_yaml(ROOT / "config" / "claims.yaml")["claims"]
+    definitions = definitions or written.definitions()
     known, found = set(known), {}
     measured = {f"{e.dataset}/{row.row}" for e in plan.tables.values() for row in e.rows if row.system}
     for claim in definitions:
@@ -69,7 +69,7 @@ class Chooser:
     """Picks the best of what is left, again and again. `cost`: seconds of a step."""
 
     def __init__(
-        self, plan: Plan, done: set[Step], cost: Callable[[Step], float], definitions: list[dict] | None = None
+        self, plan: Plan, done: set[Step], cost: Callable[[Step], float], definitions: Sequence[dict] | None = None
     ):
         self.before = steps(plan)
         self.left = set(self.before) - done

@@ -23,7 +23,7 @@ from workflow.records.history import last_epoch
 from workflow.records.provenance import device_name
 from workflow.records.records import BadRecord, read_timing, run_folder, timing_path
 from workflow.records.state import recorded_folders
-from workflow.support.errors import UserError
+from workflow.support.errors import UserError, one_line
 from workflow.support.files import ROOT
 
 RECORDED = ROOT / "results" / "recorded"
@@ -95,7 +95,7 @@ def network(run: Run) -> Network:
     try:
         found = _network(run.system, arguments, info.channels, info.classes, info.image_size)
     except Exception as error:  # whatever a system's own code raises
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise UserError(
             f"{run.place}: system '{run.system}' cannot be built ({reason}): correct it or its row."
         ) from error
@@ -254,9 +254,8 @@ class Estimates:
         row = step.member if step.stage == "time" else step.member.rpartition("/")[0]
         run = self.first[row] if step.stage == "time" else self.plan.by_id[step.member]
         if step.stage == "time":
-            segments = (2 if run.search else 0) + (3 if network(run).grows else 1) * max(1, network(run).backends)
             timing = self.plan.timing
-            return STARTUP + segments * (timing["slices"] + 1) * timing["slice_seconds"], "its slices"
+            return STARTUP + segments(run) * (timing["slices"] + 1) * timing["slice_seconds"], "its slices"
         planned = run.search if step.stage == "search" and run.search else run.train
         epochs = planned.epochs * self._left(run, step.stage)
         if row in self.timings:

@@ -30,7 +30,7 @@ from workflow.report.claims.claims import definitions
 from workflow.report.claims.protocols import device_of, rounds_of, seconds_of
 from workflow.report.claims.rules import rests_on
 from workflow.support.durations import rounded
-from workflow.support.errors import UserError
+from workflow.support.errors import UserError, one_line
 from workflow.support.files import write_json
 from workflow.support.locks import locked
 from workflow.support.nearest import advice
@@ -185,7 +185,7 @@ class Times:
         return record
 
     def _fail(self, run: Run, error: Exception) -> None:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         self.failed.append(run.place)
         path = timing_path(self.out, run.dataset, run.row).with_suffix(".failure.json")
         write_json(path, {"run": run.place, "stage": "time", "reason": reason, "epoch": None, "when": now()})
