@@ -5,7 +5,6 @@ searches and the training at the preset's protocol: `short` unless `paper` is as
 among those kept with the code, are used as they are.
 """
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from workflow.report.results import Evidence, Key, Timing, gather
 from workflow.support.durations import rounded
 from workflow.support.errors import UserError
 from workflow.support.files import write_json
+from workflow.support.nearest import advice
 from workflow.times.times import Times, own_folders, time_rows, times_plan
 
 
@@ -34,9 +34,8 @@ def definition(name: str) -> dict:
     """A claim of config/claims.yaml. Raises UserError for a name that it does not have."""
     by_id = {claim["id"]: claim for claim in definitions()}
     if name not in by_id:
-        close = difflib.get_close_matches(name, by_id, n=1)
-        advice = f"did you mean '{close[0]}'?" if close else f"the claims are {', '.join(by_id)}."
-        raise UserError(f"there is no claim '{name}'; {advice}")
+        meant = advice(name, by_id, f"the claims are {', '.join(by_id)}.")
+        raise UserError(f"there is no claim '{name}'; {meant}")
     return by_id[name]
 
 

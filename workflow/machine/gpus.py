@@ -97,9 +97,8 @@ def card(*fields: str) -> list[str]:
     """What nvidia-smi, which heeds no list of visible GPUs, says of the one in use: a text a field; nothing where it is not told."""
     query, name = (f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"), _in_use()
     lines = smi(*query, "-i", name) if name else smi(*query)[:1]
-    if (
-        name and not lines
-    ):  # it does not know parts of a card (MIG) by their names: they are of the only card, or it is not known which
+    if name and not lines:
+        # It does not know parts of a card (MIG) by their names: they are of the only card, or it is not known which.
         lines = smi(*query)
     return [part.strip() for part in lines[0].split(",")] if len(lines) == 1 else []
 

@@ -185,15 +185,19 @@ class Row:
     def stale(self) -> tuple[str, ...]:
         """What has changed since the seeds' results, or the seconds, were measured."""
         timed = {"seconds per epoch"} if self.timings and self.timings[0].stale else set()
-        searched = {"kernel sizes"} if any(state.stale_search for state in self.searched) else set()
+        searched = {"kernel sizes"} if self._earlier_search else set()
         return tuple(sorted({*(self.best.stale if self.best else ()), *timed, *searched}))
 
     @property
     def search_marks(self) -> tuple[str, ...]:
         """What sets the searches that count apart: arithmetic other than float32, earlier code."""
-        searches = [state for state in self.searched if state.search]
-        kinds = {known(state.search)["run"]["precision"] for state in searches} - {"fp32"}
-        return (*sorted(kinds), *(["earlier code"] if any(state.stale_search for state in searches) else []))
+        kinds = {state.search["run"]["precision"] for state in self.searched if state.search} - {"fp32"}
+        return (*sorted(kinds), *(["earlier code"] if self._earlier_search else []))
+
+    @cached_property
+    def _earlier_search(self) -> bool:
+        """Whether a search that counts was made by earlier code."""
+        return any(state.stale_search for state in self.searched)
 
     @property
     def problems(self) -> list[str]:

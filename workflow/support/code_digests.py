@@ -90,9 +90,8 @@ class _WithoutTypes(ast.NodeTransformer):
 @cache
 def module_digest(module: str) -> str:
     """Twelve hexadecimal digits that change with what the module computes and not with its comments, docstrings or types."""
-    tree = ast.parse(
-        _source(module).read_text(encoding="utf-8")
-    )  # one of its own, as it is changed; a copy takes four times as long
+    # A tree of its own, as it is changed; a copy of the one that is kept takes four times as long.
+    tree = ast.parse(_source(module).read_text(encoding="utf-8"))
     return hashlib.sha256(_canonical(_WithoutTypes().visit(tree)).encode()).hexdigest()[:12]
 
 

@@ -62,7 +62,7 @@ class Contrast:
     @property
     def interim(self) -> bool:
         """Whether a side has fewer seeds than were fixed beforehand: who looks more than once errs more often."""
-        return self.measured and any(len(row.by_seed) < self.planned for row in (self.own, self.other))
+        return self.measured and min(self._seeds_a_side) < self.planned
 
     @property
     def seeds(self) -> list[float]:
@@ -103,13 +103,18 @@ class Contrast:
         words = text.counted(self.answer.runs, "run")
         if self.same_networks:
             words += f", {self.answer.runs - self.same_networks} of them different"
-        return words if self.answer.paired or "and" not in self.seeds_words else f"{words}, {self.seeds_words}"
+        own, other = self._seeds_a_side
+        return words if self.answer.paired or own == other else f"{words}, {self.seeds_words}"
 
     @property
     def seeds_words(self) -> str:
         """`5 seeds`, or `5 and 3 seeds` where the control has others than the learned network."""
-        own, other = (len(row.by_seed) for row in (self.own, self.other))
+        own, other = self._seeds_a_side
         return text.counted(own, "seed") if own == other else f"{own} and {other} seeds"
+
+    @property
+    def _seeds_a_side(self) -> tuple[int, int]:
+        return len(self.own.by_seed), len(self.other.by_seed)
 
     @property
     def _counts(self) -> list[tuple[str, float]]:

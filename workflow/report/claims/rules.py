@@ -119,20 +119,19 @@ class Setting:
         found = None if self.source == PUBLISHED else seconds_by_round(rows, device_shared(rows))
         return found or [[one.value] for one in seconds]
 
-    def timing_remarks(self, *names: str) -> list[str]:
-        """What a reader must know of timings: the first row's ratio with its fastest convolution, and sizes that no image chose."""
-        rows = [self.row(name) for name in names]
-        timed = [row.timed_on(device_shared(rows)) for row in rows] if self.source != PUBLISHED else []
-        found = []
-        if timed and known(timed[0]).get("faster_seconds"):
-            faster = known(timed[0])["faster_seconds"] / known(rows[1].clock_of(timed[1])).value
-            found.append(f", {text.times(faster)} by the fastest convolution of {rows[0].name}")
-        sized = [
-            row.name
-            for row, one in zip(rows, timed, strict=False)
-            if ((one or {}).get("sizes_from") or "").startswith("the budget")
-        ]
-        return found + ([f"; {' and '.join(sized)} timed at the sizes of the budget alone"] if sized else [])
+    def timing_remarks(self, slow: str, fast: str) -> str:
+        """What a reader must know of two timings: the ratio by the slow row's fastest convolution, and sizes that no image chose."""
+        if self.source == PUBLISHED:
+            return ""
+        rows = self.row(slow), self.row(fast)
+        of_slow, of_fast = timed = [known(row.timed_on(device_shared(rows))) for row in rows]
+        said = ""
+        if faster := of_slow.get("faster_seconds"):
+            ratio = faster / known(rows[1].clock_of(of_fast)).value
+            said = f", {text.times(ratio)} by the fastest convolution of {rows[0].name}"
+        by_budget = [(one.get("sizes_from") or "").startswith("the budget") for one in timed]
+        sized = [row.name for row, alone in zip(rows, by_budget, strict=True) if alone]
+        return said + (f"; {' and '.join(sized)} timed at the sizes of the budget alone" if sized else "")
 
     def _printed_seconds(self, row: Row) -> Interval:
         seconds = self.printed(row).get("sec")

@@ -18,7 +18,7 @@ def _ratio(setting: Setting, slow: str, fast: str) -> tuple[Interval, str]:
         f"{setting.row(fast).name} {text.significant(b.value)} s an epoch: "
         f"{text.times(ratio.value)} [{text.significant(ratio.low)}, {text.significant(ratio.high)}]"
     )
-    return ratio, words + (" round by round" if by_round else "") + "".join(setting.timing_remarks(slow, fast))
+    return ratio, words + (" round by round" if by_round else "") + setting.timing_remarks(slow, fast)
 
 
 @rule("seconds")
