@@ -16,6 +16,8 @@ from workflow.support.files import ROOT
 
 PACKAGES = ("effconv", "baselines", "workflow")
 _BLOCKS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_NO_CODE = ("kind", "type_comment", "type_ignores")  # fields of any node
+_TYPES = ((ast.FunctionDef, "returns"), (ast.arg, "annotation"))
 
 
 def _file(module: str) -> Path | None:
@@ -46,53 +48,37 @@ def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _canonical(node: object) -> str:
-    """A syntax tree as text. Empty fields are left out: later Pythons add fields that earlier ones do not have."""
+def _canonical(node: object, *, of_class: bool = False) -> str:
+    """A syntax tree as text. Empty fields are left out: later Pythons add fields that earlier ones do not have.
+
+    Annotations are left out where they compute nothing; those of a class's body (`of_class`) stay: dataclasses read them.
+    """
     if isinstance(node, list):
-        return "[" + ",".join(_canonical(item) for item in node) + "]"
+        return "[" + ",".join(_canonical(item, of_class=of_class) for item in node) + "]"
     if not isinstance(node, ast.AST):
         return repr(node)
+    kind = type(node)
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
         return f"Raise({_canonical(node.exc.func)})"  # which error, not its words
+    if isinstance(node, ast.AnnAssign) and not of_class:
+        return f"Assign(targets=[{_canonical(node.target)}],value={_canonical(node.value)})"
     fields = []
-    for name, value in ast.iter_fields(node):
+    for name in node._fields:
+        value, classes_own = getattr(node, name, None), kind is ast.ClassDef and name == "body"
+        if isinstance(value, list) and not classes_own:
+            value = [item for item in value if not (isinstance(item, ast.AnnAssign) and item.value is None)]
         if name == "body" and isinstance(node, _BLOCKS) and value and _is_docstring(value[0]):
             value = value[1:]
-        if (
-            value in (None, [])
-            and not isinstance(node, ast.Constant)
-            or name in ("kind", "type_comment", "type_ignores")
-        ):
+        if (value is None or value == []) and kind is not ast.Constant or name in _NO_CODE or (kind, name) in _TYPES:
             continue
-        fields.append(f"{name}={_canonical(value)}")
-    return f"{type(node).__name__}({','.join(fields)})"
-
-
-class _WithoutTypes(ast.NodeTransformer):
-    """Takes away annotations that compute nothing. Those in a class's body stay: dataclasses read them."""
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        node.body = [part if isinstance(part, ast.AnnAssign) else self.visit(part) for part in node.body]
-        return node
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
-        return ast.Assign([node.target], node.value) if node.value else None
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.returns = None
-        return self.generic_visit(node)
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        node.annotation = None
-        return node
+        fields.append(f"{name}={_canonical(value, of_class=classes_own)}")
+    return f"{kind.__name__}({','.join(fields)})"
 
 
 @cache
 def module_digest(module: str) -> str:
     """Twelve hexadecimal digits that change with what the module computes and not with its comments, docstrings or types."""
-    # A tree of its own, as it is changed; a copy of the one that is kept takes four times as long.
-    tree = ast.parse(_source(module).read_text(encoding="utf-8"))
-    return hashlib.sha256(_canonical(_WithoutTypes().visit(tree)).encode()).hexdigest()[:12]
+    return hashlib.sha256(_canonical(_tree(module)).encode()).hexdigest()[:12]
 
 
 def _absolute(module: str, node: ast.ImportFrom) -> str:
@@ -104,17 +90,23 @@ def _absolute(module: str, node: ast.ImportFrom) -> str:
     return ".".join(base + ([node.module] if node.module else []))
 
 
+@cache
+def _exports(package: str) -> dict[str, tuple[str, str]]:
+    """What a package's index re-exports: name -> (module, name there)."""
+    return {
+        alias.asname or alias.name: (source, alias.name)
+        for node in ast.walk(_tree(package))
+        if isinstance(node, ast.ImportFrom) and _file(source := _absolute(package, node))
+        for alias in node.names
+    }
+
+
 def _resolve(module: str, name: str) -> str:
     """The module that `from module import name` draws on: a submodule, the one an index re-exports from, or `module` itself."""
     if _file(f"{module}.{name}"):
         return f"{module}.{name}"
-    if _source(module).name == "__init__.py":
-        for node in ast.walk(_tree(module)):
-            if isinstance(node, ast.ImportFrom):
-                source = _absolute(module, node)
-                if any((alias.asname or alias.name) == name for alias in node.names) and _file(source):
-                    original = next(a.name for a in node.names if (a.asname or a.name) == name)
-                    return _resolve(source, original)
+    if _source(module).name == "__init__.py" and name in _exports(module):
+        return _resolve(*_exports(module)[name])
     return module
 
 

@@ -24,7 +24,7 @@ def digests(tmp_path, monkeypatch):
     monkeypatch.setattr(code_digests, "ROOT", tmp_path)
 
     def forget():
-        for cached in (code_digests._tree, code_digests._imports, code_digests.module_digest):
+        for cached in (code_digests._tree, code_digests._exports, code_digests._imports, code_digests.module_digest):
             cached.cache_clear()
 
     def found(b='"""Doc."""\n\ndef f():\n    """Doc."""\n    return 1\n', within=("effconv",), entry="effconv.a"):
