@@ -63,7 +63,7 @@ def _network(system: str, arguments: str, channels: int, classes: int, size: int
 
     import baselines
     from effconv import count_macs, count_parameters
-    from workflow.overview.generated_kernels import GeneratedKernels, training_macs
+    from workflow.overview.generated_kernels import GeneratedKernels, training_macs, without_normalisation
 
     def build() -> Any:
         return baselines.build(
@@ -72,6 +72,7 @@ def _network(system: str, arguments: str, channels: int, classes: int, size: int
 
     with torch.device("meta"):
         model = build()
+    parameters = count_parameters(model)
     layers = tuple((c.weight.shape[1], c.weight.shape[0]) for c in getattr(model, "sized_convolutions", ()))
     # A solver's steps depend on values, which tensors of the device "meta" do not have.
     if any(hasattr(module, "evaluations") for module in model.modules()):
@@ -79,13 +80,13 @@ def _network(system: str, arguments: str, channels: int, classes: int, size: int
             torch.manual_seed(0)
             macs = count_macs(build(), (channels, size, size))
     else:
-        macs = count_macs(model, (channels, size, size))
+        macs = count_macs(without_normalisation(model), (channels, size, size))
     grows, backends = hasattr(model, "pretend_sizes"), getattr(model, "timed_backends", ())
     faster = getattr(model, "backend", "direct") != "direct"
     training = float(macs)
     if isinstance(model, GeneratedKernels):
         training = training_macs(build, (channels, size, size))
-    return Network(count_parameters(model), macs, layers, grows, max(1, len(backends)), faster, training)
+    return Network(parameters, macs, layers, grows, max(1, len(backends)), faster, training)
 
 
 def network(run: Run) -> Network:
