@@ -213,18 +213,6 @@ def primer_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def _complete(plan: Plan, results: Path) -> bool:
-    """Whether every job of the plan has ended well."""
-    later = set(plan.on_demand)
-    rows = {run.id: run.place for run in plan.runs}
-    return all(
-        (results / "jobs" / stage / f"{job}.json").exists()
-        for stage in ("train", "time")
-        for job, members in plan.jobs[stage].items()
-        if not {rows.get(member, member) for member in members} <= later
-    )
-
-
 def report_command(options: argparse.Namespace) -> int:
     """Make one product of the report (a table, figure or chapter, claims), or all of them and the page, from whatever is there.
 
@@ -234,7 +222,7 @@ def report_command(options: argparse.Namespace) -> int:
 
     plan = _plan(options)
     results = _results(plan)
-    out = options.out or (REPORTS if _complete(plan, results) else REPORTS / "partial")
+    out = options.out or (REPORTS if products.complete(plan, results) else REPORTS / "partial")
     products.write(options.product, plan, results, out)
     if options.product == "page":
         print(f"The report is {out / 'index.html'}")

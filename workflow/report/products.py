@@ -46,3 +46,15 @@ def write(product: str, plan: Plan, results: Path, out: Path) -> None:
         )
     else:
         raise UserError(f"no product '{product}': choose one of page, {', '.join(found)}.")
+
+
+def complete(plan: Plan, results: Path) -> bool:
+    """Whether every job of what the report shows has ended well."""
+    later = set(plan.on_demand)
+    rows = {run.id: run.place for run in plan.runs}
+    return all(
+        (results / "jobs" / stage / f"{job}.json").exists()
+        for stage in ("train", "time")
+        for job, members in plan.jobs[stage].items()
+        if not {rows.get(member, member) for member in members} <= later
+    )

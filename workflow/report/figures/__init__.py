@@ -14,7 +14,7 @@ from workflow.plan.plan import Plan
 from workflow.report import text
 from workflow.report.csv_files import to_csv
 from workflow.report.figures import central, dynamics, figure3, image_share, kernels, scatter
-from workflow.report.figures.style import Picture, inline
+from workflow.report.figures.style import Picture, inline, pdf_bytes, png_bytes, svg_text
 from workflow.report.results import Evidence, gather
 from workflow.support.files import write_bytes, write_text
 
@@ -112,8 +112,6 @@ def alt_of(name: str, found: list[dict], plan: Plan) -> str:
 
 def draw(name: str, found: list[dict], plan: Plan, out: Path) -> str:
     """The files of a figure (SVG, PNG, PDF, CSV) from its lines; the text of its SVG."""
-    from workflow.report.figures.style import pdf_bytes, png_bytes, svg_text
-
     content, base, shown = to_csv(found), out / "figures" / name, plan.tables.get(name)
     mark = hashlib.sha256(b"\0".join([content.encode(), repr(shown).encode(), _code()])).hexdigest()[:16]
     svg, png, pdf = (base.with_suffix(suffix) for suffix in (".svg", ".png", ".pdf"))
@@ -122,10 +120,10 @@ def draw(name: str, found: list[dict], plan: Plan, out: Path) -> str:
     if f"<!-- drawn from {mark} -->" in kept[-60:]:
         return kept
     drawn = DRAWINGS[name].draw(found, shown)
+    made = svg_text(drawn)  # first: where things stand depends on what a figure was written as before
     write_bytes(png, png_bytes(drawn))
     write_bytes(pdf, pdf_bytes(drawn))
-    made = f"{svg_text(drawn)}<!-- drawn from {mark} -->\n"
-    write_text(svg, made)
+    write_text(svg, f"{made}<!-- drawn from {mark} -->\n")
     return made
 
 
@@ -134,14 +132,16 @@ def write(name: str, plan: Plan, results: Path, out: Path) -> None:
     draw(name, lines_of(name, gather(plan, results)), plan, out)
 
 
-def on_page(name: str, evidence: Evidence, out: Path, *, files: bool) -> Picture:
-    """A figure for the page, its files under `out`; without a drawing where there is nothing but the paper's own numbers."""
-    lines, made = lines_of(name, evidence), Picture(name, DRAWINGS[name].title, DRAWINGS[name].caption)
+def on_page(name: str, evidence: Evidence, out: Path | None) -> Picture:
+    """A figure for the page; without a drawing where there are only the paper's own numbers. `out`: where its files go, or None."""
+    made, lines = Picture(name, DRAWINGS[name].title, DRAWINGS[name].caption), lines_of(name, evidence)
     if all(line.get("source") == "paper" for line in lines):
         return made
-    svg = inline(draw(name, lines, evidence.plan, out), name, alt_of(name, lines, evidence.plan))
+    plan = evidence.plan
+    drawn = draw(name, lines, plan, out) if out else svg_text(DRAWINGS[name].draw(lines, plan.tables.get(name)))
+    svg = inline(drawn, name, alt_of(name, lines, plan))
     heads, numbers = _numbers(lines)
-    return replace(made, svg=svg, heads=heads, lines=numbers[:TABLE_LINES], total=len(numbers), files=files)
+    return replace(made, svg=svg, heads=heads, lines=numbers[:TABLE_LINES], total=len(numbers), files=out is not None)
 
 
 def _numbers(found: list[dict]) -> tuple[list[str], list[list[str]]]:

@@ -8,7 +8,6 @@ import base64
 import hashlib
 import json
 import re
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -82,8 +81,8 @@ def _data_address(value: object) -> str:
     return "data:application/json," + quote(json.dumps(value, indent=1, sort_keys=True), safe="")
 
 
-def context(evidence: Evidence, out: Path, drawn: Path, *, published: bool) -> dict:
-    """Everything that the templates print. `drawn`: where the figures' files go."""
+def context(evidence: Evidence, out: Path, *, published: bool) -> dict:
+    """Everything that the templates print."""
     from markupsafe import Markup
 
     plan, claims = evidence.plan, judged(evidence)
@@ -98,7 +97,7 @@ def context(evidence: Evidence, out: Path, drawn: Path, *, published: bool) -> d
         if question else "",
         "measured_on": summary.measured_on(evidence),
         "warnings": summary.warnings(evidence), "latest": summary.latest(evidence), "environments": environments,
-        "tables": _tables(evidence), "figures": {name: on_page(name, evidence, drawn, files=not published) for name in DRAWINGS},
+        "tables": _tables(evidence), "figures": {name: on_page(name, evidence, None if published else out) for name in DRAWINGS},
         "chapters": [chapter for chapter in chapters if chapter["name"] != CHAPTER],
         "central_chapter": next((chapter for chapter in chapters if chapter["name"] == CHAPTER), None),
         "protocol": read_yaml(ROOT / "config" / "protocol.yaml")["points"],
@@ -115,8 +114,7 @@ def context(evidence: Evidence, out: Path, drawn: Path, *, published: bool) -> d
 def write(plan: Plan, results: Path, out: Path, *, published: bool = False) -> None:
     """`out`/index.html and runs.html, beside them the plan and the figures' files. `published`: the two pages alone, to be kept."""
     evidence = gather(plan, results)
-    with tempfile.TemporaryDirectory() as scratch:
-        data = context(evidence, out, Path(scratch) if published else out, published=published)
+    data = context(evidence, out, published=published)
     for name in ("index", "runs"):
         page = _environment().get_template(f"{name}.html.j2").render(data)
         write_text(out / f"{name}.html", _unindented(page))
