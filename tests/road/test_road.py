@@ -55,11 +55,11 @@ class Road:
             "STAND_IN_PYTHON": sys.executable,
         }
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
+    def snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
         return subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments],
             cwd=self.folder,
-            env=self.environment,
+            env={**self.environment, **environment},
             capture_output=True,
             text=True,
         )
@@ -228,6 +228,28 @@ def test_a_single_table_can_be_rerun_and_shares_runs(road):
 def test_status_lists_every_run_as_done(road):
     done = road.workflow("status", "--preset", "smoke")
     assert re.search(r"(\d+) runs of preset smoke: \1 done$", done.stdout.strip()), done.stdout[-500:]
+
+
+def test_data_that_are_prepared_again_train_nothing_and_what_is_forced_is_trained(road):
+    results = road.folder / "results/smoke"
+
+    def done(*options: str) -> tuple[list[bytes], list[bytes], int]:
+        """Results and searches of ImageNet-32 after Snakemake has made its training's stamp, and how many the job found done."""
+        left_over = {"EFFCONV_AGAIN": "train"}  # in the shell: what this Snakemake was told counts
+        stamp = "results/smoke/jobs/train/table4/all.json"
+        run = road.snakemake("--cores", "2", stamp, *options, "--config", "preset=smoke", **left_over)
+        assert run.returncode == 0, run.stdout + run.stderr
+        found = (sorted((results / "runs/imagenet32").rglob(name)) for name in ("result.json", "search.json"))
+        log = (results / "logs/train/table4/all.log").read_text()
+        return *([path.read_bytes() for path in paths] for paths in found), log.count("kept: an earlier process")
+
+    trained, searched, _ = done()
+    for manifest in road.folder.glob("data/prepared/synthetic-imagenet32-*/manifest.json"):
+        manifest.write_text(manifest.read_text() + "\n")  # its time of making would be another
+    assert done() == (trained, searched, len(trained))
+    again, learned, kept = done("-R", "train")
+    assert kept == 0 and learned == searched and not set(again) & set(trained)  # other seconds
+    assert done()[0] == again
 
 
 def test_a_failed_run_stops_no_other_and_is_shown(road):

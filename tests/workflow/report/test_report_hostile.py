@@ -13,11 +13,9 @@ from workflow.report.page.page import write
 HOSTILE = [
     "<script>hit()</script>",
     "\"><img src=x onerror=hit()>",
-    "' onmouseover='hit()",
     "</style></title></svg><svg onload=hit()>",
-    "javascript:hit()",
-    "{{ 7 * 7 }}{% raw %}",
-    "]]><!--",
+    "javascript:hit()]]><!--",
+    "' onmouseover='{{ 7 * 7 }}{% raw %}",
 ]  # fmt: skip
 
 
