@@ -27,6 +27,7 @@ def test_count_by_arithmetic():
     assert count_parameters(build()) == separable(3, 140) + 2 * 140 + 4 * block + 2 * 140 + 1410 == 201_042
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["direct", "auto"])
 def test_multiply_accumulates(backend):
     """A 33x33 kernel on each of 1024 pixels of 3 and four times 140 channels, nine 1x1 maps; kernels are drawn once besides."""

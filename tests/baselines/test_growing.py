@@ -78,6 +78,7 @@ def test_sizes_follow_the_gaussians():
     assert model.kernel_sizes()[1] == [5, 5]
 
 
+@pytest.mark.slow
 def test_deciding_rarely_is_resumed_exactly():
     images = torch.randn(8, 1, 16, 16)
 

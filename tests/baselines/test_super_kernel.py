@@ -125,6 +125,7 @@ def test_the_envelope_by_hand():
         EnvelopeOptions(threshold=1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_the_budget_is_met_and_a_search_resumes_exactly(kind):
     rates = {"lr_envelope": 0.05} if kind == "envelope" else {"lr_choice": 0.1}

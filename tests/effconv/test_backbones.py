@@ -92,6 +92,7 @@ def test_wrong_number_of_sizes():
         cifar_resnet(20, kernel_sizes=[3, 3])
 
 
+@pytest.mark.slow
 def test_importing_effconv_leaves_timm_and_torchvision_out():
     import subprocess
     import sys

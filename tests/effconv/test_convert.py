@@ -142,6 +142,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_searches_other_peoples_models(name):
     build, count, greatest = MODELS[name]

@@ -183,6 +183,7 @@ def test_a_save_that_fails_leaves_nothing_behind(learned, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["sizes.json"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_draw(learned, tmp_path, suffix):
     path = tmp_path / f"trajectory.{suffix}"

@@ -48,6 +48,7 @@ def test_memory_is_that_of_the_device_where_the_search_will_run(monkeypatch):
     assert asked == [torch.device("cuda:1")]
 
 
+@pytest.mark.slow
 def test_resnet18_of_timm_with_nothing_but_a_budget(capsys):
     timm = pytest.importorskip("timm")
     with torch.random.fork_rng(devices=[]):

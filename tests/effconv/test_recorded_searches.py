@@ -55,6 +55,7 @@ def go(options):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_seed_finds_the_sizes_that_it_found_before(name):
     before, now = json.loads(FILE.read_text())[name], go(SEARCHES[name])

@@ -154,7 +154,7 @@ def test_the_real_cifar10_is_prepared_whatever_the_preset(small, tmp_path, capsy
 def test_images_are_made_up_where_they_are_asked_for(small, tmp_path, capsys):
     assert main(["prepare", "mnist", "--made-up", "--preset", "smoke"]) == 0
     folders = {path.name for path in (tmp_path / "data/prepared").iterdir()}
-    assert folders == {"synthetic-mnist-40-20", "synthetic-mnist-8-8"}
+    assert folders == {"synthetic-mnist-32-20", "synthetic-mnist-8-8"}
     assert main(["prepare", "data/prepared/synthetic-cifar10-8-8", "--preset", "smoke"]) == 0  # as the rule calls it
     assert load(tmp_path / "data/prepared/synthetic-cifar10-8-8").manifest["source"] == "synthetic"
 

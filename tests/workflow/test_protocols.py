@@ -52,7 +52,7 @@ def test_the_papers_protocol(paper):
         ("search", {"options": {"kernel_predictor": "projected", "mask_centre": "centred"}}, PAPER, True),  # left open
         (None, {"precision": "bf16"}, OTHER, True),
         (None, {"compile": True}, OTHER, True),
-        (None, {"data": "data/prepared/synthetic-cifar10-40-20"}, OTHER, False),
+        (None, {"data": "data/prepared/synthetic-cifar10-32-20"}, OTHER, False),
     ],
 )
 def test_what_changes_the_protocol(effconv, stage, change, accuracy, sizes):
@@ -117,7 +117,7 @@ def test_seconds_are_weighted_by_the_papers_epochs(effconv):
     ],
 )
 def test_what_makes_seconds_comparable(effconv, change, why):
-    effconv["data"] = "data/prepared/synthetic-cifar10-40-20"  # the pixels do not matter
+    effconv["data"] = "data/prepared/synthetic-cifar10-32-20"  # the pixels do not matter
     assert protocols.why_not_timed_alike(effconv, {**TIMING, **change}) == why
 
 

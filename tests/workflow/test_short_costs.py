@@ -63,6 +63,7 @@ def test_a_named_device_is_taken_for_a_gpu_whatever_is_here(tmp_path):
     assert "named 'H100'" in there.basis()
 
 
+@pytest.mark.slow
 def test_the_first_lines_name_the_hours_and_the_longest_rows(tmp_path, capsys):
     plan = make_plan(
         load({"preset": "short", "device": "cpu", "only": ["cifar10/cifar-resnet-*", "cifar10/flexnet-3"]})

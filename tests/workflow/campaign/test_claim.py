@@ -77,6 +77,7 @@ def test_sizes_ask_for_the_searches_and_accuracy_for_training_too(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_counts_need_a_built_network_only(tmp_path):
     """2,580,970 parameters against He et al.'s 658,586."""
     claim = OneClaim("cifar-plugin-hurts", {**USER, "seeds": [0]}, tmp_path, tmp_path)

@@ -17,6 +17,7 @@ def mnist(real_data, tmp_path_factory):
     return folder, prepare("mnist", source="auto", folder=real_data, out=folder)
 
 
+@pytest.mark.slow
 def test_mnist_from_its_idx_files(real_data, mnist):
     folder, manifest = mnist
     data = verify(folder)

@@ -22,6 +22,7 @@ def real_systems(tiny, monkeypatch):
 SIZES = {"ccnn4_140": [[33, 33]] * 5, "gmconv_resnet20": [5] * 18}  # that their networks tell the history of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("system", "recipe", "size", "arguments"),
     [

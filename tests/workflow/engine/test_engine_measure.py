@@ -100,6 +100,7 @@ class Slow(torch.nn.Linear):
         return super().forward(images.flatten(1))
 
 
+@pytest.mark.slow
 def test_steps_that_take_too_long_are_timed_with_fewer_images(tiny, monkeypatch):
     monkeypatch.setattr(baselines, "build", lambda *a, **k: Slow(192, 10))
     timing = engine.measure(

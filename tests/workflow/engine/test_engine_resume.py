@@ -41,6 +41,7 @@ def same(folder: Path, other: Path, name: str) -> None:
         assert all(torch.equal(value, states[1]["model"][key]) for key, value in states[0]["model"].items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["search", "train"])
 def test_stopped_after_every_single_step(tiny, tmp_path, name):
     whole = stage(tiny, name, tmp_path / "whole")
@@ -86,6 +87,7 @@ tests.stage(SimpleNamespace(run=conftest.a_run, data=conftest.made_up()), sys.ar
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "after"), [("search", 3), ("train", 7)])
 def test_killed_in_the_middle(tiny, tmp_path, root, name, after):
     code = KILLED.format(here=str(Path(__file__).parent))

@@ -68,6 +68,7 @@ def test_a_search_that_is_stopped_ends_with_the_same_sizes(tiny, tmp_path, monke
     assert len(calls) == 3 + 3  # what was done before is not done again: candidates 3, and both of round 2
 
 
+@pytest.mark.slow
 def test_replayed_steps_find_the_same(tiny, tmp_path, monkeypatch):
     """On a GPU its candidates' steps are captured ones, as everybody's; recorded and replayed here."""
     steps, run = [], case(tiny, epochs=6, options={"candidates": 2})

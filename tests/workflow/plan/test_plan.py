@@ -362,7 +362,7 @@ def test_a_mistake_in_a_chapter_is_named(tmp_path, chapter, user, words):
 def test_heavy_systems_get_few_made_up_images_and_the_faster_convolution(smoke, paper):
     flexnet, resnet = smoke.by_id["mnist/flexnet-16/seed0"], smoke.by_id["mnist/cifar-resnet-20/seed0"]
     assert flexnet.arguments == {"backend": "auto"} and flexnet.data.endswith("synthetic-mnist-8-8")
-    assert resnet.arguments == {} and resnet.data.endswith("synthetic-mnist-40-20")
+    assert resnet.arguments == {} and resnet.data.endswith("synthetic-mnist-32-20")
     assert smoke.prepare[flexnet.data] == {"dataset": "mnist", "synthetic": {"train": 8, "test": 8}}
     same = paper.by_id["mnist/flexnet-16/seed0"]
     assert same.arguments == {"backend": "fft"} and paper.prepare[same.data] == {"dataset": "mnist", "synthetic": None}

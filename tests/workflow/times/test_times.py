@@ -144,7 +144,7 @@ def searched_record(plan, run, **changes):
 def test_sizes_of_a_search_by_the_papers_protocol_are_taken_and_of_no_other(plan, tmp_path):
     run = run_of(plan, LEARNED)
     path = tmp_path / "short" / "runs" / run.place / "seed3" / "search.json"
-    made_up_data = searched_record(plan, run, data="data/prepared/synthetic-cifar10-40-20")
+    made_up_data = searched_record(plan, run, data="data/prepared/synthetic-cifar10-32-20")
     write_record(path, made_up_data)
     assert from_records(run, [tmp_path / "short"]) is None
     write_record(path, searched_record(plan, run_of(plan, "cifar10/effconv-20-0.50m")))
