@@ -13,7 +13,8 @@ from workflow.protocol.runs import Run
 from workflow.report.badges import device_word
 from workflow.report.claims import protocols
 from workflow.report.results import Evidence
-from workflow.report.rows import PAPER_SEEDS, Row, device_of_most, rows_of
+from workflow.report.rows import PAPER_SEEDS, Row, rows_of
+from workflow.report.seconds import device_of_most
 from workflow.support.durations import rounded
 
 NEAR = 2.0  # sizes that differ by a larger factor say nothing of each other

@@ -8,7 +8,8 @@ import report_factory as factory
 from workflow.report import badges, figures
 from workflow.report.claims import protocols
 from workflow.report.results import Timing, gather, sources
-from workflow.report.rows import at_common, device_shared, rows_of
+from workflow.report.rows import at_common, rows_of
+from workflow.report.seconds import device_shared
 from workflow.report.tables.cells import view
 
 TABLE = {

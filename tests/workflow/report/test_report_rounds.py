@@ -6,7 +6,8 @@ import report_factory as factory
 from workflow.report.claims.claims import judge
 from workflow.report.claims.rules import Setting
 from workflow.report.results import gather
-from workflow.report.rows import rows_in, seconds_by_round, seconds_ratio
+from workflow.report.rows import rows_in
+from workflow.report.seconds import seconds_by_round, seconds_ratio
 from workflow.support.files import write_json
 
 DEVICE = "Example GPU"

@@ -15,7 +15,8 @@ from workflow.report.claims import protocols, verdicts
 from workflow.report.claims.rules import PUBLISHED, Missing, Setting, rows_read, rule_of
 from workflow.report.claims.verdicts import Finding, together
 from workflow.report.results import Evidence
-from workflow.report.rows import device_shared, rows_of, sizes_record
+from workflow.report.rows import rows_of, sizes_record
+from workflow.report.seconds import device_shared
 from workflow.report.stats import LEVEL, holm
 from workflow.support.errors import UserError
 from workflow.support.files import ROOT, read_yaml

@@ -17,16 +17,8 @@ from workflow.report import text
 from workflow.report.claims import protocols
 from workflow.report.claims.verdicts import NOT_COMPARABLE, NOT_RUN, Finding
 from workflow.report.results import Evidence
-from workflow.report.rows import (
-    Row,
-    as_published,
-    device_shared,
-    rows_of,
-    seconds_by_round,
-    seconds_ratio,
-    side,
-    sizes_record,
-)
+from workflow.report.rows import Row, as_published, rows_of, side, sizes_record
+from workflow.report.seconds import device_shared, seconds_by_round, seconds_ratio
 from workflow.report.stats import Interval, Sample, sample, with_floor
 from workflow.support.errors import UserError
 from workflow.support.known import known

@@ -6,7 +6,8 @@ from workflow.plan.plan import Entry
 from workflow.report import text
 from workflow.report.figures.style import BLUE, INK, MUTED, SURFACE, VERMILION, beside_paper, empty, panels
 from workflow.report.results import Evidence
-from workflow.report.rows import at_common, device_of_most, rows_in
+from workflow.report.rows import at_common, rows_in
+from workflow.report.seconds import device_of_most
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

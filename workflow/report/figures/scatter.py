@@ -17,7 +17,8 @@ from workflow.report.figures.style import (
     panels,
 )
 from workflow.report.results import Evidence
-from workflow.report.rows import Row, at_common, device_of_most, rows_by_id
+from workflow.report.rows import Row, at_common, rows_by_id
+from workflow.report.seconds import device_of_most
 from workflow.support.known import known
 
 if TYPE_CHECKING:

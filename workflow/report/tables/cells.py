@@ -6,7 +6,8 @@ from workflow.report import badges, text
 from workflow.report.claims import protocols
 from workflow.report.groups import Group
 from workflow.report.results import Evidence
-from workflow.report.rows import Row, device_shared, rows_in, seconds_ratio, wrong_of
+from workflow.report.rows import Row, rows_in, wrong_of
+from workflow.report.seconds import device_shared, seconds_ratio
 from workflow.report.stats import Sample, sample
 from workflow.support.known import known
 
