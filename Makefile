@@ -11,7 +11,7 @@ report: .venv/ready
 	$(BIN)/python -m snakemake --cores $(CORES) --quiet rules $(ARGS)
 	@echo "The report is $(CURDIR)/reports/index.html"
 
-# For daily work, some three minutes: lint, types and the fast tests.
+# For daily work, some two minutes: lint, types and the fast tests.
 check: lint
 	$(TESTS) -m "not slow and not road" $(ARGS)
 
