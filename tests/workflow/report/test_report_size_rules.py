@@ -60,10 +60,20 @@ def test_first_layers_agree(tmp_path, a, b, verdict):
     assert finding(tmp_path, part, sizes={"a": a, "b": b}) == verdict
 
 
-@pytest.mark.parametrize(("theirs", "verdict"), [([33, 33], HOLDS), ([9, 15], FAILS)])
-def test_kernel_steps(tmp_path, theirs, verdict):
-    part = {"rule": "kernel_steps", "row": "a", "other": "b", "side_of_input": 33}
-    assert finding(tmp_path, part, sizes={"a": [[3, 5]] * 3, "b": [theirs] * 3}) == verdict
+def test_kernel_evaluations(tmp_path):
+    """By hand: the Gaussian falls to a tenth at 0.075 * sqrt(2 ln 10) = 0.161 of 16 cells, 2.6 of them: 5 x 5 of 33 x 33 are left."""
+    names = {"before": {}, "after": {"crop": "after"}, "still": None}
+    rows = [factory.entry(name, system="cifar_resnet20" if name == "still" else "flexnet3") for name in names]
+    plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": rows}}, seeds=(0,))
+    plan = replace(plan, runs=tuple(replace(run, arguments=names[run.row] or {}) for run in plan.runs))
+    evidence = gather(plan, tmp_path)
+    judged = lambda row, source="paper": judge(
+        Setting(evidence, "cifar10", source), {"rule": "kernel_evaluations", "row": row, "side_of_input": 33}
+    )
+    assert judged("before").verdict == FAILS and "at 25.0 positions as training starts" in judged("before").measured
+    assert judged("after").verdict == HOLDS and judged("after").measured.count("1089") == 3
+    assert judged("still").verdict == NOT_RUN and "do not grow" in judged("still").measured
+    assert judged("before", "published").verdict == NOT_RUN
 
 
 @pytest.mark.parametrize(
@@ -152,12 +162,6 @@ def test_a_single_search_late_in_the_network_decides_nothing(tmp_path):
     part = {"rule": "largest_layer", "row": "a", "layer": 5, "tolerance": 1, "deepest": 6}
     assert finding(tmp_path, part, sizes={"a": [peaked(17)]}) == UNDECIDED
     assert finding(tmp_path / "two", part, sizes={"a": [peaked(17)] * 2}) == FAILS
-
-
-def test_nine_tenths_of_the_input_are_the_whole_input(tmp_path):
-    part = {"rule": "kernel_steps", "row": "a", "other": "b", "side_of_input": 20}
-    sizes = {"a": [[3, 5]] * 3, "b": [[12, 24]] * 3}  # (144 + 576) / 2 = 360 of 400
-    assert found(tmp_path, part, sizes=sizes).verdict == HOLDS
 
 
 def test_searches_settle_without_a_search(tmp_path):

@@ -174,6 +174,23 @@ def test_an_interval_knows_whether_it_has_bounds():
     assert Interval(0.0, -0.3, 0.3).inside(0.3) and not Interval(0.0, -0.3, 0.31).inside(0.3)
 
 
+def test_a_ratio_allows_for_all_of_both_ranges():
+    found = Interval(7.0, 5.0, 8.0).over(Interval(2.0, 1.5, 4.0))
+    assert (found.value, found.low) == (3.5, 1.25) and found.high == pytest.approx(16 / 3)
+
+
+def test_an_interval_is_inside_with_both_its_bounds():
+    assert Interval(0.1, -0.3, 0.3).inside(0.3)
+    assert not Interval(0.1, -0.31, 0.3).inside(0.3) and not Interval(0.1, -0.3, 0.31).inside(0.3)
+    assert not Interval(0.0).inside(1e9)
+
+
+@pytest.mark.parametrize(("value", "at_most_zero", "p"), [(-1.0, 1.0, 0.0), (0.0, 1.0, 1.0), (1.0, 0.0, 0.0)])
+def test_without_any_spread_the_means_decide(value, at_most_zero, p):
+    found = welch(Sample(90.0 + value, 0.0, 3), Sample(90.0, 0.0, 3))
+    assert (found.above(0.0), found.p) == (at_most_zero, p)
+
+
 @pytest.mark.parametrize(("correct", "images"), [(9974, 10000), (0, 50), (50, 50), (31, 64)])
 def test_exact_interval(correct, images):
     expected = scipy_stats.binomtest(correct, images).proportion_ci(0.95, method="exact")

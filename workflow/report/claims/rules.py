@@ -151,6 +151,18 @@ class Setting:
             raise Missing(f"{row.name}: no sizes have been learned ({row.status})")
         return found
 
+    def kernel_positions(self, name: str) -> tuple[float, float]:
+        """At how many positions a row's network evaluates a kernel: as training starts, and with a trained network's sizes."""
+        from workflow.overview.generated_kernels import evaluated_positions
+
+        row = self.row(name)
+        if self.source == PUBLISHED or not row.run:
+            raise Missing(f"{row.name}: {'not printed' if self.source == PUBLISHED else row.status}")
+        found = evaluated_positions(row.run)
+        if found is None:
+            raise Missing(f"{row.name}: its kernels are not generated, or do not grow")
+        return found
+
     def parameters(self, name: str) -> float:
         """Parameters of a row."""
         row = self.row(name)
