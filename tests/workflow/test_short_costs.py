@@ -81,13 +81,14 @@ def test_a_convolution_costs_what_is_counted_on_the_network_itself():
     build = lambda **options: (
         lambda: baselines.build("ckcnn16", in_channels=3, num_classes=10, image_size=32, **options)
     )
-    assert training_macs(build(), (3, 32, 32)) == pytest.approx(21_133.1e6, rel=1e-5)
-    assert training_macs(build(backend="fft"), (3, 32, 32)) < 21_133e6 / 5
+    assert training_macs(build(), (3, 32, 32)) == pytest.approx((21_133.1e6, 21_133.1e6), rel=1e-5)
+    assert training_macs(build(backend="fft"), (3, 32, 32))[1] < 21_133e6 / 5
 
 
 def test_growing_kernels_cost_more_than_at_the_start():
     build = lambda: baselines.build("flexnet5", in_channels=3, num_classes=10, image_size=32)
-    assert training_macs(build, (3, 32, 32)) > 3 * 327.8e6  # what the network counts as it starts
+    start, mean = training_macs(build, (3, 32, 32))
+    assert start == pytest.approx(327.8e6, rel=1e-3) and mean > 3 * start
 
 
 def test_wrn_and_wide_effconv_have_both_recipes(short):

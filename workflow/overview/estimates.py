@@ -74,18 +74,17 @@ def _network(system: str, arguments: str, channels: int, classes: int, size: int
         model = build()
     parameters = count_parameters(model)
     layers = tuple((c.weight.shape[1], c.weight.shape[0]) for c in getattr(model, "sized_convolutions", ()))
-    # A solver's steps depend on values, which tensors of the device "meta" do not have.
-    if any(hasattr(module, "evaluations") for module in model.modules()):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            macs = count_macs(build(), (channels, size, size))
-    else:
-        macs = count_macs(without_normalisation(model), (channels, size, size))
     grows, backends = hasattr(model, "pretend_sizes"), getattr(model, "timed_backends", ())
     faster = getattr(model, "backend", "direct") != "direct"
-    training = float(macs)
     if isinstance(model, GeneratedKernels):
-        training = training_macs(build, (channels, size, size))
+        macs, training = training_macs(build, (channels, size, size))
+    else:
+        # A solver's steps depend on values, which tensors of the device "meta" do not have.
+        solves = any(hasattr(module, "evaluations") for module in model.modules())
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            macs = count_macs(build() if solves else without_normalisation(model), (channels, size, size))
+        training = float(macs)
     return Network(parameters, macs, layers, grows, max(1, len(backends)), faster, training)
 
 
@@ -144,7 +143,7 @@ def step_macs(system: str, position: str, *, backend: str | None = None, budget:
         system, in_channels=3, num_classes=10, image_size=32, **arguments
     )
     if isinstance(build(), GrowingKernels):
-        return 3 * training_macs(build, (3, 32, 32), {position: 1.0})
+        return 3 * training_macs(build, (3, 32, 32), {position: 1.0})[1]
     found = _network(system, json.dumps(arguments), 3, 10, 32)
     return 3 * found.macs * (SEARCH_FACTOR * budget / found.parameters if budget else 1.0)
 

@@ -53,8 +53,11 @@ def without_normalisation(model: nn.Module) -> nn.Module:
 
 def training_macs(
     build: Callable[[], GeneratedKernels], shape: tuple[int, int, int], positions: Mapping[str, float] = TRAPEZOID
-) -> float:
-    """The mean over a training, with the network's own way to convolve. `build` makes the network anew; `positions`: their weights."""
+) -> tuple[int, float]:
+    """By direct convolution with the kernels that the network starts with; the mean over a training with its own way to convolve.
+
+    `build` makes the network anew; `positions`: their weights.
+    """
     with torch.device("meta"):
         shapes = build()
     sides: list[int] = []
@@ -69,7 +72,7 @@ def training_macs(
             model.pretend_sizes(position)
             model.decide()
         total += weight * _sum(model, sides, cost)
-    return total
+    return start, total
 
 
 def evaluated_positions(run: Run) -> tuple[float, float] | None:
