@@ -265,7 +265,7 @@ class Central:
         return list({row.key: row for row in sides if not row.done}.values())
 
 
-def _contrast(entry: Entry, question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Contrast:
+def _contrast(question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Contrast:
     names = question["row"][0], question["others"][0]
     own, other = (of_protocol(rows[name], answer.protocol) if answer.protocol else rows[name] for name in names)
     return Contrast(answer, own, other, question.get("seeds", 0))
@@ -292,9 +292,9 @@ def central(evidence: Evidence) -> Central | None:
         if question["rule"] == "cloud":
             clouds += [_cloud(question, answer, rows)] if answer.compared else []
         elif family == ASSAY:
-            assay.append(_contrast(entry, question, answer, rows))
+            assay.append(_contrast(question, answer, rows))
         elif not family[:1].isdigit():
-            further.append(_contrast(entry, question, answer, rows))
+            further.append(_contrast(question, answer, rows))
         else:
-            families.setdefault(family, []).append(_contrast(entry, question, answer, rows))
+            families.setdefault(family, []).append(_contrast(question, answer, rows))
     return Central(entry, families, assay, clouds, further, shares_of(rows.values()))
