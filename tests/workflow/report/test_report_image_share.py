@@ -49,6 +49,12 @@ def test_a_shift_of_all_layers_is_the_budgets():
     assert (found.repeating.value, found.moved) == (0.0, 0.0)
 
 
+def test_what_moved_needs_not_be_whole():
+    # d = (0 0 0.5 -0.5) in both seeds, squares 1; sizes (0 1 2 3) and twice: over 3 layers less one and 2 seeds 10 / 6; 1 / 6 / (10 / 6).
+    sizes = np.array([[0.0, 1, 2, 3]] * 2)
+    assert image_share(sizes, sizes - np.array([0, 0, 0.5, -0.5])).moved == pytest.approx(0.1)
+
+
 @pytest.mark.parametrize("deviation", [0.0, 0.3, 1.0])
 def test_the_interval_holds_the_true_share_about_as_often_as_it_says(deviation):
     generator, held = np.random.default_rng(1), 0
@@ -72,7 +78,8 @@ def test_too_little_says_nothing(learned, free):
 
 
 def test_twins_are_found_by_their_search_and_compared_by_the_seeds_that_both_have(tmp_path):
-    names = ("eff", "twin", "other")
+    others = {"budget": {}, "method": {"budget_method": "rescale"}, "mask": {"mask_centre": "centred"}}
+    names = ("eff", "twin", *others)
     plan = factory.plan_of(
         {"table4": {"dataset": "cifar10", "rows": [factory.entry(name, learn=660_000) for name in names]}}
     )
@@ -81,8 +88,8 @@ def test_twins_are_found_by_their_search_and_compared_by_the_seeds_that_both_hav
         search = run.search
         if run.row == "twin":
             search = replace(search, options={"data_free": True})
-        if run.row == "other":
-            search = replace(search, parameters=500_000)
+        if run.row in others:  # nobody's twins
+            search = replace(search, options=others[run.row], parameters=500_000 if run.row == "budget" else 660_000)
         runs.append(replace(run, search=search))
     plan = replace(plan, runs=tuple(runs))
     for run in runs:
