@@ -40,17 +40,24 @@ def test_the_papers_protocol(paper):
     ("stage", "change", "accuracy", "sizes"),
     [
         ("recipe", {"epochs": 163}, OTHER, True),
+        ("recipe", {"epochs": 165}, OTHER, True),
         ("recipe", {"batch_size": 64}, OTHER, True),
+        ("recipe", {"batch_size": 256}, OTHER, True),
         ("train", {"images": 20_000}, OTHER, True),
         ("train", {"protocol": "short"}, SHORT, True),
         ("train", {"protocol": "another"}, OTHER, True),
+        ("train", {"protocol": "tenfold"}, OTHER, True),
         ("recipe", {"name": "forgotten"}, OTHER, False),
         ("search", {"epochs": 9}, OTHER, False),
+        ("search", {"epochs": 11}, OTHER, False),
         ("search", {"images": 20_000}, OTHER, False),
         ("search recipe", {"batch_size": 64}, OTHER, False),
+        ("search recipe", {"batch_size": 256}, OTHER, False),
         ("search", {"options": {"lr_size_predictor": 0.03}}, OTHER, False),  # a printed value
+        ("search", {"options": {"lr_size_predictor": 3e-5}}, OTHER, False),
         ("search", {"options": {"kernel_predictor": "projected", "mask_centre": "centred"}}, PAPER, True),  # left open
         (None, {"precision": "bf16"}, OTHER, True),
+        (None, {"precision": "tf32"}, OTHER, True),
         (None, {"compile": True}, OTHER, True),
         (None, {"data": "data/prepared/synthetic-cifar10-32-20"}, OTHER, False),
     ],
@@ -77,7 +84,9 @@ def test_a_shortened_search_makes_the_short_protocol_none(effconv):
 def test_sizes_that_training_ends_with_need_the_whole_training(paper):
     flexnet = copy.deepcopy(paper["cifar10/flexnet-16"])
     assert flexnet["search"] is None and protocols.paper_sizes(flexnet)
-    flexnet["train"]["recipe"]["epochs"] = 10
+    flexnet["train"]["protocol"] = "short"
+    assert not protocols.paper_sizes(flexnet)
+    flexnet["train"].update(protocol="paper", recipe={**flexnet["train"]["recipe"], "epochs": 10})
     assert not protocols.paper_sizes(flexnet)
 
 
@@ -102,17 +111,52 @@ def test_seconds_are_weighted_by_the_papers_epochs(effconv):
     assert (found.value, found.low, found.high) == pytest.approx((2040 / 174, (380 + 1476) / 174, (440 + 1968) / 174))
 
 
+def test_segments_count_by_their_weights():
+    parts = [
+        {**TIMING["segments"][1], "weight": weight, "seconds_per_epoch": seconds}
+        for weight, seconds in ((1, 10), (2, 41))
+    ]
+    assert protocols.mean_of(parts, "train") == pytest.approx(92 / 3)
+    assert protocols.mean_of(parts, "search") is None
+
+
+def test_seconds_of_training_alone_where_the_search_was_not_timed(effconv):
+    assert protocols.seconds_of(effconv, {"segments": TIMING["segments"][1:]}).value == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("timing", "alone"),
+    [
+        ({}, True),
+        ({"clocks_agree": True}, True),
+        ({"clocks_agree": False}, False),
+        ({"foreign_gpu_processes": 1}, False),
+    ],
+)
+def test_what_is_known_to_have_run_beside_a_timing(timing, alone):
+    assert protocols.alone(timing) is alone
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
         ({}, None),
         ({"batch_size": 16}, "timed at another batch size than its recipe's"),
+        ({"batch_size": 256}, "timed at another batch size than its recipe's"),
+        (
+            {"segments": [{"stage": "train", "weight": 1.0, "seconds_per_epoch": 7.0}]},
+            None,
+        ),  # it does not say how many images
+        (
+            {"segments": [{**TIMING["segments"][1], "seconds_per_epoch": 15.0}]},
+            "timed on epochs of another number of images than the data set has",
+        ),
         ({"device": "cpu"}, "timed on a device without a name"),
         ({"device": "cpu", "provenance": {"cpu": "Example CPU"}}, None),
         ({"clocks_agree": False}, "timed while something else ran"),
         (
             {"segments": [{**TIMING["segments"][1], "seconds_per_epoch": 0.0128}]},
-            "timed on epochs of fewer images than the data set has",
+            "timed on epochs of another number of images than the data set has",
         ),
     ],
 )
@@ -130,7 +174,7 @@ def test_seconds_are_of_one_pass_where_an_epoch_has_two():
         "segments": [{**TIMING["segments"][1], "seconds_per_epoch": 200.0, "images_per_second": images / 200}],
     }  # fmt: skip
     assert protocols.why_not_timed_alike(run, timed(1_281_167)) is None
-    assert "fewer images" in protocols.why_not_timed_alike(run, timed(1_281_167 / 2))
+    assert "another number of images" in protocols.why_not_timed_alike(run, timed(1_281_167 / 2))
 
 
 def test_the_printed_options_are_the_librarys_defaults():

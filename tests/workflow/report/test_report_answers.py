@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import report_factory as factory
+from scipy import stats as scipy_stats
 
 from workflow.plan.plan import Entry
 from workflow.records.state import RunState
@@ -15,7 +16,7 @@ from workflow.report.chapters import answers, decisions
 from workflow.report.chapters.question_figures import front
 from workflow.report.results import gather
 from workflow.report.rows import Row, rows_of
-from workflow.report.stats import contrast, sample
+from workflow.report.stats import Sample, contrast, sample
 from workflow.support.errors import UserError
 
 
@@ -37,6 +38,30 @@ def asked(rule, rows, others, **fields):
 
 def answer(question, rows):
     return answers.answers([question], {r.id: r for r in rows})[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "gap", "verdict", "sides", "bound"),
+    [
+        ("pairs", 0.8, decisions.YES, 2, 0.8),
+        ("pairs", -0.8, decisions.NO, 2, 0.8),
+        ("pairs", 0.02, decisions.NO, 1, 0.28),  # equal, and so not better: the larger of two one-sided tests
+        ("pairs", 0.25, decisions.UNDECIDED, 2, 0.25),
+        ("equal", 0.02, decisions.YES, 1, 0.28),
+        ("equal", -0.8, decisions.NO, 2, 0.5),
+        ("equal", 0.8, decisions.NO, 2, 0.5),
+        ("equal", 0.25, decisions.UNDECIDED, 1, 0.05),
+        ("not_smaller", 0.1, decisions.YES, 1, 0.4),
+        ("not_smaller", -0.8, decisions.NO, 2, 0.5),
+        ("not_smaller", -0.25, decisions.UNDECIDED, 1, 0.05),
+    ],
+)
+def test_verdict_and_p_value_of_one_difference(rule, gap, verdict, sides, bound):
+    """Five seeds a side, spread 0.2, 0.3 points count as equal: the p value by SciPy, of how far the gap lies from what is tested."""
+    found = contrast([(1, Sample(90.0 + gap, 0.2, 5)), (-1, Sample(90.0, 0.2, 5))])
+    assert decisions.verdict_of(found, rule, 0.3) == verdict
+    p = sides * scipy_stats.t.sf(bound / (0.2 * math.sqrt(2 / 5)), 8)
+    assert decisions.p_of(found, rule, 0.3, verdict) == pytest.approx(p)
 
 
 def test_a_contrast_of_two_is_welchs_interval_by_scipy():

@@ -50,7 +50,7 @@ def test_a_shift_of_all_layers_is_the_budgets():
 
 
 def test_what_moved_needs_not_be_whole():
-    # d = (0 0 0.5 -0.5) in both seeds, squares 1; sizes (0 1 2 3) and twice: over 3 layers less one and 2 seeds 10 / 6; 1 / 6 / (10 / 6).
+    # d = (0 0 0.5 -0.5) in both seeds: squares 1, over 2 seeds and 4 - 1 layers 1 / 6. Sizes: squares 10, variance 10 / 6.
     sizes = np.array([[0.0, 1, 2, 3]] * 2)
     assert image_share(sizes, sizes - np.array([0, 0, 0.5, -0.5])).moved == pytest.approx(0.1)
 

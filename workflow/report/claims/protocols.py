@@ -112,7 +112,7 @@ def why_not_timed_alike(run: Run, timing: Mapping) -> str | None:
     for part in timing["segments"]:
         shown = part["seconds_per_epoch"] * part.get("images_per_second", images / part["seconds_per_epoch"])
         if abs(shown / images - 1) > WHOLE:
-            return "timed on epochs of fewer images than the data set has"
+            return "timed on epochs of another number of images than the data set has"
     return None
 
 
