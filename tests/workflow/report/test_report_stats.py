@@ -169,8 +169,16 @@ def test_that_spread_lies_between_its_bounds_as_often_as_is_said(between):
     assert 0.935 <= covered / 2000 <= 0.985
 
 
+@pytest.mark.parametrize("known", [Sample(90.0, None, 3), Sample(90.0, 0.2, 1)])
+def test_a_mean_printed_without_a_spread_or_of_one_run_decides_nothing(known):
+    found = welch(known, Sample(80.0, 0.1, 3))
+    assert (found.value, found.ends, found.p) == (10.0, (None, None), 1.0)
+    assert (found.low, found.high) == (-math.inf, math.inf)
+
+
 def test_an_interval_knows_whether_it_has_bounds():
     assert Interval(1.0, 0.5, 2.0).ends == (0.5, 2.0) and Interval(1.0).ends == (None, None)
+    assert Interval(1.0) == Interval(1.0, -math.inf, math.inf)
     assert Interval(0.0, -0.3, 0.3).inside(0.3) and not Interval(0.0, -0.3, 0.31).inside(0.3)
 
 
