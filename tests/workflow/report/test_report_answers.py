@@ -44,13 +44,14 @@ def answer(question, rows):
     ("rule", "gap", "verdict", "sides", "bound"),
     [
         ("pairs", 0.8, decisions.YES, 2, 0.8),
-        ("pairs", -0.8, decisions.NO, 2, 0.8),
+        ("pairs", -0.6, decisions.NO, 2, 0.6),
         ("pairs", 0.02, decisions.NO, 1, 0.28),  # equal, and so not better: the larger of two one-sided tests
         ("pairs", 0.25, decisions.UNDECIDED, 2, 0.25),
         ("equal", 0.02, decisions.YES, 1, 0.28),
         ("equal", -0.8, decisions.NO, 2, 0.5),
         ("equal", 0.8, decisions.NO, 2, 0.5),
         ("equal", 0.25, decisions.UNDECIDED, 1, 0.05),
+        ("equal", -0.25, decisions.UNDECIDED, 1, 0.05),
         ("not_smaller", 0.1, decisions.YES, 1, 0.4),
         ("not_smaller", -0.8, decisions.NO, 2, 0.5),
         ("not_smaller", -0.25, decisions.UNDECIDED, 1, 0.05),
@@ -104,6 +105,11 @@ def test_an_interval_that_touches_zero_is_undecided():
     verdict = lambda middle: decisions.verdict_of(sample([middle - 1, middle + 1]).estimate)
     assert verdict(half - 1e-6) == verdict(1e-6 - half) == "undecided"
     assert verdict(half + 1e-6) == "yes" and verdict(-half - 1e-6) == "no"
+
+
+def test_without_a_margin_nothing_is_equal():
+    found = contrast([(1, Sample(90.02, 0.2, 5)), (-1, Sample(90.0, 0.2, 5))])
+    assert decisions.verdict_of(found) == decisions.way_of(found) == decisions.UNDECIDED
 
 
 def test_which_way_a_difference_points():
