@@ -156,15 +156,19 @@ class Row:
 
     @cached_property
     def searched(self) -> tuple[RunState, ...]:
-        """The runs whose kernel sizes count, one a seed: by the paper's search before others, here before elsewhere."""
-        searches: dict[str, dict[int, RunState]] = {}
+        """The runs whose kernel sizes count, one a seed, all searched alike: by the paper's search before others, with more seeds
+        before fewer, in float32 before other arithmetic, here before elsewhere."""
+        searches: dict[tuple[bool, bool, str], dict[int, RunState]] = {}
         for state in (state for state in self.states if state.sizes):
             record = sizes_record(state)["run"]
             settings = {"search": record["search"], "precision": record["precision"]} if state.search else alike(state)
-            key = json.dumps([protocols.paper_sizes(record), settings], sort_keys=True, default=str)
+            worse = not protocols.paper_sizes(record), record["precision"] != "fp32"
+            key = *worse, json.dumps(settings, sort_keys=True, default=str)
             searches.setdefault(key, {}).setdefault(state.run.seed, state)
-        found = sorted(searches.items(), key=lambda item: (not json.loads(item[0])[0], -len(item[1])))
-        return tuple(found[0][1][seed] for seed in sorted(found[0][1])) if found else ()
+        if not searches:
+            return ()
+        found = searches[min(searches, key=lambda key: (key[0], -len(searches[key]), key[1]))]
+        return tuple(found[seed] for seed in sorted(found))
 
     @cached_property
     def sizes(self) -> list[list]:

@@ -81,6 +81,17 @@ def test_seeds_that_learned_other_sizes_are_averaged(tmp_path):
     assert row.by_seed == {0: 90.0, 1: 91.0} and row.accuracy.mean == 90.5
 
 
+def test_of_equally_many_searches_those_in_float32_count(tmp_path):
+    plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": [factory.entry("a", learn=660_000)]}})
+    for run in plan.runs:
+        factory.write_search(tmp_path / "recorded" / "x", replace(run, precision="bf16"), [3, 3])
+    for run in plan.runs[:2]:
+        factory.write_search(tmp_path / "recorded" / "y", run, [5, 5])
+    assert row_of(tmp_path / "paper", plan).sizes == [[3, 3]] * 3  # more seeds before better arithmetic
+    factory.write_search(tmp_path / "recorded" / "y", plan.runs[2], [5, 5])
+    assert row_of(tmp_path / "paper", plan).sizes == [[5, 5]] * 3
+
+
 def test_seeds_of_two_devices_stand_in_one_row_and_the_badge_says_so(tmp_path):
     plan = plans()["short"]
     for number, run in enumerate(run for run in plan.runs if run.row == "a"):
