@@ -91,14 +91,19 @@ def test_searches_settle(tmp_path, sizes, count, verdict):
     assert finding(tmp_path, part, sizes={"a": [sizes] * 3}, count=count) == verdict
 
 
-def settled(tmp_path, *searches):
-    """What `searches_settle` finds on a seed of one row each: parameters (of 660,000), soft sizes of one layer by record, options.
+def settled(tmp_path, *searches, rows=None):
+    """What `searches_settle` finds on searches with these parameters (of 660,000), soft sizes of one layer by record, and options.
+
+    Each is of a row of its own, or all are seeds of as many `rows`.
 
     Beside it an ablation that neither settles nor meets its budget, at which the rule does not look.
     """
-    rows = [factory.entry("a", learn=660_000, paper={"acc": 90.0}), factory.entry("ablation", learn=660_000)]
-    plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": rows}}, seeds=tuple(range(len(searches))))
-    for run, given in zip(plan.runs, [*searches, *[(10, [1, 7], {"mask": "none"})] * len(searches)], strict=True):
+    total = rows or len(searches)
+    entries = [factory.entry(f"row{number}", learn=660_000, paper={"acc": 90.0}) for number in range(total)]
+    entries.append(factory.entry("ablation", learn=660_000))
+    seeds = len(searches) // total
+    plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": entries}}, seeds=tuple(range(seeds)))
+    for run, given in zip(plan.runs, [*searches, *[(10, [1, 7], {"mask": "none"})] * seeds], strict=True):
         if given is None:  # still to come
             continue
         count, soft, options = given
@@ -156,6 +161,12 @@ def test_searches_with_options_of_their_own_are_not_one_setting(tmp_path):
         searches = [(660_000, [3] * 10, options) for options in ({}, *others)]
         outcome = settled(tmp_path / name, *searches)
         assert outcome.verdict == FAILS and f"{len(searches)} searches with different options" in outcome.measured
+
+
+def test_a_seed_that_was_searched_otherwise_does_not_count_beside_those_of_its_row(tmp_path):
+    same = (660_000, [3] * 10, {})
+    outcome = settled(tmp_path, same, same, (10, [1, 7], {"mask_centre": "centred"}), rows=1)
+    assert outcome.verdict == HOLDS and outcome.measured.startswith("2 searches with the same options")
 
 
 def test_a_single_search_late_in_the_network_decides_nothing(tmp_path):

@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Mapping
 from statistics import fmean
 
-from workflow.records.state import RunState
 from workflow.report import text
 from workflow.report.claims import protocols, verdicts
 from workflow.report.claims.rules import Missing, RowId, Setting, rule
 from workflow.report.claims.verdicts import Finding
-from workflow.report.rows import Row, rows_of
+from workflow.report.rows import rows_of
 from workflow.support.known import known
 
 
@@ -80,11 +79,6 @@ def _searches(dataset: str, part: Mapping, tables: Mapping) -> Iterable[str]:
                 yield f"{table.dataset}/{row.row}"
 
 
-def _one_a_seed(row: Row) -> Iterable[RunState]:
-    """The searches of a row, whatever their options: of two with one seed the one made here."""
-    return {state.run.seed: state for state in reversed(row.states) if state.search}.values()
-
-
 def _after_last_step(record: Mapping) -> int:
     """The count of a search's last step; of records that lack it, of the last one that the trajectory has."""
     last: int = record["last"]["parameters"] if record.get("last") else record["trajectory"]["parameters"][-1]
@@ -102,7 +96,7 @@ def searches_settle(setting: Setting, *, budget: float, drift: float) -> Finding
     misses, drifts, settings, others = [], [], set(), 0
     own = set(_searches(setting.dataset, {}, setting.evidence.plan.tables))
     for row in rows_of(setting.evidence).values():
-        for state in _one_a_seed(row) if f"{row.dataset}/{row.id}" in own and setting.source == protocols.PAPER else ():
+        for state in row.searched if f"{row.dataset}/{row.id}" in own and setting.source == protocols.PAPER else ():
             record = known(state.search)
             if not (wanted := record["run"]["search"].get("parameters")):
                 continue
