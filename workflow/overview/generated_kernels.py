@@ -7,18 +7,15 @@ the direct one, in direct multiply-accumulates. Needs torch.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean
 
 import torch
 from torch import nn
 
-import baselines
 from baselines.fft_conv import PRODUCT_COST, TRANSFORM_COST, fast_length
 from baselines.flexconv import CKConv
 from baselines.growing import GeneratedKernels, GrowingKernels
 from effconv import count_macs
 from workflow.engine.measure import TRAPEZOID
-from workflow.protocol.runs import Run
 
 BATCH = 64  # images that share the transform of a kernel
 
@@ -73,27 +70,6 @@ def training_macs(
             model.decide()
         total += weight * _sum(model, sides, cost)
     return start, total
-
-
-def evaluated_positions(run: Run) -> tuple[float, float] | None:
-    """Positions at which a run's network evaluates a kernel, the mean over its layers: as training starts, and with the sizes that
-    `pretend_sizes` gives the end of training. None for kernels that are not generated, or do not grow."""
-    info, spent = run.constants, []
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        model = baselines.build(
-            run.system, in_channels=info.channels, num_classes=info.classes, image_size=info.image_size, **run.arguments
-        )
-        if not isinstance(model, GrowingKernels):
-            return None
-        for layer in model.layers():
-            layer.kernel_net.register_forward_hook(lambda _, inputs, __: spent.append(len(inputs[0]) * len(inputs[1])))
-        for position in ("start", "end"):
-            model.pretend_sizes(position)
-            model.decide()
-            for layer in model.layers():
-                layer.generate()
-    count = len(spent) // 2
-    return fmean(spent[:count]), fmean(spent[count:])
 
 
 def _sum(model: GeneratedKernels, sides: Sequence[int], cost: Callable[[CKConv, int], float]) -> float:

@@ -153,7 +153,7 @@ class Setting:
 
     def kernel_positions(self, name: str) -> tuple[float, float]:
         """At how many positions a row's network evaluates a kernel: as training starts, and with a trained network's sizes."""
-        from workflow.overview.generated_kernels import evaluated_positions
+        from workflow.overview.kernel_positions import evaluated_positions
 
         row = self.row(name)
         if self.source == PUBLISHED or not row.run:
