@@ -1,4 +1,4 @@
-"""At how many positions a network evaluates its generated kernels; a module of its own, so that the page does not hang on the engine."""
+"""At how many positions a network evaluates its generated kernels. Its own module, so that the page does not hang on the engine."""
 
 from statistics import fmean
 
