@@ -184,6 +184,16 @@ def test_searches_settle_without_a_search(tmp_path):
     )
 
 
+def test_sizes_of_a_result_whose_search_is_lost_say_nothing_of_the_search(tmp_path):
+    rows = [factory.entry("a", learn=660_000, paper={"acc": 90.0})]
+    plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": rows}}, seeds=(0,))
+    factory.write_result(tmp_path, plan.runs[0], 90.0, sizes=[3, 3])
+    (tmp_path / "runs" / plan.runs[0].id / "search.json").unlink(missing_ok=True)
+    setting = Setting(gather(plan, tmp_path), "cifar10")
+    assert setting.row("a").sizes == [[3, 3]]
+    assert judge(setting, {"rule": "searches_settle", "budget": 0.02, "drift": 0.1}).verdict == NOT_RUN
+
+
 def test_searches_with_a_printed_value_changed_are_not_the_papers(tmp_path):
     outcome = settled(tmp_path, (660_000, [3] * 10, {"lr_size_predictor": 0.03}))
     assert outcome.verdict == NOT_COMPARABLE and outcome.measured == "1 searches, none by the paper's protocol"

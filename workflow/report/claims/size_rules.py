@@ -8,7 +8,6 @@ from workflow.report.claims import protocols, verdicts
 from workflow.report.claims.rules import Missing, RowId, Setting, rule
 from workflow.report.claims.verdicts import Finding
 from workflow.report.rows import rows_of
-from workflow.support.known import known
 
 
 def _means(seeds: list[list[float]]) -> list[float]:
@@ -97,8 +96,8 @@ def searches_settle(setting: Setting, *, budget: float, drift: float) -> Finding
     own = set(_searches(setting.dataset, {}, setting.evidence.plan.tables))
     for row in rows_of(setting.evidence).values():
         for state in row.searched if f"{row.dataset}/{row.id}" in own and setting.source == protocols.PAPER else ():
-            record = known(state.search)
-            if not (wanted := record["run"]["search"].get("parameters")):
+            record = state.search  # none where only the result is left, which has sizes, too
+            if record is None or not (wanted := record["run"]["search"].get("parameters")):
                 continue
             if not protocols.paper_search(record["run"]):
                 others += 1
