@@ -67,13 +67,15 @@ def test_kernel_evaluations(tmp_path):
     plan = factory.plan_of({"table2": {"dataset": "cifar10", "rows": rows}}, seeds=(0,))
     plan = replace(plan, runs=tuple(replace(run, arguments=names[run.row] or {}) for run in plan.runs))
     evidence = gather(plan, tmp_path)
-    judged = lambda row, source="paper": judge(
-        Setting(evidence, "cifar10", source), {"rule": "kernel_evaluations", "row": row, "side_of_input": 33}
+    judged = lambda row, source="paper", side=33: judge(
+        Setting(evidence, "cifar10", source), {"rule": "kernel_evaluations", "row": row, "side_of_input": side}
     )
     assert judged("before").verdict == FAILS and "at 25.0 positions as training starts" in judged("before").measured
     assert judged("after").verdict == HOLDS and judged("after").measured.count("1089") == 3
     assert judged("still").verdict == NOT_RUN and "do not grow" in judged("still").measured
     assert judged("before", "published").verdict == NOT_RUN
+    # Nine tenths of the input count as all of it: 1,089 of 34 * 34 = 1,156, but not of 35 * 35 = 1,225.
+    assert (judged("after", side=34).verdict, judged("after", side=35).verdict) == (HOLDS, FAILS)
 
 
 @pytest.mark.parametrize(
