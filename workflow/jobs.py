@@ -43,7 +43,7 @@ from workflow.records.records import (
 )
 from workflow.records.state import read_if_current, recorded_folders
 from workflow.support.errors import UserError, one_line
-from workflow.support.files import write_json, write_text
+from workflow.support.files import write_bytes, write_json, write_text
 
 Log = Callable[[str], None]
 AGAIN = "EFFCONV_AGAIN"  # environment: the rules and files that the user told Snakemake to do again
@@ -225,12 +225,40 @@ class Job:
             return record
         started = now()
         write_json(folder / "run.json", run.to_json())
-        outcome = engine.train(
-            run, data, folder, kernel_sizes=sizes, digest=_joint(expected), log=self.log, deadline=self.deadline
-        )
-        record = self._record(run, "train", started, checksums, expected, outcome)
+        if (record := self._trained_by_another(run, expected)) is None:
+            outcome = engine.train(
+                run, data, folder, kernel_sizes=sizes, digest=_joint(expected), log=self.log, deadline=self.deadline
+            )
+            record = self._record(run, "train", started, checksums, expected, outcome)
         write_record(folder / "result.json", record)
         return record
+
+    def _trained_by_another(self, run: Run, expected: dict[str, str]) -> dict | None:
+        """The result of another run of this folder that trained the same network, with the same sizes: trained once more it would
+        come out the same. Its epochs, predictions and kernels come along. None where there is none, or the user forced the job."""
+        depends, folder = _training(run), run_folder(self.results, run.id)
+        for other in () if self.forced else self.plan.runs:
+            if other.id == run.id or _training(other) != depends:
+                continue
+            source = run_folder(self.results, other.id)
+            theirs = {**expected, "run": expected_digests(other, "train")["run"]}
+            if record := read_if_current(read_result, source / "result.json", theirs):
+                self.log(f"{other.id} trained the same network: its result is taken.")
+                self._copy_training(source, folder)
+                taken_from = record.get("taken_from", other.id)
+                return {**record, "run": run.to_json(), "digests": expected, "taken_from": taken_from}
+        return None
+
+    def _copy_training(self, source: Path, folder: Path) -> None:
+        """What a training leaves beside its result, in place of what this run's own had come to."""
+        epochs = [epoch for epoch in read_history(folder) if epoch["stage"] == "search"]
+        epochs += [epoch for epoch in read_history(source) if epoch["stage"] == "train"]
+        write_text(folder / "history.jsonl", "".join(json.dumps(epoch) + "\n" for epoch in epochs))
+        for name in ("predictions.npz", "kernels.npz"):
+            if (source / name).exists():
+                write_bytes(folder / name, (source / name).read_bytes())
+        for checkpoint in folder.glob("train*.pt"):
+            checkpoint.unlink()
 
     def _ruled(self, run: Run) -> list[int] | None:
         """The sizes of a run whose rule starts from another run's search; None for a network with sizes of its own."""
@@ -273,6 +301,11 @@ class Job:
             record = self._record(run, "time", started, checksums, expected, outcome)
             write_record(path, {**record, "row": run.row, "dataset": run.dataset})
         return f"{record['seconds_per_epoch']:.3g} s per epoch"
+
+
+def _training(run: Run) -> dict:
+    """All that a training depends on but the kernel sizes, wherever those come from."""
+    return {**run.numbers("train"), "search": None, "sizes": None, "device": run.device}
 
 
 def _joint(digests: dict[str, str]) -> str:

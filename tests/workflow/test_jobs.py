@@ -234,6 +234,65 @@ def test_a_search_of_another_description_is_not_taken_over(engine, tmp_path, use
     assert "taken_from" not in search("paper", tmp_path / "paper", **user) and len(engine.calls) == 2
 
 
+TWIN = "cifar10/budget-only-20-0.66m"
+
+
+def train_twins(folder, engine, between=lambda plan: plan, **job) -> tuple[dict, list[str]]:
+    """Train one seed of two rows whose searches end with the same sizes; the second's result and what its job said."""
+    plan, said = plan_of(SEARCHED, TWIN, preset="short", seeds=[0], jobs={"seeds": "one"}, search_options=PREDICTOR), []
+    assert jobs.Job("train", f"{SEARCHED}/seed0", plan, folder, log=lambda line: None).execute() == 0
+    first = folder / "runs" / SEARCHED / "seed0"
+    epochs = [{"stage": "search", "epoch": 1}, *({"stage": "train", "epoch": epoch} for epoch in (1, 2))]
+    (first / "history.jsonl").write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))
+    (first / "predictions.npz").write_bytes(b"answers")
+    engine.calls.clear()
+    plan = between(plan)
+    assert jobs.Job("train", f"{TWIN}/seed0", plan, folder, log=said.append, **job).execute() == 0
+    return read_result(folder / "runs" / TWIN / "seed0" / "result.json"), said
+
+
+def test_a_network_that_another_row_trained_is_not_trained_again(engine, tmp_path):
+    own = tmp_path / "short/runs" / TWIN / "seed0"
+    own.mkdir(parents=True)
+    begun = [{"stage": "search", "epoch": 7}, {"stage": "train", "epoch": 5}]  # of a training that was cut off
+    (own / "history.jsonl").write_text("".join(json.dumps(epoch) + "\n" for epoch in begun))
+    (own / "train.previous.pt").touch()
+    record, said = train_twins(tmp_path / "short", engine)
+    assert engine.calls == [f"{TWIN}/seed0"]  # its search
+    assert record["taken_from"] == f"{SEARCHED}/seed0" and any("trained the same network" in line for line in said)
+    run = Run.from_json(record["run"])
+    assert run.id == f"{TWIN}/seed0" and state.state_of(run, tmp_path / "short").status == "done"
+    assert [(epoch["stage"], epoch["epoch"]) for epoch in read_history(own)] == [
+        ("search", 7),
+        ("train", 1),
+        ("train", 2),
+    ]
+    assert (own / "predictions.npz").read_bytes() == b"answers" and not (own / "train.previous.pt").exists()
+
+
+def changed_network(plan):
+    """The second row in bfloat16."""
+    return replace(plan, runs=tuple(replace(run, precision="bf16") if run.place == TWIN else run for run in plan.runs))
+
+
+def other_sizes(engine, plan):
+    """The second row's search finds others."""
+    found = engine.search
+    engine.search = lambda run, *rest, **options: {**found(run, *rest, **options), "sizes": [3, 4]}
+    return plan
+
+
+@pytest.mark.parametrize("why", ["bfloat16", "sizes", "forced"])
+def test_another_network_or_one_that_was_asked_for_is_trained(engine, tmp_path, why):
+    between = {
+        "bfloat16": changed_network,
+        "sizes": lambda plan: other_sizes(engine, plan),
+        "forced": lambda plan: plan,
+    }
+    record, _ = train_twins(tmp_path / "short", engine, between[why], forced=["train"] if why == "forced" else [])
+    assert engine.calls == [f"{TWIN}/seed0"] * 2 and "taken_from" not in record  # its search and its training
+
+
 def test_a_search_of_other_code_or_data_is_not_taken_over(engine, tmp_path, monkeypatch):
     search("short", tmp_path / "short")
     expected = jobs.expected_digests

@@ -16,6 +16,11 @@ from workflow.report.components import variance_difference
 from workflow.report.rows import Row
 from workflow.report.stats import CONFIDENCE, Interval
 
+# Options of the kernels that images pass through: without images no size depends on them.
+OF_KERNELS = frozenset({
+    "mask", "mask_centre", "kernel_predictor", "hidden", "kernel_order", "even_padding", "lr_network", "lr_kernel_predictor"
+})  # fmt: skip
+
 
 @dataclass(frozen=True)
 class ImageShare:
@@ -53,8 +58,8 @@ def image_share(
 
 
 def _settings(search: Search) -> tuple:
-    """What twins have in common."""
-    options = {name: value for name, value in search.options.items() if name != "data_free"}
+    """What twins have in common: all that a search without images depends on."""
+    options = {name: value for name, value in search.options.items() if name not in OF_KERNELS | {"data_free"}}
     return search.method, search.parameters, search.macs, search.epochs, tuple(sorted(options.items()))
 
 

@@ -205,6 +205,17 @@ def test_spreads_of_all_rows_are_pooled(tmp_path):
     assert floor == pytest.approx(100 * ((0.83 * 0.17 + 0.82 * 0.18) / 2 / 20_000) ** 0.5, rel=1e-3)
 
 
+def test_a_network_that_two_rows_trained_counts_once_in_their_spread(tmp_path):
+    plan, results = planned(tmp_path, eff=83.0)
+    for run in plan.runs:
+        if run.row in ("eff", "permuted"):  # of the same sizes from seeds 0 to 2
+            sizes = [3, 3] if run.row == "eff" or run.seed < 3 else [3, 4]
+            factory.write_result(results, run, 83.0 + SEEDS[run.seed] * (1 if sizes == [3, 3] else 2), sizes=sizes)
+    pooled, freedom, _ = central(gather(plan, results)).pooled
+    # Five values of squares 0.025 about their mean, and 83.1 and 83.2, of 0.005: the root of 0.03 over 4 + 1.
+    assert (pooled, freedom) == (pytest.approx((0.03 / 5) ** 0.5, rel=1e-4), 5)
+
+
 def test_draws_that_were_not_measured_are_not_drawn(tmp_path):
     question = found(tmp_path, eff=83.0, permuted=82.0, budget=83.0, rising=80.0)
     assert question.clouds == []

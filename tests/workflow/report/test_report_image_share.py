@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import report_factory as factory
+import torch
 
+from effconv import cifar_resnet, learn_kernel_sizes
 from workflow.report.components import variance_difference
 from workflow.report.figures import alt_of, lines_of
-from workflow.report.image_share import ImageShare, image_share, shares_of
+from workflow.report.image_share import OF_KERNELS, ImageShare, image_share, shares_of
 from workflow.report.page import findings
 from workflow.report.results import gather
 from workflow.report.rows import rows_in
@@ -88,7 +90,7 @@ def test_twins_are_found_by_their_search_and_compared_by_the_seeds_that_both_hav
         search = run.search
         if run.row == "twin":
             search = replace(search, options={"data_free": True})
-        if run.row in others:  # nobody's twins
+        if run.row in others:  # of which the mask alone shares the twin: nothing without images depends on it
             search = replace(search, options=others[run.row], parameters=500_000 if run.row == "budget" else 660_000)
         runs.append(replace(run, search=search))
     plan = replace(plan, runs=tuple(runs))
@@ -96,13 +98,40 @@ def test_twins_are_found_by_their_search_and_compared_by_the_seeds_that_both_hav
         if run.row != "twin" or run.seed < 2:
             factory.write_search(tmp_path / "paper", run, [3] * 6 if run.row == "twin" else [1, 2, 3, 3, 4, 5])
     evidence = gather(plan, tmp_path / "paper")
-    ((row, share),) = shares_of(rows_in(evidence, "table4"))
-    assert (row.id, share.seeds, share.layers) == ("eff", 2, 6)
-    assert share.repeating.value == share.moved == pytest.approx(1)
+    found = shares_of(rows_in(evidence, "table4"))
+    assert [(row.id, share.seeds, share.layers) for row, share in found] == [("eff", 2, 6), ("mask", 2, 6)]
+    for _, share in found:
+        assert share.repeating.value == share.moved == pytest.approx(1)
     drawn = lines_of("image-share", evidence)
-    assert {(line["row"], line["seeds"]) for line in drawn} == {("eff", 2)}
-    assert (drawn[-1]["epoch"], drawn[-1]["share"], drawn[-1]["moved"]) == (row.run.search.epochs, 100, 100)
-    assert alt_of("image-share", drawn, plan).endswith("sizes. eff: 100 % [100, 100] at the end.")
+    assert {(line["row"], line["seeds"]) for line in drawn} == {("eff", 2), ("mask", 2)}
+    assert (drawn[-1]["epoch"], drawn[-1]["share"], drawn[-1]["moved"]) == (found[0][0].run.search.epochs, 100, 100)
+    said = "sizes. eff: 100 % [100, 100] at the end. mask: 100 % [100, 100] at the end."
+    assert alt_of("image-share", drawn, plan).endswith(said)
+
+
+OTHER_KERNELS = {
+    "mask": "none", "mask_centre": "centred", "kernel_predictor": "literal", "hidden": 3, "kernel_order": "nested",
+    "even_padding": "start", "lr_network": 0.1, "lr_kernel_predictor": 0.1,
+}  # fmt: skip
+
+
+def test_without_images_no_size_depends_on_the_kernels():
+    def soft_sizes(**options):
+        batches = [(torch.randn(4, 3, 8, 8), torch.arange(4))] * 8
+        learned = learn_kernel_sizes(
+            cifar_resnet(8, widths=(2, 4, 4)),
+            batches,
+            parameters=1800,
+            lr_size_predictor=0.02,
+            data_free=True,
+            **options,
+        )
+        return list(learned.last["soft_sizes"].values())
+
+    plain = soft_sizes()
+    assert OTHER_KERNELS.keys() == OF_KERNELS
+    assert all(soft_sizes(**{name: value}) == plain for name, value in OTHER_KERNELS.items())
+    assert soft_sizes(budget_method="rescale") != plain
 
 
 def test_the_words_of_a_share_are_whole_percents():

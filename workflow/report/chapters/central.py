@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean
+from statistics import fmean, variance
 
 from workflow.plan.plan import Entry
 from workflow.report import badges, text
@@ -247,14 +247,25 @@ class Central:
 
     @cached_property
     def pooled(self) -> tuple[float, int, float] | None:
-        """Spread over seeds of all rows taken together (points), its degrees of freedom, and what test sampling alone gives."""
+        """Spread over seeds of all rows taken together (points), its degrees of freedom, and what test sampling alone gives.
+
+        A network that two rows trained, of equal sizes from the same seed, counts once.
+        """
         rows = {row.key: row for contrast in self.lines if contrast.measured for row in (contrast.own, contrast.other)}
-        spreads = [(known(row.accuracy).std, known(row.accuracy).n - 1, row) for row in rows.values()]
-        spreads = [(std, free, row) for std, free, row in spreads if std is not None]
+        seen: set[str] = set()
+        spreads = []
+        for row in rows.values():
+            networks = {
+                str((one.run.system, one.run.arguments, one.run.seed, one.sizes or row.id)): one for one in row.done
+            }
+            values = [known(one.result)["accuracy"] for network, one in networks.items() if network not in seen]
+            seen |= networks.keys()
+            if len(values) > 1:
+                spreads.append((variance(values), len(values) - 1, row))
         free = sum(freedom for _, freedom, _ in spreads)
         if not free:
             return None
-        pooled = math.sqrt(math.fsum(known(std) ** 2 * freedom for std, freedom, _ in spreads) / free)
+        pooled = math.sqrt(math.fsum(square * freedom for square, freedom, _ in spreads) / free)
         floor = fmean(spread_floor(known(row.accuracy).mean, known(row.test_images)) for *_, row in spreads)
         return pooled, free, floor
 
