@@ -136,7 +136,19 @@ def test_fewer_seeds_than_were_fixed_beforehand_are_an_interim_look(tmp_path):
 
 @pytest.mark.slow
 def test_the_page_says_that_it_is_an_interim_look(tmp_path):
-    page = page_of(*without(planned(tmp_path, **FEWER), "permuted", (3, 4)), tmp_path)
+    plan, results = without(planned(tmp_path, **FEWER), "permuted", (3, 4))
+    mask = {**QUESTIONS[0], "id": "mask", "asks": "Is its mask better?", "family": "mask"}
+    chapter = replace(plan.tables["central"], questions=(*QUESTIONS, mask))
+    for run in plan.runs:
+        if run.row == "eff" or run.row == "permuted" and run.seed < 3:  # of the same sizes from two seeds
+            factory.write_result(results, run, 83.0, sizes=[3, 3] if run.row == "eff" or run.seed else [3, 4])
+    page = page_of(replace(plan, tables={**plan.tables, "central": chapter}), results, tmp_path)
+    further = page[page.index('id="central-mask"') :]
+    assert (
+        "Their sizes differ in 0.33 of 2 layers, in none in 2 of 3 seeds: there both"
+        in further[: further.index("</p>")]
+    )
+    assert "An interim look: 5 and 3 seeds of 5 planned." in further[: further.index("</p>")]
     assert "an interim look: 5 and 3 seeds of 5 planned" in page[: page.index('id="findings"')]
     assert "An interim look: fewer seeds than were fixed beforehand lie behind 1 of 3 contrasts." in page
 
