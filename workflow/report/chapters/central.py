@@ -236,14 +236,16 @@ class Central:
         return [contrast for contrast in self.lines if contrast.interim]
 
     @cached_property
-    def equal_parameters(self) -> tuple[int, float, float] | None:
-        """The headline's controls of equal parameters: how many, their largest mean difference, and how far 95 % intervals reach."""
+    def equal_parameters(self) -> tuple[int, float, float, list[float]] | None:
+        """The headline's controls of equal parameters: how many, their largest mean difference, how far 95 % intervals reach, and
+        the least and greatest of their MACs over the learned network's."""
         alike = [one for one in self.main[1] if one.decided and one.alike.startswith("same parameters")]
         found = [known(one.answer.difference) for one in alike]
         if not found:
             return None
         reach = max(max(-one.low, one.high) for one in found)
-        return len(found), max(abs(one.value) for one in found), reach
+        macs = sorted(ratio for one in alike for name, ratio in one._counts if name == "MACs")
+        return len(found), max(abs(one.value) for one in found), reach, [macs[0], macs[-1]]
 
     @cached_property
     def pooled(self) -> tuple[float, int, float] | None:
