@@ -128,6 +128,16 @@ def test_the_page_says_that_one_seed_has_no_interval(tmp_path):
     assert "no interval yet" in page and "no gap" not in page
 
 
+@pytest.mark.slow
+def test_the_page_tells_a_gap_that_is_undecided_from_none(tmp_path):
+    plan, results = planned(tmp_path, **LONE)
+    for run in plan.runs:
+        if run.row == "rising":
+            factory.write_result(results, run, 81.0 + 40 * SEEDS[run.seed])  # 2 points below, spread 3.2
+    first = page_of(plan, results, tmp_path).partition('id="findings"')[0]
+    assert ">undecided</span>" in first and ">no gap<" not in first and "gap seen" not in first
+
+
 def test_fewer_seeds_than_were_fixed_beforehand_are_an_interim_look(tmp_path):
     made = planned(tmp_path, **FEWER)
     assert central(gather(*made)).interim == []
