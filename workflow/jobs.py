@@ -236,9 +236,9 @@ class Job:
     def _trained_by_another(self, run: Run, expected: dict[str, str]) -> dict | None:
         """The result of another run of this folder that trained the same network, with the same sizes: trained once more it would
         come out the same. Its epochs, predictions and kernels come along. None where there is none, or the user forced the job."""
-        depends, folder = _training(run), run_folder(self.results, run.id)
+        depends, folder = run.training, run_folder(self.results, run.id)
         for other in () if self.forced else self.plan.runs:
-            if other.id == run.id or _training(other) != depends:
+            if other.id == run.id or other.training != depends:
                 continue
             source = run_folder(self.results, other.id)
             theirs = {**expected, "run": expected_digests(other, "train")["run"]}
@@ -301,11 +301,6 @@ class Job:
             record = self._record(run, "time", started, checksums, expected, outcome)
             write_record(path, {**record, "row": run.row, "dataset": run.dataset})
         return f"{record['seconds_per_epoch']:.3g} s per epoch"
-
-
-def _training(run: Run) -> dict:
-    """All that a training depends on but the kernel sizes, wherever those come from."""
-    return {**run.numbers("train"), "search": None, "sizes": None, "device": run.device}
 
 
 def _joint(digests: dict[str, str]) -> str:

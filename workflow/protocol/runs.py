@@ -111,6 +111,11 @@ class Run:
             found |= {"device": self.device}
         return found
 
+    @property
+    def training(self) -> dict:
+        """All that a training depends on but the kernel sizes, wherever those come from, and the kind of device."""
+        return {**self.numbers("train"), "search": None, "sizes": None, "device": self.device}
+
     def _check_numbers(self) -> None:
         """Raises TypeError where what is counted, or counts, is no whole number, or none above 0."""
         stages: list[Training | Search] = [self.train, *([self.search] if self.search else [])]

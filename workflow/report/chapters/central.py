@@ -257,9 +257,7 @@ class Central:
         seen: set[str] = set()
         spreads = []
         for row in rows.values():
-            networks = {
-                str((one.run.system, one.run.arguments, one.run.seed, one.sizes or row.id)): one for one in row.done
-            }
+            networks = {str((one.run.training, one.sizes or row.id)): one for one in row.done}
             values = [known(one.result)["accuracy"] for network, one in networks.items() if network not in seen]
             seen |= networks.keys()
             if len(values) > 1:
