@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from workflow.support.known import known
+
 CONFIDENCE, NARROW = 0.95, 0.90  # NARROW: inside +-delta is what two one-sided tests at 5 % ask for
 LEVEL, POWER = 0.05, 0.80
 
@@ -155,6 +157,20 @@ def contrast(parts: Iterable[tuple[float, Sample]], *, cautious: bool = False) -
     if cautious:
         freedom = min(free for _, free in pieces)
     return _difference(value, math.sqrt(variance), freedom)
+
+
+def beside_one(control: Sample, others: Sequence[Sample]) -> list[Difference]:
+    """Each other's mean less the control's, with one spread for all, pooled over every sample (Student's t, as Dunnett 1955 does).
+
+    For many samples of a few values each, whose own spreads say little. Without bounds where no sample has a spread.
+    """
+    spreads = [(known(found.std), found.n - 1) for found in (control, *others) if found.n > 1]
+    freedom = sum(free for _, free in spreads)
+    pooled = math.sqrt(math.fsum(free * std**2 for std, free in spreads) / freedom) if freedom else math.inf
+    return [
+        _difference(other.mean - control.mean, pooled * math.sqrt(1 / other.n + 1 / control.n), max(1, freedom))
+        for other in others
+    ]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -10,6 +10,7 @@ import report_factory as factory
 from scipy import stats as scipy_stats
 
 from workflow.plan.plan import Entry
+from workflow.protocol.runs import Search
 from workflow.records.state import RunState
 from workflow.report import products
 from workflow.report.chapters import answers, decisions
@@ -257,6 +258,74 @@ def test_protocols_are_not_mixed():
     found = answer(asked("pairs", ["a"], ["b"]), [both, row("b", [91.0, 91.2])])
     assert found.difference.value == pytest.approx(1) and (found.protocol, found.runs) == ("paper", 4)
     assert answer(asked("pairs", ["a"], ["b"]), [both]).protocol is None
+
+
+def searched(one, **options):
+    """The row with runs whose sizes a search found."""
+    search = lambda run: Search(epochs=10, recipe=run.train.recipe, parameters=200_000, options=options)
+    return replace(one, states=tuple(replace(s, run=replace(s.run, search=search(s.run))) for s in one.states))
+
+
+LEVELS = {"c": [85.5, 85.2, 86.0, 85.4, 85.7], "a": [86.4, 86.9, 86.6], "b": [85.9, 85.6], "d": [84.0]}
+
+
+def test_many_rows_beside_one_share_their_spread_and_their_chances():
+    rows = [
+        row("c", LEVELS["c"]),
+        searched(row("a", LEVELS["a"], macs=90_000_000)),
+        row("b", LEVELS["b"]),
+        row("d", LEVELS["d"]),
+    ]
+    found = answer(asked("any", ["c"], ["d", "b", "a"], within=0.3), rows)
+    # By SciPy: pooled over c, a and b (4 + 2 + 1 degrees of freedom), three intervals that hold together.
+    error = math.sqrt(sum(len(LEVELS[k]) * scipy_stats.tvar(LEVELS[k]) * (1 - 1 / len(LEVELS[k])) for k in "cab") / 7)
+    half = {k: scipy_stats.t.ppf(1 - 0.025 / 3, 7) * error * math.sqrt(1 / 5 + 1 / len(LEVELS[k])) for k in "abd"}
+    gaps = {k: scipy_stats.tmean(LEVELS[k]) - scipy_stats.tmean(LEVELS["c"]) for k in "abd"}
+    assert [one.row.id for one in found.beside_row] == ["a", "b", "d"]
+    for one in found.beside_row:
+        k = one.row.id
+        assert (one.gap.low, one.gap.high) == pytest.approx((gaps[k] - half[k], gaps[k] + half[k]))
+    # Dunnett's own intervals are somewhat narrower: Bonferroni needs no table.
+    exact = scipy_stats.dunnett(LEVELS["a"], LEVELS["b"], LEVELS["d"], control=LEVELS["c"], rng=0).confidence_interval()
+    assert 0.8 < (exact.high[0] - exact.low[0]) / (2 * half["a"]) < 1
+    assert found.verdict == decisions.YES and (found.compared, found.runs) == (3, 11)
+    p = scipy_stats.t.sf(gaps["a"] / error / math.sqrt(1 / 5 + 1 / 3), 7)
+    assert found.p == pytest.approx(3 * 2 * p)
+    assert [(one.macs, one.chosen) for one in found.beside_row] == [(1.5, True), (1.0, False), (1.0, False)]
+    assert found.open_words == "" and "Sizes that images chose: a +1.07" in found.because
+    assert found.because.endswith("Last: d −1.56 [−2.51, −0.61].")  # ends as computed above
+
+
+@pytest.mark.parametrize(
+    ("others", "verdict"),
+    [
+        ({"a": [85.4, 85.5, 85.6], "b": [84.0, 84.1, 84.2]}, decisions.NO),  # both less than 0.3 above
+        ({"a": [85.7, 85.5, 85.9], "b": [84.0, 84.1, 84.2]}, decisions.UNDECIDED),
+        ({"a": [85.4, 85.5, 85.6], "b": []}, decisions.UNDECIDED),  # one was not run
+        ({"a": [86.4, 86.5, 86.6], "b": []}, decisions.YES),
+    ],
+)
+def test_none_is_better_only_where_all_were_run_and_none_can_be(others, verdict):
+    rows = [row("c", [85.45, 85.5, 85.55]), *(row(k, values) for k, values in others.items())]
+    assert answer(asked("any", ["c"], ["a", "b"], within=0.3), rows).holm == verdict
+
+
+def test_without_a_second_run_anywhere_many_rows_have_no_intervals():
+    found = answer(asked("any", ["c"], ["a", "b"], within=0.3), [row("c", [85.0]), row("a", [86.0]), row("b", [84.0])])
+    assert (found.verdict, found.p, found.because) == (
+        decisions.UNDECIDED,
+        None,
+        "Best: a +1.00 points. Last: b −1.00.",
+    )
+    nothing = answer(asked("any", ["c"], ["a"]), [row("c", [85.0]), row("a", [])])
+    assert (nothing.verdict, nothing.compared) == (decisions.UNKNOWN, 0)
+
+
+def test_fewer_seeds_than_were_planned_are_an_interim_look():
+    rows = [row("a", [92.0, 92.2, 92.4]), row("b", [91.0, 91.2])]
+    assert answer(asked("pairs", ["a"], ["b"], seeds=3), rows).interim
+    assert not answer(asked("pairs", ["a"], ["b"], seeds=2), rows).interim
+    assert not answer(asked("pairs", ["a"], ["b"], seeds=3), [rows[0], row("b", [])]).interim  # not a look at all
 
 
 def test_an_arithmetic_or_a_search_that_a_chapter_varies_is_compared():

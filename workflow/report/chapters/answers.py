@@ -7,6 +7,8 @@
 * cloud: one row against many others, each counting once by its mean (a row whose seeds each have a draw of their own: once a seed);
   and the share of them that lie below it. The degrees of freedom are those of the smaller side: with 3 seeds against 20 draws
   Welch's test answers falsely in 7 % of ties instead of 5 %.
+* any: is any of the others better than the row? By 95 % intervals that hold together for all that were measured (Bonferroni), with one
+  spread for all. "No" where none is better by as much as `within` points.
 
 A question judges *unpaired*, or, with `paired: true`, seed by seed over the seeds that all its rows share: for rows that differ in
 their sizes alone, whose equal seeds mean equal initial weights and equal order of images. The other interval stands beside it.
@@ -19,10 +21,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from workflow.report import text
-from workflow.report.chapters.decisions import NO, UNDECIDED, UNKNOWN, YES, p_of, verdict_of, way_of
+from workflow.report.chapters.decisions import BETTER, NO, UNDECIDED, UNKNOWN, YES, p_of, verdict_of, way_of
 from workflow.report.claims import protocols
 from workflow.report.rows import Row
-from workflow.report.stats import LEVEL, NARROW, Difference, Sample, contrast, exact_interval, holm, sample
+from workflow.report.stats import (
+    LEVEL,
+    NARROW,
+    Difference,
+    Interval,
+    Sample,
+    beside_one,
+    contrast,
+    exact_interval,
+    holm,
+    sample,
+)
 from workflow.support.errors import UserError
 from workflow.support.known import known
 
@@ -56,6 +69,9 @@ class Answer:
     planned: int = 1
     within: float = 0.0  # points that count as equal
     protocol: str | None = None  # paper, short or other: by which its runs were trained
+    seeds: int = 0  # a side, that were fixed beforehand
+    interim: bool = False  # whether a side has fewer of them: who looks more than once errs more often
+    beside_row: tuple["Beside", ...] = ()  # any: what the row is compared with, best first
 
     @property
     def smallest(self) -> float | None:
@@ -66,13 +82,29 @@ class Answer:
     @property
     def open_words(self) -> str:
         """Why an undecided answer is undecided: what could have been seen or, of equality, how far the interval reaches."""
-        if self.smallest is None or self.difference is None or UNDECIDED not in (self.verdict, self.holm):
+        if (
+            self.smallest is None
+            or self.difference is None
+            or UNDECIDED not in (self.verdict, self.holm)
+            or self.beside_row
+        ):
             return ""
         if self.rule in ("equal", "not_smaller"):
             narrow = self.difference.at(NARROW)
             reaches = max(-narrow.low, narrow.high if self.rule == "equal" else 0.0)
             return f"90 % interval reaches {text.number(reaches)}, equal is {text.number(self.within)}"
         return f"could have seen {text.number(self.smallest)}" if self.smallest < 100 else ""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One of many rows beside a common one: its accuracy less that row's, in points, by an interval that holds together with the
+    others' intervals. `macs`: its multiply-accumulates over that row's; `chosen`: whether images chose its sizes."""
+
+    row: Row
+    gap: Interval
+    macs: float
+    chosen: bool
 
 
 def _answer(question: Mapping, found: Difference, what: str, **fields) -> Answer:
@@ -143,6 +175,48 @@ def cloud(question: Mapping, rows: Mapping[str, Row]) -> Answer:
     return _answer(question, found, words, compared=len(there), asked=len(others), runs=runs, below=below)
 
 
+def any_better(question: Mapping, rows: Mapping[str, Row]) -> Answer:
+    """The answer by many rows beside one."""
+    (name,), others = question["row"], question["others"]
+    there = [rows[other] for other in others if other in rows and rows[other].accuracy]
+    if not there or name not in rows or not rows[name].accuracy:
+        return _unknown(question, "Nothing to compare was measured.", len(others))
+    own, within, tests = rows[name], question.get("within", 0.0), len(there)
+    differences = beside_one(known(own.accuracy), [known(other.accuracy) for other in there])
+    gaps = [found.at(1 - LEVEL / tests) for found in differences]
+    beside = [
+        Beside(other, gap, known(other.macs).mean / known(own.macs).mean, _by_images(other))
+        for other, gap in zip(there, gaps, strict=True)
+    ]
+    beside.sort(key=lambda one: -one.gap.value)
+    reach = max(gap.high for gap in gaps)
+    verdict = YES if any(gap.low > 0 for gap in gaps) else NO if tests == len(others) and reach < within else UNDECIDED
+    p_values = [found.negative().above(-within) if verdict == NO else found.p / 2 for found in differences]
+    p = min(1.0, 2 * tests * (max if verdict == NO else min)(p_values))
+    said = lambda one: f"{one.row.entry.label} {text.difference(one.gap)}"
+    words = f"Best: {said(beside[0])} points"
+    if beside[0].gap.decided:
+        words += (
+            f"; by 95 % intervals that hold together for all {tests}, none is better by more than {text.number(reach)}"
+        )
+    if chosen := [said(one) for one in beside if one.chosen]:
+        words += f". Sizes that images chose: {', '.join(chosen)}"
+    words += f". Last: {said(beside[-1])}."
+    runs = sum(known(row.accuracy).n for row in (own, *there))
+    best = max(differences, key=lambda found: found.value)
+    found = replace(best, low=beside[0].gap.low, high=beside[0].gap.high)
+    return Answer(
+        question["id"], question["asks"], question["rule"], verdict, words, found, tests, len(others), runs,
+        way=BETTER if verdict == YES else UNDECIDED, p=p if found.decided else None, beside_row=tuple(beside),
+    )  # fmt: skip
+
+
+def _by_images(row: Row) -> bool:
+    """Whether a search with images chose the row's sizes."""
+    search = row.run.search if row.run else None
+    return search is not None and not search.options.get("data_free")
+
+
 def draws_of(row: Row) -> list[float]:
     """What a row that was measured counts as in a cloud: its seeds' results, where each has a draw of its own, else their mean."""
     return list(row.by_seed.values()) if row.entry.draws else [known(row.accuracy).mean]
@@ -156,7 +230,7 @@ def share_below(own: Sample, others: Sequence[float]) -> tuple[float, float, flo
     return 100 * below / len(others), low, high
 
 
-RULES = {"pairs": pairs, "equal": pairs, "not_smaller": pairs, "cloud": cloud}
+RULES = {"pairs": pairs, "equal": pairs, "not_smaller": pairs, "cloud": cloud, "any": any_better}
 
 
 def answer(question: Mapping, rows: Mapping[str, Row]) -> Answer:
@@ -168,8 +242,12 @@ def answer(question: Mapping, rows: Mapping[str, Row]) -> Answer:
         raise UserError(
             f"question '{question['id']}': rule '{question['rule']}' needs 'within', the points that count as equal: add it."
         )
-    found = RULES[question["rule"]](question, rows)
-    return replace(found, family=question.get("family", ""), within=question.get("within", 0.0))
+    found, planned = RULES[question["rule"]](question, rows), question.get("seeds", 0)
+    sides = [rows[name].accuracy for name in (*question["row"], *question["others"]) if name in rows]
+    fewer = found.compared > 0 and any(side.n < planned for side in sides if side)
+    return replace(
+        found, family=question.get("family", ""), within=question.get("within", 0.0), seeds=planned, interim=fewer
+    )
 
 
 def adjusted(found: Sequence[Answer]) -> list[Answer]:

@@ -27,13 +27,11 @@ ALIKE = 0.02  # counts that differ by less than this share are equal
 
 @dataclass(frozen=True)
 class Contrast:
-    """One comparison, learned minus control, with the seeds a side that were `planned`. `word`: how it came out, by Holm's p values
-    over its family."""
+    """One comparison, learned minus control. `word`: how it came out, by Holm's p values over its family."""
 
     answer: Answer
     own: Row
     other: Row
-    planned: int
 
     @property
     def label(self) -> str:
@@ -58,11 +56,6 @@ class Contrast:
         return {("equal", YES): EQUAL, ("equal", NO): one.way}.get(
             (one.rule, one.holm), BETTER if one.holm == YES else one.way
         )
-
-    @property
-    def interim(self) -> bool:
-        """Whether a side has fewer seeds than were fixed beforehand: who looks more than once errs more often."""
-        return self.measured and min(self._seeds_a_side) < self.planned
 
     @property
     def seeds(self) -> list[float]:
@@ -233,7 +226,7 @@ class Central:
     @property
     def interim(self) -> list[Contrast]:
         """Those that were measured with fewer seeds than fixed beforehand."""
-        return [contrast for contrast in self.lines if contrast.interim]
+        return [contrast for contrast in self.lines if contrast.answer.interim]
 
     @cached_property
     def equal_parameters(self) -> tuple[int, float, float, list[float]] | None:
@@ -279,7 +272,7 @@ class Central:
 def _contrast(question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Contrast:
     names = question["row"][0], question["others"][0]
     own, other = (of_protocol(rows[name], answer.protocol) if answer.protocol else rows[name] for name in names)
-    return Contrast(answer, own, other, question.get("seeds", 0))
+    return Contrast(answer, own, other)
 
 
 def _cloud(question: Mapping, answer: Answer, rows: Mapping[str, Row]) -> Cloud:

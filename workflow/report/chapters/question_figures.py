@@ -1,5 +1,5 @@
-"""The figures of chapters that ask questions: every answer with its interval; a row in a cloud of others; pairs joined by seed; the
-front of accuracy against arithmetic and time. Each is drawn only where there is something to see."""
+"""The figures of chapters that ask questions: every answer with its interval; a row in a cloud of others, or beside each of them;
+pairs joined by seed; the front of accuracy against arithmetic and time. Each is drawn only where there is something to see."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,11 +18,13 @@ FAMILIES = (("ours", "ours", VERMILION, "D"), ("effconv", "EffConv", BLUE, "o"),
 
 def drawings(name: str, entry: Entry, rows: Mapping[str, Row], given: Sequence[Answer]) -> Iterator[Picture]:
     """The figures of a chapter (its entry in the plan) for which there are numbers."""
-    if shown := [answer for answer in given if answer.difference]:
+    if shown := [answer for answer in given if answer.difference and not answer.beside_row]:
         yield _differences(name, shown)
     for question, answer in zip(entry.questions, given, strict=True):
         if question["rule"] == "cloud" and answer.compared >= 2:
             yield _cloud(name, question, answer, rows)
+        if len(answer.beside_row) >= 2:
+            yield _beside(name, answer, rows[question["row"][0]])
     for question in entry.questions:
         if question["id"] == "order" and (found := _joined(question, rows)):
             yield _pairs(name, found)
@@ -70,6 +72,28 @@ def _cloud(name: str, question: Mapping, answer: Answer, rows: Mapping[str, Row]
     words += f"{text.number(max(levels))} percent."
     return picture(
         f"{name}-cloud-{question['id']}", f"Where {own.name} lies among random sizes", caption, figure, words
+    )
+
+
+def _beside(name: str, answer: Answer, common: Row) -> Picture:
+    """Each of many rows less the common one, best first."""
+    shown = answer.beside_row
+    figure, [[axes]] = panels(1, 1, height=0.9 + 0.27 * len(shown))
+    places = range(len(shown) - 1, -1, -1)
+    for place, one in zip(places, shown, strict=True):
+        colour = BLUE if one.chosen else MUTED
+        if one.gap.decided:
+            axes.plot([one.gap.low, one.gap.high], [place, place], color=colour, linewidth=1.6)
+        axes.plot([one.gap.value], [place], marker="o", markersize=5, color=colour)
+    axes.axvline(0, color=MUTED, linewidth=0.8)
+    axes.set_yticks(places, [f"{one.row.entry.label}, {text.times(one.macs)} MACs" for one in shown])
+    axes.set_xlabel(f"points of accuracy more than {common.entry.label}")
+    caption = (
+        f"Networks of about the parameters of {common.name}, shared out otherwise: their accuracy less its own, with 95% intervals "
+        "that hold together for all, and one spread for all rows. Blue: sizes that images chose. MACs are over its own."
+    )
+    return picture(
+        f"{name}-{answer.id}", "Ways of sharing out the same parameters", caption, figure, f"{caption} {answer.because}"
     )
 
 
