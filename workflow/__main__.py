@@ -144,7 +144,8 @@ def job_command(options: argparse.Namespace) -> int:
 
 
 def times_command(options: argparse.Namespace) -> int:
-    """Seconds per epoch of the rows of Tables 1 to 4 and Figure 3 on this machine, with made-up pixels: no data set is needed."""
+    """Seconds per epoch on this machine of the rows of Tables 1 to 4, Figure 3 and the newer methods, with made-up pixels: no data set
+    is needed."""
     _use_threads(options.threads)
     from workflow.machine import time_limit
     from workflow.times.times import chosen_runs, time_rows, times_plan

@@ -1,7 +1,10 @@
-"""`python -m workflow times`: seconds per epoch of every row of the paper's tables and Figure 3 on this machine, without a data set.
+"""`python -m workflow times`: seconds per epoch on this machine, without a data set.
+
+Of every row of the paper's tables and Figure 3, then of the newer methods.
 
 Real image shapes, batch sizes and numbers of images; made-up pixels. What is timed, and how, is that of
-workflow/engine/measure.py. Row after row, cheapest first, those that claims rest on before others. Each record is
+workflow/engine/measure.py. Row after row, cheapest first, those that claims rest on before others; rows whose sizes no budget tells
+(those of other searches than EffConv's) once they were searched. Each record is
 written when its row is done, so that it can be stopped at any time. The same command goes on: it keeps records of this
 code and this machine, and times rows again that something else disturbed. Slices are short, and few for networks whose
 steps take seconds on a CPU. A host's speed drifts within the hour: rows that are soon timed are timed again when all are
@@ -11,8 +14,8 @@ folder is laid out like results/<preset>.
 
 import fnmatch
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workflow.jobs import STOPPED
@@ -38,7 +41,8 @@ from workflow.times.images import made_up_images
 from workflow.times.rounds import pooled
 from workflow.times.sizes import KnownSizes, budget_steps, by_budget_alone, from_records
 
-SHOWN = ("table1", "table2", "table3", "table4", "figure3a", "figure3b")
+OF_THE_PAPER = ("table1", "table2", "table3", "table4", "figure3a", "figure3b")
+NEWER = ("newer", "newer-stl10")
 SLICES, FEW_SLICES, SLICE_SECONDS = 5, 2, 0.5
 ROUNDS, SOON = 3, 40.0  # SOON: seconds up to which a row is timed in every round
 FOREIGN = 0.1  # cores that others may keep busy meanwhile
@@ -47,7 +51,9 @@ BUDGET_STEP = 4e-4  # seconds a layer and step of finding sizes by the budget al
 
 
 def times_plan(user: dict) -> Plan:
-    """The plan of the first seed of every row of the tables and Figure 3. `user`: configuration on top of config/config.yaml.
+    """The plan of the first seed of every row of the tables, Figure 3 and the newer methods.
+
+    `user`: configuration on top of config/config.yaml.
 
     Preset `paper` unless another is asked for; on a CPU with the projected kernel predictor unless the user names one,
     since the literal one's 290 million weights take 10 s a step there.
@@ -59,14 +65,22 @@ def times_plan(user: dict) -> Plan:
             "the smoke preset has small images and batches of its own: time rows with --preset paper or short."
         )
     tables = load_tables()
-    shown = {name: entry for name, entry in entries_of(tables).items() if name in SHOWN}
-    places = {
-        f"{entry['dataset']}/{row if isinstance(row, str) else row['row']}" for entry in shown.values() for row in entry["rows"]
-    }  # fmt: skip
+    places = places_of(entries_of(tables), OF_THE_PAPER + NEWER)
     config = load({**user, "seeds": [0], "only": sorted(places)})
     if config["device"] == "cpu" and "search_options" not in user:
         config["search_options"] = {"kernel_predictor": "projected"}
-    return make_plan(config, tables)
+    plan = make_plan(config, tables)
+    return replace(
+        plan, runs=tuple(run for run in plan.runs if run.seed == 0)
+    )  # a row may ask for more seeds of its own
+
+
+def places_of(entries: Mapping[str, Mapping], names: Sequence[str]) -> set[str]:
+    """`dataset/row` of the rows of these tables, figures and chapters."""
+    return {
+        f"{entries[name]['dataset']}/{row if isinstance(row, str) else row['row']}"
+        for name in names if name in entries for row in entries[name]["rows"]
+    }  # fmt: skip
 
 
 def chosen_runs(plan: Plan, patterns: Sequence[str]) -> list[Run]:
@@ -75,7 +89,9 @@ def chosen_runs(plan: Plan, patterns: Sequence[str]) -> list[Run]:
     for pattern in patterns:
         if not fnmatch.filter(places, pattern):
             meant = advice(pattern, places, f"give dataset/row, as in '{places[0]}', or a pattern.")
-            raise UserError(f"--rows '{pattern}' matches no row of Tables 1 to 4 or Figure 3; {meant}")
+            raise UserError(
+                f"--rows '{pattern}' matches no row of Tables 1 to 4, Figure 3 or the newer methods; {meant}"
+            )
     return [run for run in plan.runs if any(fnmatch.fnmatchcase(run.place, pattern) for pattern in patterns or ["*"])]
 
 
@@ -94,6 +110,9 @@ class Times:
         rests = [
             row for claim in definitions() for basis, row in rests_on(claim, self.plan.tables) if basis == "seconds"
         ]
+        self.of_the_paper = {
+            place for name in OF_THE_PAPER if name in self.plan.tables for place in self.plan.tables[name].places
+        }
         self.claims = {run.place: rests.count(run.place) for run in self.plan.runs}
         self.failed: list[str] = []
 
@@ -114,11 +133,18 @@ class Times:
         return sizes + segments(run) * (SETTING_UP + (step if once else (2 + slices) * max(step, SLICE_SECONDS)))
 
     def order(self, runs: Sequence[Run]) -> list[Run]:
-        """Rows without a record before rows to be timed again; cheap ones first, for every claim on them as if cheaper."""
+        """Rows without a record before rows to be timed again, the paper's before others; cheap ones first, for every claim on them
+        as if cheaper."""
         recorded = lambda run: timing_path(self.out, run.dataset, run.row).exists()
-        return sorted(
-            runs, key=lambda run: (recorded(run), self.estimate(run) / (1 + self.claims[run.place]), run.place)
-        )
+        newer = lambda run: run.place not in self.of_the_paper
+        cost = lambda run: self.estimate(run) / (1 + self.claims[run.place])
+        return sorted(runs, key=lambda run: (recorded(run), newer(run), cost(run), run.place))
+
+    def waits(self, run: Run) -> bool:
+        """Whether a row's sizes are still to be searched: by another method than EffConv, whose sizes follow from the budget alone."""
+        if run.search is None or run.search.method == "effconv":
+            return False
+        return from_records(run, self.searched) is None and self.kept(run) is None
 
     def lacking(self, runs: Sequence[Run], rounds: int) -> list[Run]:
         """The rows that were timed in fewer rounds than `rounds`, in their order; slow ones have one only."""
@@ -253,11 +279,15 @@ def searched_folders(results: Path) -> list[Path]:
 
 
 def time_rows(plan: Plan, out: Path, runs: Sequence[Run], *, minutes: float | None = None) -> int:
-    """Time the rows of `runs` that `out` lacks, for so many minutes; the exit status: 0 all, 1 some failed, 75 some left."""
+    """Time the rows of `runs` that `out` lacks, for so many minutes; the exit status: 0 all, 1 some failed or none can be
+    timed, 75 some left."""
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     with locked(out / ".lock"):
         write_json(out / "plan.json", plan.to_json())
         times = Times(plan, out, searched_folders(out.parent), log=lambda text: print(text, flush=True))
+        if waiting := [run.place for run in runs if times.waits(run)]:
+            print(f"Not timed, since their sizes are to be searched first (snakemake newer): {', '.join(waiting)}.")
+        runs = [run for run in runs if run.place not in waiting]
         try:
             left = times.all(runs, deadline=deadline)
         except KeyboardInterrupt:
@@ -266,4 +296,4 @@ def time_rows(plan: Plan, out: Path, runs: Sequence[Run], *, minutes: float | No
     if left:
         print(f"{left} rows did not fit into {minutes:g} minutes: the same command goes on with them.")
     print(f"{len(runs) - left - len(times.failed)} rows timed in {out}, {left} left, {len(times.failed)} failed.")
-    return STOPPED if left else int(bool(times.failed))
+    return STOPPED if left else int(bool(times.failed) or not runs)
