@@ -176,7 +176,10 @@ def cloud(question: Mapping, rows: Mapping[str, Row]) -> Answer:
 
 
 def any_better(question: Mapping, rows: Mapping[str, Row]) -> Answer:
-    """The answer by many rows beside one."""
+    """The answer by many rows beside one.
+
+    Rows that share networks are taken for independent, which makes intervals wider, not narrower.
+    """
     (name,), others = question["row"], question["others"]
     there = [rows[other] for other in others if other in rows and rows[other].accuracy]
     if not there or name not in rows or not rows[name].accuracy:

@@ -78,7 +78,7 @@ def _cloud(name: str, question: Mapping, answer: Answer, rows: Mapping[str, Row]
 def _beside(name: str, answer: Answer, common: Row) -> Picture:
     """Each of many rows less the common one, best first."""
     shown = answer.beside_row
-    figure, [[axes]] = panels(1, 1, height=0.9 + 0.27 * len(shown))
+    figure, [[axes]] = panels(1, 1, height=0.9 + 0.33 * len(shown))
     places = range(len(shown) - 1, -1, -1)
     for place, one in zip(places, shown, strict=True):
         colour = BLUE if one.chosen else MUTED
@@ -86,7 +86,7 @@ def _beside(name: str, answer: Answer, common: Row) -> Picture:
             axes.plot([one.gap.low, one.gap.high], [place, place], color=colour, linewidth=1.6)
         axes.plot([one.gap.value], [place], marker="o", markersize=5, color=colour)
     axes.axvline(0, color=MUTED, linewidth=0.8)
-    axes.set_yticks(places, [f"{one.row.entry.label}, {text.times(one.macs)} MACs" for one in shown])
+    axes.set_yticks(places, [f"{one.row.entry.label}\n{text.times(one.macs)} MACs" for one in shown], fontsize=7.5)
     axes.set_xlabel(f"points of accuracy more than {common.entry.label}")
     caption = (
         f"Networks of about the parameters of {common.name}, shared out otherwise: their accuracy less its own, with 95% intervals "
@@ -142,6 +142,7 @@ def _front(name: str, own: Sequence[Row]) -> Picture:
                           elinewidth=0.8, label=None if family in seen else family)  # fmt: skip
             seen.add(family)
         axes.set_xlabel(label)
+        axes.locator_params(axis="x", nbins=5)
         axes.legend(loc="lower right")
     grid[0].set_ylabel("accuracy, %")
     best = front(own)
