@@ -36,7 +36,7 @@ def drawings(name: str, entry: Entry, rows: Mapping[str, Row], given: Sequence[A
 def _differences(name: str, shown: Sequence[Answer]) -> Picture:
     figure, [[axes]] = panels(1, 1, height=0.9 + 0.27 * len(shown))
     for place, answer in enumerate(reversed(shown)):
-        gap, colour = known(answer.difference), COLOURS[answer.verdict]
+        gap, colour = known(answer.difference), COLOURS[answer.holm]
         if gap.decided:
             axes.plot([gap.low, gap.high], [place, place], color=colour, linewidth=1.6)
         face = colour if gap.decided else SURFACE
@@ -44,7 +44,7 @@ def _differences(name: str, shown: Sequence[Answer]) -> Picture:
     axes.axvline(0, color=MUTED, linewidth=0.8)
     axes.set_yticks(range(len(shown)), [answer.id for answer in reversed(shown)])
     axes.set_xlabel("difference of accuracies, points")
-    words = " ".join(f"{answer.id}: {text.difference(answer.difference)}, {answer.verdict}." for answer in shown)
+    words = " ".join(f"{answer.id}: {text.difference(answer.difference)}, {answer.holm}." for answer in shown)
     caption = "Mean difference of each question with its 95% interval; hollow: no interval yet. "
     caption += "Right of zero the row asked about is better."
     return picture(f"{name}-answers", "The answers", caption, figure, words)
@@ -143,7 +143,7 @@ def _front(name: str, own: Sequence[Row]) -> Picture:
             seen.add(family)
         axes.set_xlabel(label)
         axes.locator_params(axis="x", nbins=5)
-        axes.legend(loc="lower right")
+        axes.legend(loc="best")
     grid[0].set_ylabel("accuracy, %")
     best = front(own)
     caption = "Every row of the chapter. Not beaten in accuracy by any row of fewer multiply-accumulates: "
