@@ -237,7 +237,7 @@ class Estimates:
         made_up = self.plan.prepare[run.data]["synthetic"]
         there = made_up["train"] if made_up else run.constants.train_images
         if stage == "search" and run.search:
-            return 0 if run.search.options.get("data_free") else min(there, run.search.images or there)
+            return 0 if run.search.image_free else min(there, run.search.images or there)
         return run.train.recipe.passes * min(there, run.train.images or there)
 
     def _work(self, run: Run, stage: str = "train") -> float:

@@ -30,6 +30,11 @@ class Search:
     images: int | None = None  # the first so many training images; None: all
     protocol: str = "paper"  # paper | changed
 
+    @property
+    def image_free(self) -> bool:
+        """Whether no image reaches the sizes."""
+        return bool(self.options.get("data_free"))
+
     def numbers(self) -> dict:
         """What its sizes depend on."""
         plain = {key: value for key, value in dataclasses.asdict(self).items() if key not in ("recipe", "protocol")}

@@ -47,7 +47,7 @@ class Costs:
             lacking, epochs = row.seeds - len(row.done), run.train.epochs
         trains_faster = run.arguments.get("backend", "direct") != "direct" and timing.get("faster_seconds")
         total = lacking * epochs * run.train.recipe.passes * (trains_faster or timing["train_seconds"])
-        if run.search and not run.search.options.get("data_free"):
+        if run.search and not run.search.image_free:
             searches = protocols.search_epochs(run.dataset) if paper else run.search.epochs
             total += max(0, lacking - len(row.searched)) * searches * timing["search_seconds"]
         return max(0.0, total)

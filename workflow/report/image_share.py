@@ -71,11 +71,7 @@ def _trajectories(row: Row) -> Mapping[int, Mapping]:
 def twins_of(rows: Iterable[Row]) -> list[tuple[Row, Row]]:
     """Each searched row with its image-free twin among `rows`."""
     searching = [(row, row.run.system, row.run.search) for row in rows if row.run and row.run.search]
-    twins = {
-        (row.dataset, system, _settings(search)): row
-        for row, system, search in searching
-        if search.options.get("data_free")
-    }
+    twins = {(row.dataset, system, _settings(search)): row for row, system, search in searching if search.image_free}
     pairs = [(row, twins.get((row.dataset, system, _settings(search)))) for row, system, search in searching]
     return [(row, twin) for row, twin in pairs if twin is not None and twin is not row]
 

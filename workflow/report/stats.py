@@ -164,13 +164,18 @@ def beside_one(control: Sample, others: Sequence[Sample]) -> list[Difference]:
 
     For many samples of a few values each, whose own spreads say little. Without bounds where no sample has a spread.
     """
-    spreads = [(known(found.std), found.n - 1) for found in (control, *others) if found.n > 1]
-    freedom = sum(free for _, free in spreads)
-    pooled = math.sqrt(math.fsum(free * std**2 for std, free in spreads) / freedom) if freedom else math.inf
+    spread, freedom = pooled_spread((control, *others)) or (math.inf, 1)
     return [
-        _difference(other.mean - control.mean, pooled * math.sqrt(1 / other.n + 1 / control.n), max(1, freedom))
+        _difference(other.mean - control.mean, spread * math.sqrt(1 / other.n + 1 / control.n), freedom)
         for other in others
     ]
+
+
+def pooled_spread(samples: Iterable[Sample]) -> tuple[float, int] | None:
+    """The spread that samples of unlike means have in common, and its degrees of freedom; None where none has two values."""
+    parts = [(known(found.std) ** 2, found.n - 1) for found in samples if found.n > 1]
+    freedom = sum(free for _, free in parts)
+    return (math.sqrt(math.fsum(square * free for square, free in parts) / freedom), freedom) if freedom else None
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

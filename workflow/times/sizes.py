@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow.protocol.runs import Run
+from workflow.protocol.search_methods import DEFAULT
 from workflow.records.records import read_cached, read_search
 from workflow.report.claims.protocols import paper_search
 from workflow.support.errors import UserError
@@ -56,6 +57,11 @@ def budget_steps(run: Run) -> int:
     return min(MOST_STEPS, search.epochs * search.recipe.steps_per_epoch(run.constants.train_images))
 
 
+def follows_from_budget(run: Run) -> bool:
+    """Whether a searched row's sizes can be told from its budget: those of EffConv's own search."""
+    return run.search_stage.method == DEFAULT
+
+
 def by_budget_alone(run: Run, data: MadeUpImages) -> KnownSizes:
     """The sizes that a search of this run would find if no image reached it."""
     import torch
@@ -68,7 +74,7 @@ def by_budget_alone(run: Run, data: MadeUpImages) -> KnownSizes:
     from workflow.engine.session import input_shape, network
 
     search = run.search_stage
-    if search.method != "effconv":
+    if not follows_from_budget(run):
         raise UserError(
             f"{run.place} has not been searched, and only EffConv's sizes follow from a budget: search it first."
         )

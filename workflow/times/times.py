@@ -14,7 +14,7 @@ folder is laid out like results/<preset>.
 
 import fnmatch
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,7 +39,7 @@ from workflow.support.locks import locked
 from workflow.support.nearest import advice
 from workflow.times.images import made_up_images
 from workflow.times.rounds import pooled
-from workflow.times.sizes import KnownSizes, budget_steps, by_budget_alone, from_records
+from workflow.times.sizes import KnownSizes, budget_steps, by_budget_alone, follows_from_budget, from_records
 
 OF_THE_PAPER = ("table1", "table2", "table3", "table4", "figure3a", "figure3b")
 NEWER = ("newer", "newer-stl10")
@@ -65,22 +65,16 @@ def times_plan(user: dict) -> Plan:
             "the smoke preset has small images and batches of its own: time rows with --preset paper or short."
         )
     tables = load_tables()
-    places = places_of(entries_of(tables), OF_THE_PAPER + NEWER)
+    shown = [entry for name, entry in entries_of(tables).items() if name in OF_THE_PAPER + NEWER]
+    places = {
+        f"{entry['dataset']}/{row if isinstance(row, str) else row['row']}" for entry in shown for row in entry["rows"]
+    }
     config = load({**user, "seeds": [0], "only": sorted(places)})
     if config["device"] == "cpu" and "search_options" not in user:
         config["search_options"] = {"kernel_predictor": "projected"}
     plan = make_plan(config, tables)
-    return replace(
-        plan, runs=tuple(run for run in plan.runs if run.seed == 0)
-    )  # a row may ask for more seeds of its own
-
-
-def places_of(entries: Mapping[str, Mapping], names: Sequence[str]) -> set[str]:
-    """`dataset/row` of the rows of these tables, figures and chapters."""
-    return {
-        f"{entries[name]['dataset']}/{row if isinstance(row, str) else row['row']}"
-        for name in names if name in entries for row in entries[name]["rows"]
-    }  # fmt: skip
+    # A row may ask for more seeds of its own.
+    return replace(plan, runs=tuple(run for run in plan.runs if run.seed == 0))
 
 
 def chosen_runs(plan: Plan, patterns: Sequence[str]) -> list[Run]:
@@ -142,7 +136,7 @@ class Times:
 
     def waits(self, run: Run) -> bool:
         """Whether a row's sizes are still to be searched: by another method than EffConv, whose sizes follow from the budget alone."""
-        if run.search is None or run.search.method == "effconv":
+        if run.search is None or follows_from_budget(run):
             return False
         return from_records(run, self.searched) is None and self.kept(run) is None
 

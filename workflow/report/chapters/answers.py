@@ -75,19 +75,15 @@ class Answer:
 
     @property
     def smallest(self) -> float | None:
-        """The difference (points) that Holm's strictest step finds in four of five cases; None where there is no interval."""
+        """The difference (points) that Holm's strictest step finds in four of five cases; None where there is no interval, or
+        several (rule `any`)."""
         found = self.difference
-        return found.detectable(level=LEVEL / self.planned) if found and found.decided else None
+        return found.detectable(level=LEVEL / self.planned) if found and found.decided and not self.beside_row else None
 
     @property
     def open_words(self) -> str:
         """Why an undecided answer is undecided: what could have been seen or, of equality, how far the interval reaches."""
-        if (
-            self.smallest is None
-            or self.difference is None
-            or UNDECIDED not in (self.verdict, self.holm)
-            or self.beside_row
-        ):
+        if self.smallest is None or self.difference is None or UNDECIDED not in (self.verdict, self.holm):
             return ""
         if self.rule in ("equal", "not_smaller"):
             narrow = self.difference.at(NARROW)
@@ -162,14 +158,13 @@ def _seed_by_seed(coefficients: Mapping[str, float], rows: Mapping[str, Row]) ->
 
 def cloud(question: Mapping, rows: Mapping[str, Row]) -> Answer:
     """The answer by one row's place among many others."""
-    (name,), others = question["row"], question["others"]
-    there = [other for other in others if other in rows and rows[other].accuracy]
-    if not there or name not in rows or not rows[name].accuracy:
+    row, there, others = _one_and_many(question, rows)
+    if not row or not there:
         return _unknown(question, "Nothing to compare was measured.", len(others))
-    own, means = known(rows[name].accuracy), [value for other in there for value in draws_of(rows[other])]
+    own, means = known(row.accuracy), [value for other in there for value in draws_of(other)]
     found = contrast([(1, own), (-1, known(sample(means)))], cautious=True)
     below = share_below(own, means)
-    runs = own.n + sum(known(rows[other].accuracy).n for other in there)
+    runs = own.n + sum(known(other.accuracy).n for other in there)
     draws = f"{len(means)} draw{'s' if len(means) > 1 else ''}"
     words = f"{draws}, {runs} runs, {below[0]:.0f}% of the draws below"
     return _answer(question, found, words, compared=len(there), asked=len(others), runs=runs, below=below)
@@ -180,11 +175,10 @@ def any_better(question: Mapping, rows: Mapping[str, Row]) -> Answer:
 
     Rows that share networks are taken for independent, which makes intervals wider, not narrower.
     """
-    (name,), others = question["row"], question["others"]
-    there = [rows[other] for other in others if other in rows and rows[other].accuracy]
-    if not there or name not in rows or not rows[name].accuracy:
+    own, there, others = _one_and_many(question, rows)
+    if not own or not there:
         return _unknown(question, "Nothing to compare was measured.", len(others))
-    own, within, tests = rows[name], question.get("within", 0.0), len(there)
+    within, tests = question.get("within", 0.0), len(there)
     differences = beside_one(known(own.accuracy), [known(other.accuracy) for other in there])
     gaps = [found.at(1 - LEVEL / tests) for found in differences]
     beside = [
@@ -214,10 +208,16 @@ def any_better(question: Mapping, rows: Mapping[str, Row]) -> Answer:
     )  # fmt: skip
 
 
+def _one_and_many(question: Mapping, rows: Mapping[str, Row]) -> tuple[Row | None, list[Row], Sequence[str]]:
+    """The one row that many are compared with, None where it was not measured; those that were; the names of all."""
+    (name,), others = question["row"], question["others"]
+    own, *there = (rows[each] if each in rows and rows[each].accuracy else None for each in (name, *others))
+    return own, [row for row in there if row], others
+
+
 def _by_images(row: Row) -> bool:
     """Whether a search with images chose the row's sizes."""
-    search = row.run.search if row.run else None
-    return search is not None and not search.options.get("data_free")
+    return bool(row.run and row.run.search and not row.run.search.image_free)
 
 
 def draws_of(row: Row) -> list[float]:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean, variance
+from statistics import fmean
 
 from workflow.plan.plan import Entry
 from workflow.report import badges, text
@@ -17,7 +17,7 @@ from workflow.report.components import Components, components
 from workflow.report.image_share import ImageShare, shares_of
 from workflow.report.results import Evidence
 from workflow.report.rows import Row, rows_by_id
-from workflow.report.stats import spread_floor
+from workflow.report.stats import Sample, pooled_spread, sample, spread_floor
 from workflow.support.known import known
 
 CHAPTER = "central"
@@ -248,19 +248,18 @@ class Central:
         """
         rows = {row.key: row for contrast in self.lines if contrast.measured for row in (contrast.own, contrast.other)}
         seen: set[str] = set()
-        spreads = []
+        spreads: list[tuple[Row, Sample]] = []
         for row in rows.values():
             networks = {str((one.run.training, one.sizes or row.id)): one for one in row.done}
             values = [known(one.result)["accuracy"] for network, one in networks.items() if network not in seen]
             seen |= networks.keys()
             if len(values) > 1:
-                spreads.append((variance(values), len(values) - 1, row))
-        free = sum(freedom for _, freedom, _ in spreads)
-        if not free:
+                spreads.append((row, known(sample(values))))
+        found = pooled_spread(one for _, one in spreads)
+        if found is None:
             return None
-        pooled = math.sqrt(math.fsum(square * freedom for square, freedom, _ in spreads) / free)
-        floor = fmean(spread_floor(known(row.accuracy).mean, known(row.test_images)) for *_, row in spreads)
-        return pooled, free, floor
+        floor = fmean(spread_floor(known(row.accuracy).mean, known(row.test_images)) for row, _ in spreads)
+        return *found, floor
 
     @property
     def waiting(self) -> list[Row]:
