@@ -107,6 +107,10 @@ def test_twins_are_found_by_their_search_and_compared_by_the_seeds_that_both_hav
     assert (drawn[-1]["epoch"], drawn[-1]["share"], drawn[-1]["moved"]) == (found[0][0].run.search.epochs, 100, 100)
     said = "sizes. eff: 100 % [100, 100] at the end. mask: 100 % [100, 100] at the end."
     assert alt_of("image-share", drawn, plan).endswith(said)
+    # A viewer whose preset searches longer sees the epochs of the searches that were run.
+    longer = [replace(run, search=replace(run.search, epochs=run.search.epochs + 7)) for run in runs]
+    seen = gather(replace(plan, runs=tuple(longer)), tmp_path / "paper")
+    assert lines_of("image-share", seen)[-1]["epoch"] == drawn[-1]["epoch"]
 
 
 OTHER_KERNELS = {

@@ -1,5 +1,6 @@
 """How much of the learned sizes images explain, along the search."""
 
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from workflow.plan.plan import Entry
@@ -20,7 +21,8 @@ def lines(name: str, evidence: Evidence) -> list[dict]:
     found = []
     for row, twin in twins_of(rows_of(evidence).values()):
         shares = shares_by_step(row, twin, lambda steps: thin(steps, POINTS))
-        epochs = row.run.search_stage.epochs if row.run else 0
+        # Of the searches that were run: the plan's may be another preset's.
+        epochs = next((state.search["epochs"] for state in row.searched if state.search), 0)
         for step, share in shares:
             percent = lambda value: round(100 * value, 2)
             found.append({
@@ -56,7 +58,7 @@ def draw(found: list[dict], shown: Entry | None) -> "Figure":
         axes.plot(
             epochs, [p["moved"] for p in group], "--", color=MUTED, linewidth=1, label="with what differs by seed"
         )
-        axes.set_title(f"{group[0]['label']}, {group[0]['seeds']} seeds")
+        axes.set_title(fill(f"{group[0]['label']}, {group[0]['seeds']} seeds", 28))
         axes.set_xlabel("search epoch")
         axes.set_ylim(0, 100)
     for axes in cells[len(groups) :]:
