@@ -1,5 +1,7 @@
 """Searches that choose each layer's size among 1, 2, 3, ... by logits: the choice, the budget, the likeliest sizes at it.
 
+A candidate is a size with a dilation, 1 unless a method has others; a budget knows the size alone.
+
 A step weighs a layer's sizes by the Gumbel trick (Jang, Gu and Poole 2017; Maddison, Mnih and Teh 2017): hard, one size is drawn and
 the gradient is that of the soft weights, or soft, all sizes take part. The budget term is EffConv's Eq. 4 of the weighed areas, the
 optimizer and its other rates are EffConv's. The draws take torch's global random state, as dropout does.
@@ -94,25 +96,34 @@ class ChoiceSearch(FreeKernelSearch):
 
     def __init__(self, model: nn.Module, *, options: ChoiceOptions | None = None, seed: int = 0, **arguments):
         super().__init__(model, options=options or ChoiceOptions(), seed=seed, **arguments)
-        device, available = self.start_device, available_sizes(self.layers, odd_only=self.options.odd_only)
-        self.logits = nn.Parameter(torch.zeros(available.shape, device=device))
-        sizes = torch.arange(1, available.shape[1] + 1, device=device, dtype=torch.float32)
+        device = self.start_device
+        self.all_candidates = self.candidates(max(layer.greatest for layer in self.layers))
+        sizes = torch.tensor([float(size) for size, _ in self.all_candidates], device=device)
+        counts = torch.tensor([len(self.candidates(layer.greatest)) for layer in self.layers], device=device)
+        unavailable = torch.arange(len(sizes), device=device) >= counts[:, None]
+        if self.options.odd_only:
+            unavailable = unavailable | (sizes % 2 == 0)
+        self.logits = nn.Parameter(torch.zeros(unavailable.shape, device=device))
         self.register_buffer("values", sizes, persistent=False)
-        self.register_buffer("unavailable", torch.tensor(~available, device=device), persistent=False)
+        self.register_buffer("unavailable", unavailable, persistent=False)
+
+    def candidates(self, greatest: int) -> list[tuple[int, int]]:
+        """(size, dilation) of what a layer of this greatest size chooses among; those of a smaller one come first."""
+        return [(size, 1) for size in range(1, greatest + 1)]
 
     def _available_logits(self) -> Tensor:
-        """The logits, minus infinity where a layer does not have a size."""
+        """The logits, minus infinity where a layer does not have a candidate."""
         return self.logits.masked_fill(self.unavailable, -torch.inf)
 
     def _weights(self) -> Tensor:
-        """The weights of the sizes in this step, (layers, sizes), each row of sum 1."""
+        """The weights of the candidates in this step, (layers, candidates), each row of sum 1."""
         logits = self._available_logits()
         if self.training:
             return F.gumbel_softmax(logits, tau=self.options.temperature, hard=self.hard)
         return F.one_hot(logits.argmax(1), logits.shape[1]).to(logits) if self.hard else logits.softmax(1)
 
     def mixed_kernel(self, kernel: Tensor, greatest: int, weights: Tensor) -> Tensor:
-        """A layer's parameter, its greatest size and the weights of its sizes 1..greatest -> (out, in, greatest, greatest)."""
+        """A layer's parameter, its greatest size and the weights of its candidates -> (out, in, greatest, greatest)."""
         raise NotImplementedError
 
     def step_kernels(self) -> list[Tensor]:
@@ -124,7 +135,10 @@ class ChoiceSearch(FreeKernelSearch):
             soft = torch.tensor(self.soft_sizes)  # the gradients reach logits and no sizes: none are recorded
             self.progress.note(self.sizes, soft.tolist(), soft, soft)
         parts = zip(self.kernels, self.layers, for_loss, strict=True)
-        return [self.mixed_kernel(kernel, layer.greatest, own[: layer.greatest]) for kernel, layer, own in parts]
+        return [
+            self.mixed_kernel(kernel, layer.greatest, own[: len(self.candidates(layer.greatest))])
+            for kernel, layer, own in parts
+        ]
 
     def parameter_groups(self) -> list[dict]:
         """Groups for AdamW; the choice is not decayed, which would pull it to equal chances."""
@@ -136,17 +150,26 @@ class ChoiceSearch(FreeKernelSearch):
         with torch.no_grad():
             return tuple((self._available_logits().softmax(1) @ self.values).tolist())
 
+    def _scores(self) -> np.ndarray:
+        """log p of each layer's candidates, (layers, candidates); minus infinity where a layer does not have one."""
+        with torch.no_grad():
+            return np.array(self._available_logits().log_softmax(1).tolist())
+
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The likeliest sizes at the budget: those that maximise log p(s) - mu count(s), mu such that the count is nearest to it."""
-        with torch.no_grad():
-            scores = self._available_logits().log_softmax(1).cpu()
-        shares = budget_shares(self.budget, self.costs, scores.shape[1])
+        """The likeliest sizes at the budget: those that maximise log p(s) - mu count(s), mu such that the count is nearest to it.
+
+        A size is as likely as the likeliest of its dilations.
+        """
+        scores, each = self._scores(), np.array([size for size, _ in self.all_candidates])
+        best = np.stack([scores[:, each == size].max(1) for size in range(1, each.max() + 1)], axis=1)
+        shares = budget_shares(self.budget, self.costs, best.shape[1])
         if shares is None:
-            return tuple((scores.argmax(1) + 1).tolist())
-        return sizes_at_budget(np.array(scores.tolist()), shares)
+            return tuple((best.argmax(1) + 1).tolist())
+        return sizes_at_budget(best, shares)
 
     @torch.no_grad()
     def set_sizes(self, sizes: Sequence[int]) -> None:
         self.logits.zero_()
-        self.logits.scatter_(1, torch.tensor(sizes, device=self.logits.device)[:, None] - 1, 10.0)
+        places = [[self.all_candidates.index((size, 1))] for size in sizes]
+        self.logits.scatter_(1, torch.tensor(places, device=self.logits.device), 10.0)

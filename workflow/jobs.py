@@ -29,6 +29,7 @@ from workflow.plan.plan import Plan
 from workflow.plan.row_sizes import from_search
 from workflow.protocol.runs import Run
 from workflow.records.history import read_history
+from workflow.records.kernels import Kernels, as_text, kernels_of
 from workflow.records.provenance import now, provenance
 from workflow.records.records import (
     SCHEMA,
@@ -158,7 +159,7 @@ class Job:
     def _learn(self, run: Run) -> str:
         """The search or the training of a run; the same."""
         if self.stage == "search":
-            return " ".join(map(str, self._search(run)["sizes"]))
+            return as_text(kernels_of(self._search(run)))
         return f"{self._train(run)['accuracy']:.2f} %"
 
     def _data(self, run: Run) -> tuple[object, dict]:
@@ -217,9 +218,8 @@ class Job:
 
         folder, expected = run_folder(self.results, run.id), expected_digests(run, "train")
         data, checksums = self._data(run)
-        search = self._search(run) if run.search else None
-        sizes = search["sizes"] if search else self._ruled(run)
-        expected = {**expected, "data": checksums["train"][:12], "sizes": " ".join(map(str, sizes or []))}
+        kernels = kernels_of(self._search(run)) if run.search else self._ruled(run)
+        expected = {**expected, "data": checksums["train"][:12], "sizes": as_text(kernels)}
         if record := read_if_current(read_result, folder / "result.json", expected):
             self.log("kept: an earlier process finished it.")
             return record
@@ -227,7 +227,7 @@ class Job:
         write_json(folder / "run.json", run.to_json())
         if (record := self._trained_by_another(run, expected)) is None:
             outcome = engine.train(
-                run, data, folder, kernel_sizes=sizes, digest=_joint(expected), log=self.log, deadline=self.deadline
+                run, data, folder, **kernels, digest=_joint(expected), log=self.log, deadline=self.deadline
             )
             record = self._record(run, "train", started, checksums, expected, outcome)
         write_record(folder / "result.json", record)
@@ -260,23 +260,23 @@ class Job:
         for checkpoint in folder.glob("train*.pt"):
             checkpoint.unlink()
 
-    def _ruled(self, run: Run) -> list[int] | None:
-        """The sizes of a run whose rule starts from another run's search; None for a network with sizes of its own."""
+    def _ruled(self, run: Run) -> Kernels:
+        """The sizes of a run whose rule starts from another run's search; nothing for a network with sizes of its own."""
         if run.sizes is None:
-            return None
+            return {}
         from workflow.support.locks import locked
 
         other = self.plan.by_id[run.sizes.run]
         with locked(run_folder(self.results, other.id) / ".lock"):
-            return from_search(run, run.sizes, self._search(other)["sizes"])
+            return {"kernel_sizes": from_search(run, run.sizes, self._search(other)["sizes"])}
 
-    def _learned(self, run: Run, checksums: dict) -> list[int]:
-        """The sizes of a run's search, which was done before. Raises UserError where there is none of this code and data."""
+    def _learned(self, run: Run, checksums: dict) -> Kernels:
+        """What a run's search found, which was done before. Raises UserError where there is none of this code and data."""
         expected = {**expected_digests(run, "search"), "data": checksums["train"][:12]}
         search = read_if_current(read_search, run_folder(self.results, run.id) / "search.json", expected)
         if search is None:
             raise UserError(f"{run.id} has no current search: train it first.")
-        return search["sizes"]
+        return kernels_of(search)
 
     def _time(self, row: str) -> str:
         """Seconds per epoch of a row, at the sizes of its first seed."""
@@ -285,15 +285,15 @@ class Job:
         run = next(run for run in self.plan.runs if run.place == row)
         path, expected = timing_path(self.results, run.dataset, run.row), expected_digests(run, "time")
         data, checksums = self._data(run)
-        sizes = self._learned(run, checksums) if run.search else self._ruled(run)
-        expected = {**expected, "sizes": " ".join(map(str, sizes or []))}
+        kernels = self._learned(run, checksums) if run.search else self._ruled(run)
+        expected = {**expected, "sizes": as_text(kernels)}
         record = read_if_current(read_timing, path, expected)
         if record is None:
             started = now()
             outcome = engine.measure(
                 run,
                 data,
-                kernel_sizes=sizes,
+                **kernels,
                 log=self.log,
                 slices=int(self.plan.timing["slices"]),
                 slice_seconds=self.plan.timing["slice_seconds"],

@@ -70,44 +70,6 @@ def test_the_gradient_of_a_choice_is_what_its_positions_bring():
     assert all(row.abs().max() > 0 for row in search.logits.grad)
 
 
-def test_a_mixed_kernel_is_the_weighed_sum_of_the_padded_kernels_of_every_size():
-    search = search_of("dash").train()
-    weights = torch.tensor([0.1, 0.2, 0.3, 0.05, 0.15, 0.05, 0.15])
-    flat, found = search.kernels[1], search.mixed_kernel(search.kernels[1], 7, weights)
-    expected, start = torch.zeros(4, 4, 7, 7), 0
-    for size in range(1, 8):
-        own = flat[:, :, start : start + size * size].reshape(4, 4, size, size)
-        before, start = 3 - (size - 1) // 2, start + size * size
-        expected += weights[size - 1] * F.pad(own, (before, 7 - size - before, before, 7 - size - before))
-    assert start == flat.shape[2] == 140  # 1 + 4 + ... + 49
-    torch.testing.assert_close(found, expected)
-
-
-def test_a_mixture_convolves_as_the_sum_of_the_candidates_outputs():
-    from effconv import same_conv2d
-
-    search = search_of("dash")
-    weights = torch.softmax(torch.randn(7, generator=torch.Generator().manual_seed(0)), 0)
-    images = torch.randn(2, 4, 9, 9, generator=torch.Generator().manual_seed(1))
-    flat, together = search.kernels[0], same_conv2d(images, search.mixed_kernel(search.kernels[0], 7, weights))
-    starts = [sum(k * k for k in range(1, size)) for size in range(1, 9)]
-    apart = [flat[:, :, a:b].reshape(4, 4, s, s) for s, a, b in zip(range(1, 8), starts, starts[1:], strict=False)]
-    expected = sum(w * same_conv2d(images, kernel) for w, kernel in zip(weights, apart, strict=True))
-    torch.testing.assert_close(together, expected, rtol=1e-4, atol=1e-5)
-
-
-def test_in_a_mixture_every_size_takes_part_and_none_where_odd_sizes_are_asked_for():
-    search = search_of("dash")
-    for kernel in search.step_kernels():
-        assert kernel.abs().gt(0).all()
-    sum(kernel.sum() for kernel in search.step_kernels()).backward()
-    assert search.logits.grad.ne(0).all()
-    odd = search_of("dash", odd_only=True)
-    assert odd._weights()[:, 1::2].eq(0).all()
-    odd.set_sizes([1, 3, 5, 7, 1, 3])
-    assert set(odd.sizes) <= {1, 3, 5, 7}
-
-
 @pytest.mark.parametrize("options", [{"temperature": 0.0}, {"lr_choice": -1.0}])
 def test_a_choice_needs_a_temperature_and_a_rate(options):
     (name,) = options

@@ -19,12 +19,13 @@ class OutOfTime(Exception):
 @pytest.fixture
 def engine(monkeypatch):
     """An engine that notes each call, waits `pause` seconds, raises the faults that a test sets, and finds made-up numbers."""
-    fake = types.SimpleNamespace(OutOfTime=OutOfTime, calls=[], faults={}, pause=0.0, inside=0, together=0)
+    fake = types.SimpleNamespace(OutOfTime=OutOfTime, calls=[], kernels={}, faults={}, pause=0.0, inside=0, together=0)
 
-    def stage(name, make, keys):
+    def stage(name, make, kernels):
         def call(run, data, folder, **options):
-            assert set(options) == keys
+            assert options.keys() - kernels == {"digest", "log", "deadline"}
             fake.calls.append(run.id)
+            fake.kernels[run.id] = {key: options[key] for key in kernels & options.keys()}
             fake.inside += 1
             fake.together = max(fake.together, fake.inside)
             time.sleep(fake.pause)
@@ -37,8 +38,8 @@ def engine(monkeypatch):
 
         setattr(fake, name, call)
 
-    stage("search", made_plans.search_of, {"digest", "log", "deadline"})
-    stage("train", made_plans.result_of, {"kernel_sizes", "digest", "log", "deadline"})
+    stage("search", made_plans.search_of, set())
+    stage("train", made_plans.result_of, {"kernel_sizes", "dilations"})
     monkeypatch.setitem(sys.modules, "workflow.engine", fake)
     monkeypatch.setattr(sys.modules["workflow"], "engine", fake, raising=False)
     monkeypatch.setattr(jobs.Job, "_data", lambda self, run: (None, {"train": "ab" * 32, "test": "cd" * 32}))

@@ -17,7 +17,7 @@ from workflow.records.records import read_failure, read_result, read_search, tim
 from workflow.support.errors import UserError
 from workflow.support.files import write_json
 
-NET, SEARCHED = "mnist/cifar-resnet-20", "cifar10/effconv-20-0.66m"
+NET, SEARCHED, DILATED = "mnist/cifar-resnet-20", "cifar10/effconv-20-0.66m", "cifar10/dash-20-0.20m"
 MADE_BY_THE_JOB = ("schema", "status", "run", "digests", "provenance")
 PREDICTOR = {"kernel_predictor": "projected", "hidden": 64}  # in which the presets differ
 
@@ -165,6 +165,21 @@ def test_a_failed_search_has_its_exit_status_unless_its_training_reports_it(
     assert main(["train", f"{SEARCHED}/seed0", *words]) == 1
     failure = read_failure(tmp_path / f"here/runs/{SEARCHED}/seed0/failure.json")
     assert (failure["stage"], failure["reason"]) == ("train", "no sizes fit.")
+
+
+def test_dilations_that_a_search_found_are_trained_with_its_sizes_and_kept_apart_by_their_digest(
+    engine, tmp_path, monkeypatch
+):
+    plan = plan_of(DILATED, preset="short", seeds=[0], jobs={"seeds": "one"})
+    (run,) = plan.runs
+    path, train = tmp_path / "runs" / run.id, lambda: jobs.Job("train", run.id, plan, tmp_path).execute()
+    found = search_of(run, digests={**expected_digests(run, "search"), "data": "ab" * 6}, dilations=[2, 1])
+    write_record(path / "search.json", found)
+    assert train() == 0
+    assert engine.calls == [run.id] and engine.kernels[run.id] == {"kernel_sizes": [3, 5], "dilations": [2, 1]}
+    assert read_result(path / "result.json")["digests"]["sizes"] == "3d2 5d1"
+    write_record(path / "search.json", {**found, "dilations": [1, 1]})
+    assert train() == 0 and engine.calls == [run.id] * 2  # another network
 
 
 def test_a_row_is_timed_at_the_sizes_of_a_current_search_only(engine, searching, tmp_path):

@@ -17,6 +17,7 @@ from workflow.plan.digests import expected_digests
 from workflow.plan.plan import read_plan
 from workflow.plan.row_sizes import from_search
 from workflow.protocol.runs import Run
+from workflow.records.kernels import Kernels, as_text, kernels_of
 from workflow.records.records import (
     BadRecord,
     read_kernels,
@@ -112,7 +113,7 @@ class Collection:
 
     def run(self, run: Run) -> str | None:
         """Check a run; what is to be filed of it in words, None where it has nothing yet. Raises BadRecord."""
-        folder, found, sizes = run_folder(self.folder, run.id), [], None
+        folder, found, kernels = run_folder(self.folder, run.id), [], None
         for path in (folder / name for name in RUN_FILES):
             self._plain(path)
         if (folder / "run.json").exists() and read_json(
@@ -126,16 +127,16 @@ class Collection:
             search = read_search(folder / "search.json")
             self._check(search, run, "search", {"data": train})
             self._history(folder, "search", search)
-            sizes = search["sizes"]
+            kernels = kernels_of(search)
             if search.get("taken_from") and not (folder / "result.json").exists():
                 return None  # it stands where it was taken from
-            found.append("sizes " + " ".join(map(str, sizes)))
+            found.append("sizes " + as_text(kernels))
         if (folder / "result.json").exists():
             result = read_result(folder / "result.json")
-            if run.search and sizes is None:
+            if run.search and kernels is None:
                 raise BadRecord("it has an accuracy, but no learned sizes")
-            sizes = sizes or self._ruled(run)
-            self._check(result, run, "train", {"data": train, "sizes": " ".join(map(str, sizes or []))})
+            kernels = kernels or self._ruled(run)
+            self._check(result, run, "train", {"data": train, "sizes": as_text(kernels)})
             self._history(folder, "train", result)
             self._predictions(folder, result)
             found.append(f"{result['accuracy']:.2f} % after {result['epochs']} epochs")
@@ -148,12 +149,12 @@ class Collection:
         ):
             raise BadRecord(f"{path.name} is a link or no file: copy the campaign's folder with its files")
 
-    def _ruled(self, run: Run) -> list[int] | None:
-        """The sizes of a run whose rule starts from another run's search, which must be here."""
+    def _ruled(self, run: Run) -> Kernels:
+        """The sizes of a run whose rule starts from another run's search, which must be here; nothing for one without a rule."""
         if run.sizes is None:
-            return None
+            return {}
         other = run_folder(self.folder, self.runs[run.sizes.run].id)
-        return from_search(run, run.sizes, read_search(other / "search.json")["sizes"])
+        return {"kernel_sizes": from_search(run, run.sizes, read_search(other / "search.json")["sizes"])}
 
     def timing(self, run: Run) -> str | None:
         """Check the seconds per epoch of a run's row; the same."""
@@ -167,10 +168,10 @@ class Collection:
         if record.get("made_up_pixels"):
             self._check_code(record, run, "time", {"sizes": record["digests"].get("sizes", "")})
             return f"{said}, pixels made up"
-        sizes = self._ruled(run) or []
+        kernels = self._ruled(run)
         if run.search:
-            sizes = read_search(run_folder(self.folder, run.id) / "search.json")["sizes"]
-        self._check(record, run, "time", {"sizes": " ".join(map(str, sizes))})
+            kernels = kernels_of(read_search(run_folder(self.folder, run.id) / "search.json"))
+        self._check(record, run, "time", {"sizes": as_text(kernels)})
         return said
 
 

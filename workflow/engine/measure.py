@@ -45,7 +45,7 @@ TRAPEZOID = {"start": 0.25, "middle": 0.5, "end": 0.25}
 def _search_segments(run: Run, data, device: torch.device, sizes: list[int], options: dict) -> list[dict]:
     segments: list[dict] = []
     if run.search_stage.method == "random-search":  # its search trains networks of the learned count
-        published, _ = _train_segments(run, data, device, sizes, options)
+        published, _ = _train_segments(run, data, device, {"kernel_sizes": sizes}, options)
         return [{**part, "stage": "search"} for part in published]
     model = build_search(run, data, device)
     recipe = run.search_stage.recipe
@@ -59,11 +59,11 @@ def _search_segments(run: Run, data, device: torch.device, sizes: list[int], opt
 
 
 def _train_segments(
-    run: Run, data, device: torch.device, sizes: list[int] | None, options: dict
+    run: Run, data, device: torch.device, learned: dict, options: dict
 ) -> tuple[list[dict], list[dict]]:
     """The segments of the training stage; once more with the faster convolution, where there is one besides the published."""
     recipe = run.train.recipe
-    model: Any = place_for_training(run, network(run, data, stage="train", kernel_sizes=sizes), device)
+    model: Any = place_for_training(run, network(run, data, stage="train", **learned), device)
 
     def steps_of(batch_size: int) -> Step:
         train = images(run, data, recipe, stage="train", batch_size=batch_size, device=device).train
@@ -104,17 +104,20 @@ def measure(
     run: Run,
     data,
     *,
-    kernel_sizes: list[int] | None,
+    kernel_sizes: list[int] | None = None,
+    dilations: list[int] | None = None,
     log: Callable[[str], None] = print,
     slices: int,
     slice_seconds: float,
 ) -> dict:
-    """Seconds per epoch of a run's stages: the measured fields of a timing record. `kernel_sizes`: the learned ones, if any."""
+    """Seconds per epoch of a run's stages: the measured fields of a timing record. `kernel_sizes`, `dilations`: the learned
+    ones, if any."""
     load = ForeignLoad()
     with session(run, "train", log=log, exclusive=True) as device:
         options = {"slices": slices, "seconds": slice_seconds, "load": load}
         segments = _search_segments(run, data, device, list(kernel_sizes or ()), options) if run.search else []
-        published, faster = _train_segments(run, data, device, kernel_sizes, options)
+        learned = {"kernel_sizes": kernel_sizes, "dilations": dilations}
+        published, faster = _train_segments(run, data, device, learned, options)
         segments += published
         foreign = foreign_processes() if device.type == "cuda" else None
         search_seconds, train_seconds = _mean(segments, "search"), _mean(segments, "train")

@@ -118,7 +118,9 @@ def search(
 def _learned(model: SizeSearch) -> dict:
     """What the search found, as plain values."""
     learned = model.learned()
-    return {
+    dilations: Callable | None = getattr(model, "dilations", None)
+    found = {"dilations": list(dilations(learned.sizes.values()))} if dilations else {}
+    return found | {
         "layers": list(learned.sizes), "sizes": [int(size) for size in learned.sizes.values()],
         "soft_sizes": [float(v) for v in learned.soft_sizes.values()], "chosen": learned.chosen,
         "last": {**learned.last, **{key: list(learned.last[key].values()) for key in ("sizes", "soft_sizes")}},

@@ -61,12 +61,16 @@ def input_shape(data) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def network(run: Run, data, *, stage: str, kernel_sizes: list[int] | None = None) -> nn.Module:
+def network(
+    run: Run, data, *, stage: str, kernel_sizes: list[int] | None = None, dilations: list[int] | None = None
+) -> nn.Module:
     """The run's network, initialised from the run's seed and the stage, on the CPU."""
     channels, _, size = input_shape(data)
     arguments = dict(run.arguments)
     if kernel_sizes is not None:
         arguments["kernel_sizes"] = list(kernel_sizes)
+    if dilations is not None:
+        arguments["dilations"] = list(dilations)
     with global_seed(run.seed, stage, "initialisation"):
         return baselines.build(run.system, in_channels=channels, num_classes=classes(run), image_size=size, **arguments)
 

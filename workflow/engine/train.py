@@ -26,12 +26,13 @@ def train(
     data,
     directory: Path,
     *,
-    kernel_sizes: list[int] | None,
+    kernel_sizes: list[int] | None = None,
+    dilations: list[int] | None = None,
     digest: str,
     log: Callable[[str], None] = print,
     deadline: float | None = None,
 ) -> dict:
-    """Train a run's network with the given kernel sizes (None: the network's own), going on from a checkpoint where there is one.
+    """Train a run's network with the given kernel sizes and dilations (None: its own), going on from a checkpoint where there is one.
 
     Returns the measured fields of result.json. Raises OutOfTime (a checkpoint is written), NonFinite, UserError.
     """
@@ -42,7 +43,8 @@ def train(
             return state["outcome"]
         recipe = run.train.recipe
         sets = images(run, data, recipe, stage="train", batch_size=recipe.batch_size, device=device)
-        model = place_for_training(run, network(run, data, stage="train", kernel_sizes=kernel_sizes), device)
+        built = network(run, data, stage="train", kernel_sizes=kernel_sizes, dilations=dilations)
+        model = place_for_training(run, built, device)
         step = make_step(
             model,
             lambda captured: for_recipe(

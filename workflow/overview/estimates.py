@@ -19,6 +19,7 @@ from workflow.plan.plan import Plan
 from workflow.plan.steps import Step
 from workflow.protocol.datasets import DATASETS
 from workflow.protocol.runs import Run
+from workflow.protocol.search_methods import DILATING
 from workflow.records.history import last_epoch
 from workflow.records.provenance import device_name
 from workflow.records.records import BadRecord, read_timing, run_folder, timing_path
@@ -45,7 +46,7 @@ class Network(NamedTuple):
 
     `layers`: (in, out) channels of those whose sizes can be learned; `grows`: kernels grow in training; `backends`: how
     many convolutions it is timed with; `faster`: it trains with another one than the published; `training`: MACs of one
-    image, the mean over its training, with the convolution that it trains with.
+    image, the mean over its training, with the convolution that it trains with; `dilates`: kernels may be dilated.
     """
 
     parameters: int
@@ -55,6 +56,7 @@ class Network(NamedTuple):
     backends: int
     faster: bool
     training: float
+    dilates: bool
 
 
 @cache
@@ -85,7 +87,9 @@ def _network(system: str, arguments: str, channels: int, classes: int, size: int
             torch.manual_seed(0)
             macs = count_macs(build() if solves else without_normalisation(model), (channels, size, size))
         training = float(macs)
-    return Network(parameters, macs, layers, grows, max(1, len(backends)), faster, training)
+    return Network(
+        parameters, macs, layers, grows, max(1, len(backends)), faster, training, hasattr(model, "dilations")
+    )
 
 
 def network(run: Run) -> Network:
@@ -102,6 +106,11 @@ def network(run: Run) -> Network:
     if run.search and not found.layers:
         raise UserError(
             f"{run.place}: system '{run.system}' has no kernel sizes to learn, the argument `kernel_sizes`: take 'learn' out."
+        )
+    if run.search and run.search.method in DILATING and not found.dilates:
+        raise UserError(
+            f"{run.place}: method '{run.search.method}' finds dilations, which system '{run.system}' does not take: choose "
+            "system 'dilated_resnet20', or another method."
         )
     return found
 

@@ -12,6 +12,7 @@ METHODS: dict[str, tuple[str, str, str]] = {
     "envelope": ("baselines.envelope", "EnvelopeSearch", "EnvelopeOptions"),
     "random-search": ("workflow.engine.random_search", "search", "RandomSearchOptions"),
 }
+DILATING = ("dash",)  # those that find a dilation besides each size: their system must take `dilations`
 
 
 def module_of(name: str) -> str:

@@ -41,6 +41,7 @@ _FIELDS = {
 _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("top5", "loss", "cross_entropy", "search_seconds", "faster_seconds", "weight", "low", "high"), (int, float)),
     **dict.fromkeys(("seconds_per_epoch", "soft_sizes", "rounds"), (int, float)), "sizes": (int, list), "kernel_sizes": (int, list),
+    "dilations": (int,),
     **dict.fromkeys(("precision", "layers", "digests", "stage", "position", "uncaptured_reason", "sizes_from"), (str,)),
     **dict.fromkeys(("device", "driver", "cpu", "python", "torch", "platform", "git_commit", "started", "ended"), (str,)),
 }  # fmt: skip
@@ -118,7 +119,7 @@ def _read(path: Path, kind: str) -> dict:
         finite = False
     if not finite:
         raise BadRecord(f"{path} holds a number that is not finite; delete it and run again")
-    _check_types(record, {"layers", "sizes", "kernel_sizes", "soft_sizes", "seconds_per_epoch"})
+    _check_types(record, {"layers", "sizes", "kernel_sizes", "dilations", "soft_sizes", "seconds_per_epoch"})
     for part in (record["provenance"], *record.get("segments", ())):
         _check_types(part, {"rounds"})
     for size in (*(record.get("sizes") or ()), *(record.get("kernel_sizes") or ())):
@@ -165,6 +166,9 @@ def read_search(path: Path) -> dict:
         _check_epochs(path, record, record["run"]["search"]["epochs"])
         if not record["sizes"] or len(record["sizes"]) != len(record["layers"]):
             raise BadRecord(f"{path} has {len(record['sizes'])} sizes for {len(record['layers'])} layers")
+        dilations = record.get("dilations", [1] * len(record["sizes"]))
+        if len(dilations) != len(record["sizes"]) or not all(0 < dilation <= LARGEST_SIZE for dilation in dilations):
+            raise BadRecord(f"{path} has no dilation from 1 up for each of its sizes; delete it and run again")
         return record
 
 

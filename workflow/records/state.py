@@ -55,6 +55,11 @@ class RunState:
         return (self.result or {}).get("kernel_sizes") or []
 
     @property
+    def dilations(self) -> list[int]:
+        """Dilations that a search found, in forward order; empty for methods that find none."""
+        return (self.search or {}).get("dilations", [])
+
+    @property
     def why(self) -> str | None:
         """Why the run would run in words; None where its result is there and current."""
         return {

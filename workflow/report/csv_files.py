@@ -22,6 +22,7 @@ def _run_line(state: RunState) -> dict:
         "status": state.status, "reason": state.reason, "stale": " ".join(state.stale),
         **{field: result.get(field) for field in fields},
         "kernel_sizes": " ".join("x".join(map(str, s)) if isinstance(s, list) else str(s) for s in state.sizes),
+        "dilations": " ".join(map(str, state.dilations)),
         "search_epochs": run.search and run.search.epochs, "train_epochs": run.train.epochs,
         "peak_memory_mb": result.get("peak_memory_mb"), "sittings": result.get("sittings"),
         **{field: source.get(field) for field in ("device", "torch", "git_commit", "started", "ended")},

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from workflow.protocol.runs import Run
 from workflow.protocol.search_methods import DEFAULT
+from workflow.records.kernels import Kernels, kernels_of
 from workflow.records.records import read_cached, read_search
 from workflow.report.claims.protocols import paper_search
 from workflow.support.errors import UserError
@@ -22,9 +23,9 @@ MOST_STEPS = 5000  # a search has 3,910 on CIFAR-10, 50,045 on ImageNet-32; size
 
 @dataclass(frozen=True)
 class KnownSizes:
-    """Sizes in forward order (None: the network's own), and where they are from in words (None: nothing was to be learned)."""
+    """The kernels of a row (nothing: the network's own), and where they are from in words (None: nothing was to be learned)."""
 
-    sizes: list[int] | None
+    kernels: Kernels
     source: str | None
 
 
@@ -43,12 +44,12 @@ def from_records(run: Run, folders: Iterable[Path]) -> KnownSizes | None:
         for path in folder.glob(f"runs/{run.place}/seed*/search.json"):
             record = read_cached(read_search, path)
             if isinstance(record, dict) and _same_search(record, run):
-                found.append((record["run"]["seed"], number, path, record["sizes"]))
+                found.append((record["run"]["seed"], number, path, record))
     if not found:
         return None
-    _, _, path, sizes = min(found)
+    _, _, path, record = min(found, key=lambda one: one[:3])
     shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path  # records name no folder of a machine
-    return KnownSizes(sizes, f"learned: {shown}")
+    return KnownSizes(kernels_of(record), f"learned: {shown}")
 
 
 def budget_steps(run: Run) -> int:
@@ -95,4 +96,5 @@ def by_budget_alone(run: Run, data: MadeUpImages) -> KnownSizes:
         )  # fmt: skip
     finally:
         torch.set_num_threads(threads)
-    return KnownSizes([found.sizes[name] for name in names], f"the budget alone: {steps:,} steps without images")
+    sizes = [found.sizes[name] for name in names]
+    return KnownSizes({"kernel_sizes": sizes}, f"the budget alone: {steps:,} steps without images")

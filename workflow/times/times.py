@@ -26,6 +26,7 @@ from workflow.plan.digests import expected_digests
 from workflow.plan.make import make_plan
 from workflow.plan.plan import SCHEMA, Plan
 from workflow.protocol.runs import Run
+from workflow.records.kernels import as_text, from_text
 from workflow.records.provenance import now, provenance
 from workflow.records.records import read_cached, read_timing, timing_path, write_record
 from workflow.records.state import changed_digests, recorded_folders
@@ -165,7 +166,7 @@ class Times:
         if self.plan.device == "cpu" and record["threads"] != torch.get_num_threads():
             return None
         known = from_records(run, self.searched) if run.search else None
-        return record if known is None or record["digests"].get("sizes") == _joined(known) else None
+        return record if known is None or record["digests"].get("sizes") == as_text(known.kernels) else None
 
     def time(self, run: Run) -> dict:
         """Time a row and write its record, which is returned."""
@@ -177,23 +178,23 @@ class Times:
         from workflow.engine.session import network as build
 
         started, data, earlier = now(), made_up_images(run.constants), self.kept(run)
-        found = KnownSizes(None, None)
+        found = KnownSizes({}, None)
         if run.search and earlier:
-            found = KnownSizes([int(size) for size in earlier["digests"]["sizes"].split()], earlier["sizes_from"])
+            found = KnownSizes(from_text(earlier["digests"]["sizes"]), earlier["sizes_from"])
         elif run.search:
             found = from_records(run, self.searched) or by_budget_alone(run, data)
         notes: list[str] = []
         outcome = engine.measure(
-            run, data, kernel_sizes=found.sizes, log=notes.append, slice_seconds=SLICE_SECONDS,
+            run, data, **found.kernels, log=notes.append, slice_seconds=SLICE_SECONDS,
             slices=FEW_SLICES if self._few_slices(run) else SLICES,
         )  # fmt: skip
-        model = build(run, data, stage="train", kernel_sizes=found.sizes)
+        model = build(run, data, stage="train", **found.kernels)
         counts = {"parameters": count_parameters(model), "macs": count_macs(model, input_shape(data))}
         for note in notes[:-1]:  # the last one is the result, which is said with its spread
             self.log(f"    {note}")
         record = {
             "schema": SCHEMA, "run": run.to_json(), "status": "complete", "row": run.row, "dataset": run.dataset,
-            "digests": {**expected_digests(run, "time"), "sizes": _joined(found)},
+            "digests": {**expected_digests(run, "time"), "sizes": as_text(found.kernels)},
             "provenance": provenance(device=run.device, threads=torch.get_num_threads(), started=started, data={}),
             "made_up_pixels": True, "sizes_from": found.source, **counts, **outcome,
         }  # fmt: skip
@@ -245,10 +246,6 @@ class Times:
             if line:
                 self.log(f"{line}  [{number}/{len(left)}, took {rounded(time.monotonic() - began)}, about {rest} left]")
         return len(expected)
-
-
-def _joined(found: KnownSizes) -> str:
-    return " ".join(map(str, found.sizes or []))
 
 
 def _line(run: Run, record: dict, *, undisturbed: bool) -> str:

@@ -1,6 +1,7 @@
 """What estimates rest on: a row's own seconds on this device, the median of those timed there, the self-check's rates, a guess."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -53,6 +54,12 @@ def run_of(one, place):
             ["cannot be built", "at least 16"],
         ),
         ({"system": "resnet18", "search": True}, ["'resnet18' has no kernel sizes to learn"]),
+        (
+            {"search": SimpleNamespace(method="dash")},
+            [
+                "method 'dash' finds dilations, which system 'cifar_resnet20' does not take: choose system 'dilated_resnet20'"
+            ],
+        ),
     ],
 )
 def test_a_system_that_cannot_be_built_or_searched_is_named_with_its_row(at, changes, words):

@@ -10,6 +10,7 @@ import pytest
 from tests.workflow.made_plans import plan_of, result_of, search_of, timing_of
 from workflow.plan.digests import expected_digests
 from workflow.plan.steps import Step
+from workflow.records.kernels import as_text, from_text
 from workflow.records.records import (
     BadRecord,
     read_cached,
@@ -186,6 +187,28 @@ def test_search_needs_a_size_a_layer(run, tmp_path):
     write_json(tmp_path / "search.json", search_of(run, sizes=[3]))
     with pytest.raises(BadRecord, match="1 sizes for 2 layers"):
         read_search(tmp_path / "search.json")
+
+
+@pytest.mark.parametrize("dilations", [[1], [1, 0], [1, 1.5], ["1", "2"], "12", None, [1, 10**10]])
+def test_a_search_that_found_dilations_needs_one_a_size(run, tmp_path, dilations):
+    path = tmp_path / "search.json"
+    write_json(path, search_of(run, dilations=[2, 1]))
+    assert read_search(path)["dilations"] == [2, 1]
+    write_json(path, search_of(run, dilations=dilations))
+    with pytest.raises(BadRecord, match="delete it and run again"):
+        read_search(path)
+
+
+@pytest.mark.parametrize(
+    ("kernels", "text"),
+    [
+        ({}, ""),
+        ({"kernel_sizes": [3, 10]}, "3 10"),
+        ({"kernel_sizes": [3, 10], "dilations": [2, 1]}, "3d2 10d1"),
+    ],
+)
+def test_found_kernels_are_written_in_a_digest_and_read_back(kernels, text):
+    assert as_text(kernels) == text and from_text(text) == kernels
 
 
 def test_predictions_are_a_class_and_a_log_probability_an_image(tmp_path):

@@ -62,7 +62,7 @@ def measured(monkeypatch):
     """In place of measuring, for the tests of what happens around it: 30, 50, 40 s an epoch, and again."""
     seconds = itertools.cycle([30.0, 50.0, 40.0])
 
-    def measure(run, data, *, kernel_sizes, log, slices, slice_seconds):
+    def measure(run, data, *, kernel_sizes=None, dilations=None, log, slices, slice_seconds):
         log(run.place)
         return outcome(run, next(seconds))
 
@@ -158,7 +158,7 @@ def test_sizes_of_a_search_by_the_papers_protocol_are_taken_and_of_no_other(plan
     assert from_records(run, [tmp_path / "short"]) is None  # of another budget
     write_record(path, searched_record(plan, run))
     found = from_records(run, [tmp_path / "absent", tmp_path / "short"])
-    assert found.sizes == [4] * 17 + [5] and found.source == f"learned: {path}"
+    assert found.kernels == {"kernel_sizes": [4] * 17 + [5]} and found.source == f"learned: {path}"
     path.write_text(path.read_text().replace('"seed": 3', '"seed": 4'))  # no longer what was sealed
     assert from_records(run, [tmp_path / "short"]) is None
 
@@ -265,10 +265,12 @@ def test_a_row_of_another_search_is_timed_once_it_was_searched(plan, tmp_path, c
     assert time_rows(plan, tmp_path / "times", [run, run_of(plan, PLAIN)]) == 0
     assert "to be searched first (snakemake newer): cifar10/dash-20-0.20m." in capsys.readouterr().out
     assert time_rows(plan, tmp_path / "times", [run]) == 1  # nothing that was asked for can be timed
-    write_record(tmp_path / "short" / "runs" / run.place / "seed3" / "search.json", searched_record(plan, run))
-    assert time_rows(plan, tmp_path / "times", [run]) == 0
-    record = json.loads(timing_path(tmp_path / "times", run.dataset, run.row).read_text())
-    assert record["digests"]["sizes"] == " ".join(["4"] * 17 + ["5"])
+    searched = {**searched_record(plan, run), "dilations": [2] * 17 + [1]}
+    write_record(tmp_path / "short" / "runs" / run.place / "seed3" / "search.json", searched)
+    for _ in range(2):  # again in a second round, at the sizes that the record says
+        assert time_rows(plan, tmp_path / "times", [run]) == 0
+        record = json.loads(timing_path(tmp_path / "times", run.dataset, run.row).read_text())
+        assert record["digests"]["sizes"] == " ".join(["4d2"] * 17 + ["5d1"])
 
 
 def test_rows_that_are_soon_timed_are_timed_in_rounds_and_the_median_counts(

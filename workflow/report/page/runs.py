@@ -35,6 +35,7 @@ def _line(state: RunState, out: Path, log: Path | None, *, made_up: bool) -> dic
     result = None if made_up else state.result
     curve = [entry["accuracy"] for entry in history if entry["stage"] == "train" and entry.get("accuracy") is not None]
     sizes, place = state.sizes, place_of(state.folder) or ""
+    dilated = f"; dilated by {' '.join(map(str, state.dilations))}" if state.dilations else ""
     if sizes and not run.search and len({str(size) for size in sizes}) == 1:
         sizes = []
     seconds = sum(entry.get("seconds", 0) + (entry.get("evaluation_seconds") or 0) for entry in history)
@@ -42,7 +43,7 @@ def _line(state: RunState, out: Path, log: Path | None, *, made_up: bool) -> dic
     protocol = "made up" if made_up else badges.protocol_words(run, protocols.protocol_of(run.to_json()))
     return {
         "id": anchor(run.id, place), "state": state, "run": run, "result": result, "place": place,
-        "spark": Markup("" if made_up else sparklines.spark(curve)), "sizes": " ".join(map(text.size, sizes)),
+        "spark": Markup("" if made_up else sparklines.spark(curve)), "sizes": " ".join(map(text.size, sizes)) + dilated,
         "protocol": protocol, "arithmetic": arithmetic(run),
         "device": badges.device_word(protocols.device_of(record)) if record else "",
         "seconds": seconds or None, "took": rounded(seconds) if seconds else text.NONE,
