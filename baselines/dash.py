@@ -6,7 +6,7 @@ the sum of their kernels, each padded to the greatest extent: the sharing of wor
 fixed; a layer's outcome is its likeliest size at the budget with that size's likeliest dilation, and the network is trained anew.
 Beside `super_kernel`: no weights are shared between candidates, none is drawn, and kernels may be dilated.
 
-Deviations: candidates are EffConv's sizes 1 to 7 with every dilation that keeps within 7 x 7 pixels (14 of them), instead of sizes
+Deviations: candidates are EffConv's sizes 1 to 7 with every dilation that keeps within 7 x 7 pixels (15 of them), instead of sizes
 3, 5, 7 and 9 with dilations 1, 3, 7 and 15, which cover up to 121 pixels a side of images of 32; EffConv's budget, optimizer and
 rates instead of a pull of 1e-5 times the field's size and SGD with normalised gradients; He's spread instead of 0.01 for first
 weights; dense instead of depthwise candidates; no search of hyperparameters after it.
