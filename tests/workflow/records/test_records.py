@@ -315,6 +315,9 @@ def test_where_a_run_stands(plan, run, tmp_path):
     assert state() == ("done", None)
     everything = {Step("search", run.id), Step("train", run.id), Step("time", run.place)}
     assert done_steps(plan, tmp_path) == done_steps(plan, tmp_path / "campaign", tmp_path) == everything
+    (folder / "failure.json").unlink()
+    (folder / "search.json").write_text("{}")  # damaged since
+    assert state()[0] == "rejected" and "search.json" in state()[1]
 
 
 def test_a_result_of_another_run_is_rejected(plan, run, tmp_path):
