@@ -1,12 +1,14 @@
 """Recovery: on made-up images where only wide context carries the label, sizes grow; where only the single pixel does, they shrink.
 
-No budget. Outputs are taken every eighth pixel, so that a pixel outside a window is not seen by a neighbouring window instead.
+Without a budget, then two layers under one (`benchmarks.budget_recovery`). Outputs are taken every eighth pixel, so that a pixel
+outside a window is not seen by a neighbouring window instead.
 """
 
 import pytest
 import torch
 from torch import nn
 
+from benchmarks.budget_recovery import MASKS, found
 from effconv import KernelSizeSearch, SearchOptions, learn_kernel_sizes
 
 pytestmark = pytest.mark.slow
@@ -98,3 +100,23 @@ def test_size_1_lets_go_where_a_kernel_sees_what_the_next_size_adds(seed):
     # size. Near 1 Eq. 2 is flat, so that a size that is let go leaves slowly: these start at 1.1.
     assert size_after(seed, 1, mask_centre="centred") == pytest.approx(1.1, abs=1e-3)
     assert size_after(seed, 1, mask="fractional", kernel_order="nested") > 1.3
+
+
+@pytest.mark.parametrize("wide", [0, 1])
+@pytest.mark.parametrize("mask", list(MASKS))
+def test_a_budget_met_by_construction_leaves_the_right_allocation_to_be_found(mask, wide):
+    one = found("effconv", wide=wide, seed=0, budget_method="rescale", **MASKS[mask])
+    assert one.wide > 6.4 and one.narrow < 3
+
+
+@pytest.mark.parametrize("wide", [0, 1])
+def test_the_printed_budget_holds_sizes_before_the_first_flip_that_would_leave_it(wide):
+    """5x5 and 5x5 are on the budget as 7x7 and 1x1 are, but 6x6 and 4x4 between them are above: sizes stay at 5.5 and 4.5."""
+    one = found("effconv", wide=wide, seed=0)
+    assert one.wide == pytest.approx(5.5, abs=0.15) and one.narrow == pytest.approx(4.5, abs=0.15)
+
+
+@pytest.mark.parametrize("wide", [0, 1])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_regression_of_losses_finds_the_right_allocation(wide, seed):
+    assert found("sampled", wide=wide, seed=seed) == (7, 1, 0)

@@ -73,8 +73,10 @@ class Collection:
 
     def _check(self, record: dict, run: Run, stage: str, extra: dict[str, str]) -> None:
         """What holds for every record of a run on a data set. Raises BadRecord."""
+        if self.sums[run.data] is None:
+            raise BadRecord(f"the campaign has no data/{Path(run.data).name}/manifest.json: copy it from {run.data}")
         self._check_code(record, run, stage, extra)
-        if self.sums[run.data] is None or record["provenance"].get("data") != self.sums[run.data]:
+        if record["provenance"].get("data") != self.sums[run.data]:
             raise BadRecord("its data is not that of the campaign's manifest")
 
     def _check_code(self, record: dict, run: Run, stage: str, extra: dict[str, str]) -> None:
@@ -84,7 +86,7 @@ class Collection:
         expected = {**expected_digests(run, stage), **extra}
         changed = changed_digests(record, expected)
         if {"run", *extra} & set(changed):
-            raise BadRecord(f"its {', '.join({'run', *extra} & set(changed))} are not those of its digests")
+            raise BadRecord(f"its digests do not fit its {', '.join(sorted({'run', *extra} & set(changed)))}")
         if changed and not self.other_code:
             raise BadRecord(f"it was made by other code ({', '.join(changed[:3])}): add --other-code to file it")
 

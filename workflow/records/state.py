@@ -88,7 +88,9 @@ def state_of(run: Run, results: Path) -> RunState:
     result = read_cached(read_result, folder / "result.json")
     if isinstance(result, dict) and result["run"].get("id", run.id) != run.id:
         result = f"{folder / 'result.json'} belongs to run {result['run']['id']}"
-    if isinstance(result, dict) and not isinstance(search, str):  # of sizes that cannot be read, it is an accuracy of nothing
+    if isinstance(result, dict) and not isinstance(
+        search, str
+    ):  # of sizes that cannot be read, it is an accuracy of nothing
         stale = changed_digests(result, expected_digests(run, "train"))
         return RunState(run, folder, "stale" if stale else "done", result=result, search=learned, stale=stale)
     if failure := read_failure(folder / "failure.json"):

@@ -169,9 +169,9 @@ def edit(path, change) -> None:
         ("result.json", lambda r: r.update(accuracy=100 / 16 * 15, correct=15), "history ends with another accuracy"),
         ("result.json", lambda r: r["run"].update(precision="bf16"), "its run is not the plan's"),
         ("result.json", lambda r: r["digests"].update({"workflow.engine.loop": "0" * 12}), "other code .*engine.loop"),
-        ("result.json", lambda r: r["digests"].update({"run": "0" * 12}), "its run are not those of its digests"),
+        ("result.json", lambda r: r["digests"].update({"run": "0" * 12}), "its digests do not fit its run"),
         ("result.json", lambda r: r["provenance"]["data"].update(train="0" * 64), "not that of the campaign's manifest"),
-        ("search.json", lambda r: r["sizes"].__setitem__(0, 9), "its sizes are not those of its digests"),
+        ("search.json", lambda r: r["sizes"].__setitem__(0, 9), "its digests do not fit its sizes"),
         ("search.json", lambda r: r.update(status="partial"), "has status 'partial'"),
     ],
 )  # fmt: skip
@@ -191,6 +191,14 @@ def test_a_cut_off_record_and_a_missing_history_are_refused(real, tmp_path, caps
     assert collect(copied, tmp_path / "recorded", "h200") == 1
     assert "cannot be read as JSON" in capsys.readouterr().out
     assert not (tmp_path / "recorded" / "h200").exists()
+
+
+def test_a_campaign_without_a_manifest_of_its_data_is_refused_with_what_to_copy(real, tmp_path, capsys):
+    copied = shutil.copytree(real.out, tmp_path / "home")
+    shutil.rmtree(copied / "data")
+    assert collect(copied, tmp_path / "recorded", "h200") == 1
+    assert re.search(r"the campaign has no data/\S+/manifest.json: copy it from \S+", capsys.readouterr().out)
+    assert not (tmp_path / "recorded/h200/runs").exists()
 
 
 def test_answers_of_another_network_are_refused(real, tmp_path, capsys):
