@@ -99,8 +99,8 @@ class ChoiceSearch(FreeKernelSearch):
         device = self.start_device
         self.all_candidates = self.candidates(max(layer.greatest for layer in self.layers))
         sizes = torch.tensor([float(size) for size, _ in self.all_candidates], device=device)
-        counts = torch.tensor([len(self.candidates(layer.greatest)) for layer in self.layers], device=device)
-        unavailable = torch.arange(len(sizes), device=device) >= counts[:, None]
+        self.counts = [len(self.candidates(layer.greatest)) for layer in self.layers]
+        unavailable = torch.arange(len(sizes), device=device) >= torch.tensor(self.counts, device=device)[:, None]
         if self.options.odd_only:
             unavailable = unavailable | (sizes % 2 == 0)
         self.logits = nn.Parameter(torch.zeros(unavailable.shape, device=device))
@@ -134,11 +134,8 @@ class ChoiceSearch(FreeKernelSearch):
         if self._in_training:
             soft = torch.tensor(self.soft_sizes)  # the gradients reach logits and no sizes: none are recorded
             self.progress.note(self.sizes, soft.tolist(), soft, soft)
-        parts = zip(self.kernels, self.layers, for_loss, strict=True)
-        return [
-            self.mixed_kernel(kernel, layer.greatest, own[: len(self.candidates(layer.greatest))])
-            for kernel, layer, own in parts
-        ]
+        parts = zip(self.kernels, self.layers, for_loss, self.counts, strict=True)
+        return [self.mixed_kernel(kernel, layer.greatest, own[:count]) for kernel, layer, own, count in parts]
 
     def parameter_groups(self) -> list[dict]:
         """Groups for AdamW; the choice is not decayed, which would pull it to equal chances."""
