@@ -4,6 +4,7 @@ import csv
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import report_factory as factory
@@ -15,6 +16,7 @@ from workflow.records.state import RunState
 from workflow.report import products
 from workflow.report.chapters import answers, decisions
 from workflow.report.chapters.question_figures import front
+from workflow.report.chapters.questions import spent
 from workflow.report.results import gather
 from workflow.report.rows import Row, rows_of
 from workflow.report.stats import Sample, contrast, sample
@@ -399,3 +401,16 @@ def test_the_chapters_csv_charges_the_search_to_the_row(tmp_path):
     assert float(lines["p1"]["spent_total"]) == 8 and float(lines["p1"]["spent_search"]) == 0
     assert lines["answer: later"]["verdict"] == "not measured" and lines["later"]["accuracy"] == ""
     assert float(lines["answer: order"]["low"]) < float(lines["answer: order"]["difference"])
+
+
+def test_seconds_spent_are_of_one_device_that_of_most_seeds():
+    def state(searched, trained, search=(3.0, 4.0)):
+        record = lambda device, seconds: {"seconds_per_epoch": seconds, "provenance": {"device": device}}
+        return SimpleNamespace(search=searched and record(searched, search), result=record(trained, [10.0, 10.0]))
+
+    row = lambda *states: SimpleNamespace(done=states)
+    a, b, mixed, plain = state("A", "A"), state("B", "B", (1.0, 2.0)), state("A", "B"), state(None, "A")
+    assert spent(row(b, a, a, mixed)) == {"search": 7, "total": 27}
+    assert spent(row(a, state("A", "A", (5.0, 6.0)))) == {"search": 9, "total": 29}
+    assert spent(row(plain)) == {"search": 0, "total": 20}
+    assert spent(row(mixed)) == spent(row()) == {"search": None, "total": None}

@@ -7,6 +7,7 @@ from typing import Any
 from workflow.report import badges
 from workflow.report.chapters import answers, question_figures
 from workflow.report.chapters.central import CHAPTER
+from workflow.report.claims import protocols
 from workflow.report.csv_files import summary_line
 from workflow.report.figures.style import Picture
 from workflow.report.results import Evidence
@@ -20,17 +21,21 @@ def _answers(name: str, evidence: Evidence) -> list[answers.Answer]:
 
 
 def spent(row: Row) -> dict[str, float | None]:
-    """Training seconds of one run as they went by, mean over the finished seeds: {"search", "total"}; search is charged to the row.
+    """Training seconds of one run as they went by: {"search", "total"}; search is charged to the row. Mean over the finished seeds of
+    the device that has most of them, since seconds of two are no mean; None where none was searched and trained on one.
 
     The clock of the runs themselves, which may have shared the machine; seconds per epoch are those of the timing stage.
     """
-    if not row.done:
+    by_device: dict[str | None, list[tuple[float, float]]] = {}
+    for state in row.done:
+        stages = [record for record in (state.search, known(state.result)) if record]
+        if len(devices := {protocols.device_of(record) for record in stages}) == 1:
+            seconds = [math.fsum(record["seconds_per_epoch"]) for record in stages]
+            by_device.setdefault(devices.pop(), []).append((sum(seconds[:-1]), sum(seconds)))
+    if not by_device:
         return {"search": None, "total": None}
-    search = fmean(math.fsum((state.search or {}).get("seconds_per_epoch", [])) for state in row.done)
-    return {
-        "search": search,
-        "total": search + fmean(math.fsum(known(state.result)["seconds_per_epoch"]) for state in row.done),
-    }
+    searches, totals = zip(*max(by_device.values(), key=len), strict=True)
+    return {"search": fmean(searches), "total": fmean(totals)}
 
 
 def lines(name: str, evidence: Evidence) -> list[dict]:
